@@ -1,2 +1,31 @@
-//! Placeholder.
+//! Impala's statestore protocol: bytes to messages and back.
+//!
+//! The reading order is the layering: [`thrift`] reads and writes the binary protocol's
+//! primitives, [`schema`] turns a table of fields into a struct with both directions,
+//! [`messages`] is the table itself, [`item`] keeps topic items in the form they travel in,
+//! and [`envelope`] wraps arguments and results into whole messages.
+//!
+//! Deliberately absent: sockets, clocks, buffering policy, and any opinion on what a message
+//! means. This crate knows Impala's Thrift names so that no other crate has to.
+//!
+//! Invariant: whatever bytes arrive, reading ends in a value or a [`Fault`], in time and memory
+//! linear in the bytes that really arrived, never in a number they claim.
 #![no_std]
+
+extern crate alloc;
+
+pub mod envelope;
+pub mod item;
+pub mod messages;
+pub mod schema;
+pub mod status;
+pub mod text;
+pub mod thrift;
+
+pub use envelope::{Envelope, MessageKind, Rpc};
+pub use item::{Item, ItemBatch};
+pub use messages::*;
+pub use schema::Wire;
+pub use status::{Status, StatusCode};
+pub use text::Text;
+pub use thrift::{Fault, Reader};

@@ -1,0 +1,190 @@
+//! Whole messages: header, arguments or result, application exceptions (wire.md section 2).
+//!
+//! Deliberately absent: where a message ends in a stream of bytes (`scan`).
+
+use crate::schema::Wire;
+use crate::text::Text;
+use crate::thrift::{Fault, Reader, code, put_string};
+use alloc::format;
+use alloc::vec::Vec;
+
+/// A request type: names its method and its reply.
+pub trait Rpc: Wire {
+    /// The method's name on the wire.
+    const METHOD: &'static str;
+    /// What a server answers.
+    type Response: Wire;
+}
+
+/// Message types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    /// A request.
+    Call,
+    /// A result.
+    Reply,
+    /// A `TApplicationException`.
+    Exception,
+    /// A request without an answer; no method of ours is one.
+    Oneway,
+}
+
+/// What stands before arguments or result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// What follows.
+    pub kind: MessageKind,
+    /// The method.
+    pub method: Text,
+    /// Echoed by servers, not checked by clients.
+    pub seqid: i32,
+}
+
+const STRICT: u32 = 0x8001_0000;
+
+impl Envelope {
+    /// Reads the strict header, or the old unversioned one.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, Fault> {
+        let word = r.i32()? as u32;
+        if word & 0x8000_0000 != 0 {
+            if word & 0xffff_0000 != STRICT {
+                return Err(Fault::BadVersion(word));
+            }
+            let kind = MessageKind::from_code((word & 0xff) as u8)?;
+            let method = Text::from(r.string()?);
+            return Ok(Self {
+                kind,
+                method,
+                seqid: r.i32()?,
+            });
+        }
+        let method = Text::from(r.take(word as usize, "method name")?);
+        let kind = MessageKind::from_code(r.u8()?)?;
+        Ok(Self {
+            kind,
+            method,
+            seqid: r.i32()?,
+        })
+    }
+
+    /// Appends the strict header.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let word = STRICT | u32::from(self.kind.code());
+        out.extend_from_slice(&word.to_be_bytes());
+        put_string(out, self.method.as_bytes());
+        self.seqid.write(out);
+    }
+}
+
+impl MessageKind {
+    fn from_code(value: u8) -> Result<Self, Fault> {
+        match value {
+            1 => Ok(Self::Call),
+            2 => Ok(Self::Reply),
+            3 => Ok(Self::Exception),
+            4 => Ok(Self::Oneway),
+            other => Err(Fault::BadMessageType(other)),
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Call => 1,
+            Self::Reply => 2,
+            Self::Exception => 3,
+            Self::Oneway => 4,
+        }
+    }
+}
+
+crate::message! {
+    /// What a server answers when it has no result.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    ApplicationException {
+        /// For people.
+        1 opt message: Text,
+        /// The kind of failure, see the constants.
+        2 opt kind: i32,
+    }
+}
+
+#[expect(missing_docs, reason = "the names are Thrift's own")]
+impl ApplicationException {
+    pub const UNKNOWN: i32 = 0;
+    pub const UNKNOWN_METHOD: i32 = 1;
+    pub const MISSING_RESULT: i32 = 5;
+    pub const INTERNAL_ERROR: i32 = 6;
+    pub const PROTOCOL_ERROR: i32 = 7;
+
+    /// The answer to a method that the service does not have.
+    pub fn unknown_method(method: &Text) -> Self {
+        Self {
+            message: Some(format!("Invalid method name: '{method}'").into()),
+            kind: Some(Self::UNKNOWN_METHOD),
+        }
+    }
+}
+
+/// Appends a whole call with sequence id 0.
+pub fn write_call<T: Rpc>(request: &T, out: &mut Vec<u8>) {
+    let method = Text::from_static(T::METHOD);
+    Envelope {
+        kind: MessageKind::Call,
+        method,
+        seqid: 0,
+    }
+    .write(out);
+    crate::schema::write_field(out, 1, request);
+    out.push(code::STOP);
+}
+
+/// Appends a whole reply.
+pub fn write_reply<T: Wire>(call: &Envelope, result: &T, out: &mut Vec<u8>) {
+    let method = call.method.clone();
+    Envelope {
+        kind: MessageKind::Reply,
+        method,
+        seqid: call.seqid,
+    }
+    .write(out);
+    crate::schema::write_field(out, 0, result);
+    out.push(code::STOP);
+}
+
+/// Appends a whole exception message.
+pub fn write_exception(call: &Envelope, exception: &ApplicationException, out: &mut Vec<u8>) {
+    let method = call.method.clone();
+    Envelope {
+        kind: MessageKind::Exception,
+        method,
+        seqid: call.seqid,
+    }
+    .write(out);
+    exception.write(out);
+}
+
+/// Reads the argument struct behind a call's envelope.
+pub fn read_args<T: Wire>(r: &mut Reader<'_>) -> Result<T, Fault> {
+    let params = read_single_field(r, 1)?;
+    params.ok_or(Fault::MissingField("params"))
+}
+
+/// Reads the result struct behind a reply's envelope; `None` if it has no `success`.
+pub fn read_result<T: Wire>(r: &mut Reader<'_>) -> Result<Option<T>, Fault> {
+    read_single_field(r, 0)
+}
+
+fn read_single_field<T: Wire>(r: &mut Reader<'_>, wanted: i16) -> Result<Option<T>, Fault> {
+    let mut found = None;
+    loop {
+        match r.field()? {
+            (code::STOP, _) => break,
+            (ty, id) if id == wanted && ty == T::TYPE => found = Some(T::read(r)?),
+            (ty, _) => r.skip(ty)?,
+        }
+    }
+    match r.rest().len() {
+        0 => Ok(found),
+        n => Err(Fault::TrailingBytes(n)),
+    }
+}
