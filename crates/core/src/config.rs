@@ -1,0 +1,86 @@
+//! What an operator may decide, as values that cannot hold nonsense.
+//!
+//! Deliberately absent: flag names and their parsing; `statestored/flags.rs` turns the one into
+//! the other. Each field says how to choose it.
+
+use core::time::Duration;
+
+/// Settings of the server side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Heartbeats to each subscriber.
+    pub heartbeat: LaneConfig,
+    /// Priority topics (S-1).
+    pub priority: LaneConfig,
+    /// All other topics.
+    pub bulk: LaneConfig,
+    /// Send a change at once, but no more often than this; `None` sends by period only.
+    /// Ten milliseconds gather a burst without anybody noticing the wait.
+    pub push_coalesce: Option<Duration>,
+    /// Failed heartbeats in a row that end a registration (F-3). Fewer find a dead subscriber
+    /// sooner; more forgive longer pauses.
+    pub max_missed_heartbeats: u32,
+    /// Registrations at one time (R-6, W26).
+    pub max_subscribers: usize,
+    /// Period of the report of who answered (F-8).
+    pub heartbeat_report_period: Duration,
+    /// How long transient entries of a re-registering subscriber wait for it to publish them
+    /// anew before they vanish (W33).
+    pub transient_grace: Duration,
+    /// Election of the active catalogd.
+    pub catalog: CatalogConfig,
+    /// Seeds the topics' hash tables, so that keys cannot be chosen to collide.
+    pub hash_seed: u64,
+}
+
+/// Settings of one stream of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneConfig {
+    /// From the end of one message to the start of the next (S-5).
+    pub period: Duration,
+    /// Limit of one whole call, connecting included (W14).
+    pub timeout: Duration,
+}
+
+/// Settings of the catalogd election.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogConfig {
+    /// Two catalogds, one of them active.
+    pub ha: bool,
+    /// Compare subscriber ids instead of registration ids (C-8).
+    pub subscriber_id_as_priority: bool,
+    /// How long the first catalogd waits for a second (C-3, C-5).
+    pub preemption_wait: Duration,
+    /// Pause between rounds of telling subscribers (N-4), also for role news (H-30).
+    pub resend: Duration,
+    /// Limit of one UpdateCatalogd call.
+    pub timeout: Duration,
+}
+
+impl Default for Config {
+    /// The reference's defaults (flags.md sections 2 and 4).
+    fn default() -> Self {
+        let lane = |period, timeout| LaneConfig {
+            period: Duration::from_millis(period),
+            timeout: Duration::from_secs(timeout),
+        };
+        Self {
+            heartbeat: lane(1_000, 3),
+            priority: lane(100, 300),
+            bulk: lane(2_000, 300),
+            push_coalesce: Some(Duration::from_millis(10)),
+            max_missed_heartbeats: 10,
+            max_subscribers: 10_000,
+            heartbeat_report_period: Duration::from_secs(60),
+            transient_grace: Duration::from_secs(5),
+            catalog: CatalogConfig {
+                ha: false,
+                subscriber_id_as_priority: false,
+                preemption_wait: Duration::from_secs(10),
+                resend: Duration::from_millis(100),
+                timeout: Duration::from_secs(3),
+            },
+            hash_seed: 0,
+        }
+    }
+}
