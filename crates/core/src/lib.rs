@@ -24,3 +24,4 @@ extern crate alloc;
 pub mod config;
 pub mod ids;
 pub mod time;
+pub mod topic;

@@ -29,6 +29,27 @@ pub struct Item<'a> {
     pub deleted: bool,
 }
 
+impl<'a> Item<'a> {
+    /// The item that a canonical encoding holds.
+    ///
+    /// # Panics
+    /// If `encoded` is shorter than it claims, so was not taken from a batch or [`put_item`].
+    pub fn from_canonical(encoded: &'a [u8]) -> Self {
+        let size = |at: usize| {
+            let bytes: [u8; 4] = core::array::from_fn(|i| encoded[at + i]);
+            u32::from_be_bytes(bytes) as usize
+        };
+        let key_end = KEY_AT + size(KEY_AT - 4);
+        let value_at = key_end + 7;
+        Self {
+            encoded,
+            key: &encoded[KEY_AT..key_end],
+            value: &encoded[value_at..value_at + size(value_at - 4)],
+            deleted: encoded[encoded.len() - 2] != 0,
+        }
+    }
+}
+
 /// Items encoded back to back: `list<TTopicItem>` without its header.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ItemBatch {
@@ -149,7 +170,11 @@ impl Build {
         });
     }
 
-    fn finish(self) -> ItemBatch {
+    fn finish(mut self) -> ItemBatch {
+        // A batch may stay for long, as part of a topic.
+        if self.bytes.capacity() - self.bytes.len() > self.bytes.len() / 8 {
+            self.bytes.shrink_to_fit();
+        }
         ItemBatch {
             bytes: Bytes::from(self.bytes),
             spans: self.spans,

@@ -1,0 +1,339 @@
+//! The log of one topic: what was written, in the form in which it leaves.
+//!
+//! Each write gives the item the next version and makes the key's former row a hole (T-2, T-3).
+//! A deletion is a row like any other, a tombstone, until everybody has seen it (W12). Whoever
+//! is below [`base`](TopicLog::base) may have missed something that is not in the log any more
+//! and gets the whole topic instead of a delta: that is how a clear (W13) and the collection of
+//! tombstones stay correct without asking who is where.
+//!
+//! Deliberately absent: which subscriber is at which version, and who owns a transient entry;
+//! an owner remembers the versions that it wrote, and [`TopicLog::expire`] compares them (T-30).
+//!
+//! Invariant: a subscriber that applies what [`TopicLog::delta`] gives it holds exactly the
+//! topic's current entries that its prefix lets through.
+
+use super::Version;
+use super::cache::Cache;
+use super::delta::{Delta, Wanted, gather};
+use super::index::Index;
+use super::segment::Segment;
+use super::store::Store;
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+use core::ops::{Range, RangeInclusive};
+use statestore_wire::item::put_item;
+use statestore_wire::{Item, ItemBatch};
+
+/// How many tombstones one call collects, so that a step stays short.
+const COLLECT_AT_ONCE: usize = 4096;
+/// What a tombstone costs beside its encoding.
+const TOMBSTONE_COST: usize = 64;
+/// Tombstones that may always stay, in bytes.
+const TOMBSTONES_FREE: usize = 1 << 20;
+
+/// One topic.
+pub struct TopicLog {
+    counter: Version,
+    last: Version,
+    base: Version,
+    store: Store,
+    index: Index,
+    tombstones: BTreeSet<Version>,
+    tombstone_bytes: usize,
+    rows: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+    cache: Cache,
+    nothing: Arc<[Bytes]>,
+}
+
+/// One current entry of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The value; a tombstone may have one too (T-4).
+    pub value: &'a [u8],
+    /// When it was written.
+    pub version: Version,
+    /// True for a tombstone.
+    pub deleted: bool,
+}
+
+/// How large a topic is (T-12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Keys that have an entry.
+    pub entries: usize,
+    /// Keys that were deleted and not collected yet.
+    pub tombstones: usize,
+    /// Bytes of all keys, each key once, tombstones included.
+    pub key_bytes: usize,
+    /// Bytes of all current values, tombstones included.
+    pub value_bytes: usize,
+    /// Memory held: capacities, holes, index and cached deltas. Not in it: what deltas that were
+    /// handed out keep alive.
+    pub memory_bytes: usize,
+}
+
+impl TopicLog {
+    /// An empty topic. The seed, a secret of the process, keeps chosen keys from colliding.
+    pub fn new(hash_seed: u64) -> Self {
+        Self {
+            counter: Version::ZERO,
+            last: Version::ZERO,
+            base: Version::ZERO,
+            store: Store::default(),
+            index: Index::new(hash_seed),
+            tombstones: BTreeSet::new(),
+            tombstone_bytes: 0,
+            rows: 0,
+            key_bytes: 0,
+            value_bytes: 0,
+            cache: Cache::default(),
+            nothing: Arc::default(),
+        }
+    }
+
+    /// The version given last. It never goes back, also not on clear (T-2).
+    pub fn counter(&self) -> Version {
+        self.counter
+    }
+
+    /// The version that a message built now leads to (T-5). Zero if nothing was written, at all
+    /// or since the last clear: the sign of a fresh statestored (T-9). It does not become zero
+    /// when the last tombstone is collected.
+    pub fn last(&self) -> Version {
+        self.last
+    }
+
+    /// Whoever is below needs the whole topic.
+    pub fn base(&self) -> Version {
+        self.base
+    }
+
+    /// Writes all items of a batch, in order (T-2, T-3, T-4); gives their versions, which are
+    /// contiguous. The range is empty if the batch is.
+    pub fn write(&mut self, batch: &ItemBatch) -> RangeInclusive<Version> {
+        self.write_part(batch, 0..batch.len())
+    }
+
+    /// Writes some items of a batch: a large batch can enter in several short steps.
+    ///
+    /// # Panics
+    /// If the batch has no such items.
+    pub fn write_part(&mut self, batch: &ItemBatch, part: Range<usize>) -> RangeInclusive<Version> {
+        let first = self.counter.next();
+        self.cache.clear();
+        let adopted = part.len() == batch.len() && self.store.adopt(first, batch);
+        for i in part {
+            let (version, item) = (self.counter.next(), batch.item(i));
+            if !adopted {
+                self.store.push(version, item);
+            }
+            self.enter(version, item);
+        }
+        self.bound_tombstones();
+        first..=self.counter
+    }
+
+    /// Deletes the key whose current row has this very version, unless it is deleted already
+    /// (T-30). The tombstone has a new version, given back, and no value (W12).
+    pub fn expire(&mut self, version: Version) -> Option<Version> {
+        let item = self.store.item(version).filter(|item| !item.deleted)?;
+        let mut encoded = Vec::new();
+        put_item(&mut encoded, item.key, &[], true);
+        self.cache.clear();
+        let version = self.counter.next();
+        let tombstone = Item::from_canonical(&encoded);
+        self.store.push(version, tombstone);
+        self.enter(version, tombstone);
+        self.bound_tombstones();
+        Some(version)
+    }
+
+    /// True if the row of this version is still its key's latest.
+    pub fn is_current(&self, version: Version) -> bool {
+        self.store.item(version).is_some()
+    }
+
+    /// Drops everything; only the counter stays (T-23). Whoever had anything gets the whole
+    /// topic next, so that it learns which keys went (W13).
+    pub fn clear(&mut self) {
+        self.store = Store::default();
+        self.index.clear();
+        self.tombstones.clear();
+        self.cache.clear();
+        (
+            self.rows,
+            self.key_bytes,
+            self.value_bytes,
+            self.tombstone_bytes,
+        ) = (0, 0, 0, 0);
+        self.last = Version::ZERO;
+        self.base = self.counter.next();
+    }
+
+    /// What a subscriber lacks that has processed everything up to `since` and wants keys with
+    /// this prefix (T-5 to T-9).
+    ///
+    /// It is the whole topic, without tombstones, if `since` is zero, below the base, or from
+    /// the future (T-22 lets a subscriber claim anything; the whole topic heals it).
+    pub fn delta(&mut self, since: Version, prefix: &[u8]) -> Delta {
+        let is_delta = since > Version::ZERO && since >= self.base && since <= self.last;
+        let from = if is_delta { since } else { Version::ZERO };
+        if from == self.last {
+            return self.nothing_after(from, is_delta);
+        }
+        if let Some(delta) = self.cache.find(from, prefix) {
+            return delta;
+        }
+        let wanted = Wanted {
+            since: from,
+            tombstones: is_delta,
+            prefix,
+        };
+        let has_tombstones =
+            |s: &Segment| self.tombstones.range(s.first()..=s.last()).any(|_| true);
+        let gathered = gather(&self.store, wanted, has_tombstones);
+        let delta = Delta {
+            is_delta,
+            from,
+            to: self.last,
+            count: gathered.count,
+            runs: gathered.runs.clone(),
+            bytes: gathered.bytes,
+        };
+        self.cache.keep(prefix, &delta, &gathered);
+        delta
+    }
+
+    /// Lets tombstones go that everybody has seen: `floor` is the lowest version above zero of
+    /// those who get deltas, or [`last`](Self::last) if there are none (W12). True if one call
+    /// was not enough.
+    pub fn collect(&mut self, floor: Version) -> bool {
+        for _ in 0..COLLECT_AT_ONCE {
+            match self.tombstones.first() {
+                Some(&oldest) if oldest <= floor => self.forget(oldest),
+                _ => return false,
+            }
+        }
+        self.tombstones
+            .first()
+            .is_some_and(|oldest| *oldest <= floor)
+    }
+
+    /// How large the topic is.
+    pub fn sizes(&self) -> Sizes {
+        let tombstones = self.tombstones.len();
+        Sizes {
+            entries: self.rows - tombstones,
+            tombstones,
+            key_bytes: self.key_bytes,
+            value_bytes: self.value_bytes,
+            memory_bytes: self.store.memory_bytes()
+                + self.index.memory_bytes()
+                + self.cache.memory_bytes()
+                + 2 * tombstones * size_of::<Version>()
+                + size_of::<Self>(),
+        }
+    }
+
+    /// Current entries and tombstones whose key begins with the prefix, by version.
+    pub fn items<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = Entry<'a>> + 'a {
+        let rows = self.store.after(Version::ZERO).flat_map(|segment| {
+            let rows = segment.rows_after(Version::ZERO);
+            rows.map(|row| {
+                (
+                    row.version,
+                    Item::from_canonical(&segment.bytes()[row.range]),
+                )
+            })
+        });
+        rows.filter(|(_, item)| item.key.starts_with(prefix))
+            .map(|(version, item)| Entry {
+                key: item.key,
+                value: item.value,
+                version,
+                deleted: item.deleted,
+            })
+    }
+
+    fn nothing_after(&self, from: Version, is_delta: bool) -> Delta {
+        Delta {
+            is_delta,
+            from,
+            to: from,
+            count: 0,
+            runs: self.nothing.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// Makes a row that is in the store already its key's current one.
+    fn enter(&mut self, version: Version, item: Item<'_>) {
+        (self.counter, self.last) = (version, version);
+        self.rows += 1;
+        self.key_bytes += item.key.len();
+        self.value_bytes += item.value.len();
+        if item.deleted {
+            self.tombstones.insert(version);
+            self.tombstone_bytes += item.encoded.len() + TOMBSTONE_COST;
+        }
+        let key_of = |version| self.store.item(version).map(|item| item.key);
+        if let Some(old) = self.index.replace(item.key, version, key_of) {
+            self.drop_row(old);
+        }
+    }
+
+    /// Makes a hole of a row that the index no longer knows.
+    fn drop_row(&mut self, version: Version) {
+        let Some(item) = self.store.item(version) else {
+            return;
+        };
+        self.rows -= 1;
+        self.key_bytes -= item.key.len();
+        self.value_bytes -= item.value.len();
+        if item.deleted {
+            self.tombstones.remove(&version);
+            self.tombstone_bytes -= item.encoded.len() + TOMBSTONE_COST;
+        }
+        self.store.kill(version);
+        self.store.settle();
+    }
+
+    /// Collects a tombstone: whoever has not seen it gets the whole topic.
+    fn forget(&mut self, tombstone: Version) {
+        self.cache.clear();
+        self.base = self.base.max(tombstone);
+        if let Some(item) = self.store.item(tombstone) {
+            self.index.remove(item.key, tombstone);
+        }
+        self.drop_row(tombstone);
+    }
+
+    /// A subscriber that hangs must not keep tombstones for ever: past half of the live bytes
+    /// the oldest go, seen or not (W12).
+    fn bound_tombstones(&mut self) {
+        let live = |log: &Self| log.store.live_bytes().saturating_sub(log.tombstone_bytes);
+        while self.tombstone_bytes > live(self) / 2 + TOMBSTONES_FREE {
+            match self.tombstones.first() {
+                Some(&oldest) => self.forget(oldest),
+                None => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TopicLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicLog")
+            .field("last", &self.last)
+            .field("base", &self.base)
+            .field("sizes", &self.sizes())
+            .finish_non_exhaustive()
+    }
+}

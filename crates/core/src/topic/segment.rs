@@ -1,0 +1,219 @@
+//! A stretch of the log: items encoded back to back, and eight bytes a row to find them.
+//!
+//! A superseded row stays in place as a hole until the store rewrites the segment; its bytes may
+//! be on their way to somebody. Only the open segment grows; a sealed one is shared memory.
+//!
+//! Invariant: rows ascend by version, and row i's bytes end where row i+1's begin.
+
+use super::Version;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::ops::Range;
+use statestore_wire::{Item, ItemBatch};
+
+const DEAD: u32 = 1 << 31;
+const TOMBSTONE: u32 = 1 << 30;
+const OFFSET: u32 = TOMBSTONE - 1;
+/// A segment of several rows never gets longer, so that offsets leave room for two marks.
+pub(super) const LONGEST: usize = OFFSET as usize;
+
+pub(super) struct Segment {
+    first: Version,
+    data: Data,
+    rows: Vec<Row>,
+    live_rows: usize,
+    live_bytes: usize,
+}
+
+enum Data {
+    Open(Vec<u8>),
+    Sealed(Bytes),
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    /// Version less the segment's first.
+    step: u32,
+    /// Offset of the encoding, and the two marks.
+    mark: u32,
+}
+
+impl Segment {
+    /// An open segment that begins with this version.
+    pub(super) fn open(first: Version, capacity: usize) -> Self {
+        Self::around(first, Data::Open(Vec::with_capacity(capacity)))
+    }
+
+    /// A sealed segment that shares the batch's memory.
+    pub(super) fn adopt(first: Version, batch: &ItemBatch) -> Self {
+        let mut segment = Self::around(first, Data::Sealed(batch.bytes().clone()));
+        segment.rows.reserve_exact(batch.len());
+        for (i, item) in batch.iter().enumerate() {
+            segment.note(first.plus(i), batch.range(i).start, item.deleted);
+        }
+        segment.live_bytes = batch.bytes().len();
+        segment
+    }
+
+    fn around(first: Version, data: Data) -> Self {
+        Self {
+            first,
+            data,
+            rows: Vec::new(),
+            live_rows: 0,
+            live_bytes: 0,
+        }
+    }
+
+    fn note(&mut self, version: Version, offset: usize, deleted: bool) {
+        debug_assert!(offset <= LONGEST && self.reaches(version));
+        let mark = if deleted { TOMBSTONE } else { 0 };
+        self.rows.push(Row {
+            step: (version.0 - self.first.0) as u32,
+            mark: offset as u32 | mark,
+        });
+        self.live_rows += 1;
+    }
+
+    /// Appends a row. The segment must be open and [reach](Self::reaches) the version.
+    pub(super) fn push(&mut self, version: Version, encoded: &[u8], deleted: bool, most: usize) {
+        let offset = self.len();
+        self.note(version, offset, deleted);
+        self.live_bytes += encoded.len();
+        if let Data::Open(data) = &mut self.data {
+            let needed = offset + encoded.len();
+            if needed > data.capacity() {
+                // Doubling would overshoot what the segment may ever hold.
+                let capacity = (2 * data.capacity()).min(most).max(needed);
+                data.reserve_exact(capacity - offset);
+            }
+            data.extend_from_slice(encoded);
+        }
+    }
+
+    /// No more rows; the bytes become shareable. Sealing twice is harmless.
+    pub(super) fn seal(&mut self) {
+        if let Data::Open(data) = &mut self.data {
+            let mut data = core::mem::take(data);
+            data.shrink_to_fit();
+            self.data = Data::Sealed(Bytes::from(data));
+            self.rows.shrink_to_fit();
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.data, Data::Open(_))
+    }
+
+    /// True if a row of this version can stand in this segment.
+    pub(super) fn reaches(&self, version: Version) -> bool {
+        version.0 - self.first.0 <= u64::from(u32::MAX)
+    }
+
+    pub(super) fn first(&self) -> Version {
+        self.first
+    }
+
+    /// The version of the last row, dead or alive.
+    pub(super) fn last(&self) -> Version {
+        self.rows.last().map_or(self.first, |row| self.version(row))
+    }
+
+    /// Bytes of all rows, holes included.
+    pub(super) fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    pub(super) fn live_rows(&self) -> usize {
+        self.live_rows
+    }
+
+    pub(super) fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    pub(super) fn dead_bytes(&self) -> usize {
+        self.len() - self.live_bytes
+    }
+
+    /// Memory behind this segment, unused capacity included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let data = match &self.data {
+            Data::Open(data) => data.capacity(),
+            Data::Sealed(data) => data.len(),
+        };
+        data + self.rows.capacity() * size_of::<Row>()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Open(data) => data,
+            Data::Sealed(data) => data,
+        }
+    }
+
+    /// The same, to be shared; `None` while the segment is open.
+    pub(super) fn sealed(&self) -> Option<&Bytes> {
+        match &self.data {
+            Data::Open(_) => None,
+            Data::Sealed(data) => Some(data),
+        }
+    }
+
+    fn version(&self, row: &Row) -> Version {
+        Version(self.first.0 + u64::from(row.step))
+    }
+
+    fn range(&self, i: usize) -> Range<usize> {
+        let offset = |row: &Row| (row.mark & OFFSET) as usize;
+        offset(&self.rows[i])..self.rows.get(i + 1).map_or(self.len(), offset)
+    }
+
+    /// The live row of this version.
+    fn live_row(&self, version: Version) -> Option<usize> {
+        let step = u32::try_from(version.0.checked_sub(self.first.0)?).ok()?;
+        // Until its first rewriting a segment has no gaps, and the step is the place.
+        let i = match self.rows.get(step as usize) {
+            Some(row) if row.step == step => step as usize,
+            _ => self.rows.binary_search_by_key(&step, |row| row.step).ok()?,
+        };
+        (self.rows[i].mark & DEAD == 0).then_some(i)
+    }
+
+    /// The item of this version, if it is a live row.
+    pub(super) fn item(&self, version: Version) -> Option<Item<'_>> {
+        self.live_row(version)
+            .map(|i| Item::from_canonical(&self.bytes()[self.range(i)]))
+    }
+
+    /// Turns the live row of this version into a hole; says how long it is.
+    pub(super) fn kill(&mut self, version: Version) -> Option<usize> {
+        let i = self.live_row(version)?;
+        let len = self.range(i).len();
+        self.rows[i].mark |= DEAD;
+        self.live_rows -= 1;
+        self.live_bytes -= len;
+        Some(len)
+    }
+
+    /// Live rows above `since`, ascending.
+    pub(super) fn rows_after(&self, since: Version) -> impl Iterator<Item = LiveRow> + '_ {
+        let from = match since.0.checked_sub(self.first.0) {
+            None => 0,
+            Some(step) => self.rows.partition_point(|row| u64::from(row.step) <= step),
+        };
+        let live = (from..self.rows.len()).filter(|&i| self.rows[i].mark & DEAD == 0);
+        live.map(|i| LiveRow {
+            version: self.version(&self.rows[i]),
+            range: self.range(i),
+            deleted: self.rows[i].mark & TOMBSTONE != 0,
+        })
+    }
+}
+
+/// Where a live row's encoding stands in its segment.
+pub(super) struct LiveRow {
+    pub(super) version: Version,
+    pub(super) range: Range<usize>,
+    pub(super) deleted: bool,
+}
