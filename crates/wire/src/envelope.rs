@@ -42,28 +42,69 @@ pub struct Envelope {
 
 const STRICT: u32 = 0x8001_0000;
 
-impl Envelope {
-    /// Reads the strict header, or the old unversioned one.
-    pub fn read(r: &mut Reader<'_>) -> Result<Self, Fault> {
-        let word = r.i32()? as u32;
-        if word & 0x8000_0000 != 0 {
-            if word & 0xffff_0000 != STRICT {
-                return Err(Fault::BadVersion(word));
-            }
-            let kind = MessageKind::from_code((word & 0xff) as u8)?;
-            let method = Text::from(r.string()?);
-            return Ok(Self {
-                kind,
-                method,
-                seqid: r.i32()?,
-            });
+/// The longest method name accepted, in bytes. Ours have at most 24; a longer claim is some other
+/// protocol's first word.
+pub const MAX_METHOD_NAME: usize = 4096;
+
+/// A header whose bytes are all there, still borrowed.
+pub(crate) struct Header<'a> {
+    kind: MessageKind,
+    method: &'a [u8],
+    seqid: i32,
+    /// Bytes up to the struct behind it.
+    pub(crate) len: usize,
+}
+
+impl<'a> Header<'a> {
+    /// The header at the start of `bytes`, strict or old-style; `None` if more must come.
+    pub(crate) fn peek(bytes: &'a [u8]) -> Result<Option<Self>, Fault> {
+        let mut r = Reader::new(bytes);
+        match Self::read(&mut r) {
+            Ok(header) => Ok(Some(header)),
+            Err(Fault::Truncated { .. }) => Ok(None),
+            Err(fault) => Err(fault),
         }
-        let method = Text::from(r.take(word as usize, "method name")?);
-        let kind = MessageKind::from_code(r.u8()?)?;
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, Fault> {
+        let before = r.rest().len();
+        let word = r.i32()? as u32;
+        let (kind, method);
+        if word & 0x8000_0000 == 0 {
+            method = read_name(r, word as usize)?;
+            kind = MessageKind::from_code(r.u8()?)?;
+        } else if word & 0xffff_0000 == STRICT {
+            kind = MessageKind::from_code((word & 0xff) as u8)?;
+            let len = r.size("method name")?;
+            method = read_name(r, len)?;
+        } else {
+            return Err(Fault::BadVersion(word));
+        }
+        let seqid = r.i32()?;
         Ok(Self {
             kind,
             method,
-            seqid: r.i32()?,
+            seqid,
+            len: before - r.rest().len(),
+        })
+    }
+}
+
+fn read_name<'a>(r: &mut Reader<'a>, len: usize) -> Result<&'a [u8], Fault> {
+    if len > MAX_METHOD_NAME {
+        return Err(Fault::NameTooLong(len));
+    }
+    r.take(len, "method name")
+}
+
+impl Envelope {
+    /// Reads the strict header, or the old unversioned one.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, Fault> {
+        let header = Header::read(r)?;
+        Ok(Self {
+            kind: header.kind,
+            method: Text::from(header.method),
+            seqid: header.seqid,
         })
     }
 

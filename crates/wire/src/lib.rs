@@ -3,7 +3,8 @@
 //! The reading order is the layering: [`thrift`] reads and writes the binary protocol's
 //! primitives, [`schema`] turns a table of fields into a struct with both directions,
 //! [`messages`] is the table itself, [`item`] keeps topic items in the form they travel in,
-//! and [`envelope`] wraps arguments and results into whole messages.
+//! [`envelope`] wraps arguments and results into whole messages, and [`scan`] finds where a
+//! message that is still arriving ends.
 //!
 //! Deliberately absent: sockets, clocks, buffering policy, and any opinion on what a message
 //! means. This crate knows Impala's Thrift names so that no other crate has to.
@@ -17,6 +18,7 @@ extern crate alloc;
 pub mod envelope;
 pub mod item;
 pub mod messages;
+pub mod scan;
 pub mod schema;
 pub mod status;
 pub mod text;
@@ -25,6 +27,7 @@ pub mod thrift;
 pub use envelope::{Envelope, MessageKind, Rpc};
 pub use item::{Item, ItemBatch};
 pub use messages::*;
+pub use scan::Scanner;
 pub use schema::Wire;
 pub use status::{Status, StatusCode};
 pub use text::Text;

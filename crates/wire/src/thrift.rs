@@ -40,6 +40,9 @@ pub enum Fault {
         /// How many bytes more it needed.
         missing: usize,
     },
+    /// A method name longer than any: mostly the first bytes of another protocol.
+    #[error("method name of {0} bytes")]
+    NameTooLong(usize),
     /// A size below zero.
     #[error("negative size {size} of a {what}")]
     NegativeSize {
@@ -240,6 +243,18 @@ pub fn fixed_width(ty: u8) -> Option<usize> {
         code::I32 => Some(4),
         code::I64 | code::DOUBLE => Some(8),
         _ => None,
+    }
+}
+
+/// The fewest bytes of a value of type `ty`.
+pub fn least_width(ty: u8) -> Result<u64, Fault> {
+    match (ty, fixed_width(ty)) {
+        (_, Some(width)) => Ok(width as u64),
+        (code::STRUCT, _) => Ok(1),
+        (code::STRING, _) => Ok(4),
+        (code::SET | code::LIST, _) => Ok(5),
+        (code::MAP, _) => Ok(6),
+        (other, _) => Err(Fault::BadType(other)),
     }
 }
 
