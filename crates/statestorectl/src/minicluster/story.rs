@@ -1,0 +1,242 @@
+//! What the demonstration shows, in order, and what it asserts on the way.
+//!
+//! With `--once` it ends after the last scene; else the table goes on until Ctrl-C. Every number
+//! that is printed was measured in the run that prints it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::cluster::{CATALOG, Cluster, learned};
+use super::process::wait_for;
+use super::table::Board;
+use super::tree::{self, Difference};
+use super::{Failure, Options, observe};
+
+/// How long any scene may take before it counts as failed.
+const SCENE: Duration = Duration::from_secs(30);
+
+/// Starts the cluster and tells the story.
+pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
+    let root = Folder::create(options.keep)?;
+    say(&format!(
+        "Processes, logs and folders live in {}",
+        root.path.display()
+    ));
+    let started = Instant::now();
+    let mut cluster = Cluster::start(options, &root.path)?;
+    scene_everybody_is_here(&mut cluster, started)?;
+    scene_mirrors_equal_the_source(&mut cluster, started)?;
+    scene_a_file_changes(&mut cluster)?;
+    scene_an_executor_dies(&mut cluster)?;
+    say("All as promised.");
+    if options.once {
+        return Ok(());
+    }
+    say("The cluster goes on: change files in the source folder, kill its processes, look at");
+    say(&format!(
+        "http://{}/ - Ctrl-C ends it.",
+        cluster.pages.address()
+    ));
+    say(&format!("source folder: {}", cluster.source.display()));
+    let mut board = Board::default();
+    loop {
+        draw(&cluster, &mut board)?;
+        let drawn = Instant::now();
+        wait_for("the next look", SCENE, || {
+            Ok((drawn.elapsed() >= Duration::from_secs(1)).then_some(()))
+        })?;
+    }
+}
+
+fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<(), Failure> {
+    let wanted = cluster.size();
+    wait_for(&format!("{wanted} subscribers"), SCENE, || {
+        cluster.expect_alive()?;
+        let present = observe::subscribers(&cluster.pages)?;
+        Ok((present.len() == wanted).then_some(()))
+    })?;
+    say(&format!(
+        "{wanted} subscribers registered {} after the start: a catalogd, {} coordinators, {} \
+         executors.",
+        seconds(started.elapsed()),
+        cluster.coordinators.len(),
+        cluster.executors.len()
+    ));
+    draw(cluster, &mut Board::default())
+}
+
+fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Result<(), Failure> {
+    wait_for("mirrors that equal the source", SCENE, || {
+        cluster.expect_alive()?;
+        Ok(differing_mirror(cluster)?.is_none().then_some(()))
+    })?;
+    let bytes: u64 = cluster.listing.values().sum();
+    say(&format!(
+        "Both mirrors equal the source byte for byte, {} after the start: {} files, {bytes} \
+         bytes, as topic {CATALOG}.",
+        seconds(started.elapsed()),
+        cluster.listing.len(),
+    ));
+    let topics = observe::topics(&cluster.pages)?;
+    let entries = topics.iter().find(|t| t.name == CATALOG).map(|t| t.entries);
+    if entries != Some(cluster.listing.len() as u64) {
+        return Err(Failure::Broken(format!(
+            "the statestored counts {entries:?} entries in {CATALOG}, the source has {} files",
+            cluster.listing.len()
+        )));
+    }
+    draw(cluster, &mut Board::default())
+}
+
+fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
+    let name = cluster.listing.keys().next().cloned().unwrap_or_default();
+    let stamp = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let path = cluster.source.join(&name);
+    fs::write(
+        &path,
+        format!("changed by the demonstration at {} ns\n", stamp.as_nanos()),
+    )
+    .map_err(|e| Failure::io("write", &path, e))?;
+    let changed = Instant::now();
+    say(&format!("Changed {} in the source.", name.display()));
+    let mut waiting: Vec<(String, PathBuf)> = cluster
+        .coordinators
+        .iter()
+        .map(|(process, mirror)| (process.name().to_owned(), mirror.join(&name)))
+        .collect();
+    wait_for("the changed file in every mirror", SCENE, || {
+        waiting.retain(|(who, mirrored)| {
+            let arrived = tree::same_bytes(&path, mirrored);
+            if arrived {
+                say(&format!(
+                    "  {who} has it after {}",
+                    millis(changed.elapsed())
+                ));
+            }
+            !arrived
+        });
+        Ok(waiting.is_empty().then_some(()))
+    })?;
+    cluster.expect_alive()?;
+    match differing_mirror(cluster)? {
+        None => Ok(()),
+        Some((who, difference)) => Err(Failure::Broken(format!(
+            "{who} differs from the source: {difference:?}"
+        ))),
+    }
+}
+
+fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
+    let Some(mut victim) = cluster.executors.pop() else {
+        return Err(Failure::Broken("there is no executor to kill".to_owned()));
+    };
+    let before = observe::subscribers(&cluster.pages)?;
+    let id = format!("impalad@127.0.0.1:{}", 27_005);
+    if !before.iter().any(|s| s.id == id) {
+        return Err(Failure::Broken(format!(
+            "{id} is not among the subscribers"
+        )));
+    }
+    let process_id = victim.id();
+    let killed = Instant::now();
+    victim.kill();
+    say(&format!(
+        "Killed {} (kill -9 {process_id}), subscriber {id}.",
+        victim.name()
+    ));
+    let mut waiting: Vec<String> = cluster.witnesses().map(|p| p.name().to_owned()).collect();
+    wait_for("everybody learning of the death", SCENE, || {
+        for witness in cluster.witnesses() {
+            let at = learned(witness, killed, &id, |line| {
+                line.contains("\"deleted\":true")
+            });
+            let Some(at) = at else { continue };
+            if let Some(place) = waiting.iter().position(|name| name == witness.name()) {
+                let name = waiting.swap_remove(place);
+                say(&format!(
+                    "  {name} learned of it after {}",
+                    millis(at - killed)
+                ));
+            }
+        }
+        Ok(waiting.is_empty().then_some(()))
+    })?;
+    let after = observe::subscribers(&cluster.pages)?;
+    if after.iter().any(|s| s.id == id) {
+        return Err(Failure::Broken(format!(
+            "{id} is still among the subscribers"
+        )));
+    }
+    draw(cluster, &mut Board::default())?;
+    cluster.expect_alive()
+}
+
+fn differing_mirror(cluster: &Cluster) -> Result<Option<(String, Difference)>, Failure> {
+    for (process, mirror) in &cluster.coordinators {
+        if !mirror.is_dir() {
+            let missing = cluster.listing.len();
+            let difference = Difference {
+                missing,
+                ..Difference::default()
+            };
+            return Ok(Some((process.name().to_owned(), difference)));
+        }
+        let difference = tree::compare(&cluster.source, mirror)?;
+        if !difference.is_none() {
+            return Ok(Some((process.name().to_owned(), difference)));
+        }
+    }
+    Ok(None)
+}
+
+fn draw(cluster: &Cluster, board: &mut Board) -> Result<(), Failure> {
+    board.draw(
+        &observe::subscribers(&cluster.pages)?,
+        &observe::topics(&cluster.pages)?,
+    )
+}
+
+/// The folder of one run; removed at the end unless it is to be kept.
+struct Folder {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Folder {
+    fn create(keep: bool) -> Result<Self, Failure> {
+        let name = format!("statestore-demo-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).map_err(|e| Failure::io("create", &path, e))?;
+        Ok(Self { path, keep })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep {
+            remove(&self.path);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        say(&format!("cannot remove {}: {error}", path.display()));
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}
+
+#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
