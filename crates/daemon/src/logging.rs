@@ -1,0 +1,268 @@
+//! Log files in glog's format, fed by `tracing` (flags.md section 9).
+//!
+//! ```text
+//!   tracing::warn!(..) -> layer (severity, verbosity, text) -> sinks -> WARNING file
+//!                                                                   `-> INFO file
+//! ```
+//!
+//! error/warn/info are E/W/I; debug is verbosity 1; trace is verbosity 3. Fatal lines come from
+//! [`Logging::fatal`] only.
+//!
+//! Deliberately not here: spans (they are ignored), minidumps, copies of messages on stderr by
+//! severity (`--stderrthreshold`, which the reference forces off too).
+//!
+//! Invariants: one event is one line of at most [`format::MAX_LINE`] bytes with no control
+//! character in it, so nothing logged can pass for another line; a log that cannot be written
+//! costs lines, never the process.
+
+mod file;
+pub mod format;
+mod layer;
+mod sinks;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::flags::Flags;
+use file::Naming;
+use format::{Clock, Severity, Style};
+use layer::Verbosity;
+use sinks::Sinks;
+
+/// Where and how to log; usually [`LogConfig::from_flags`].
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// Program name, first part of each file name.
+    pub program: String,
+    /// Host name, second part.
+    pub host: String,
+    /// Folder of the files.
+    pub dir: PathBuf,
+    /// Name of the links to the current files.
+    pub link_name: String,
+    /// Standard error instead of files.
+    pub stderr_only: bool,
+    /// Standard error beside files.
+    pub also_stderr: bool,
+    /// Send the process' own stdout and stderr into the INFO and ERROR file.
+    pub redirect: bool,
+    /// Starting verbosity.
+    pub verbosity: i32,
+    /// `pattern=level,...`
+    pub vmodule: String,
+    /// 0 INFO to 3 FATAL; lower ones are dropped.
+    pub min_severity: i32,
+    /// Messages up to this severity wait in memory.
+    pub buffer_level: i32,
+    /// For how long they wait at most.
+    pub buffer_time: Duration,
+    /// Rotation limit in bytes.
+    pub max_size: u64,
+    /// Files kept per severity; 1 or less keeps all.
+    pub max_files: i32,
+    /// Remove only files of this process.
+    pub match_pid: bool,
+    /// Line prefix at all.
+    pub prefix: bool,
+    /// Year in the prefix.
+    pub year: bool,
+    /// UTC instead of local time.
+    pub utc: bool,
+    /// After a full disk, rest for `buffer_time` before trying again.
+    pub rest_when_full: bool,
+}
+
+impl LogConfig {
+    /// Reads [`crate::flags::tables::LOGGING`].
+    pub fn from_flags(flags: &Flags, program: &str, host: &str) -> Self {
+        let redirect = flags.bool("redirect_stdout_stderr");
+        let or = |text: &str, default: &str| match text {
+            "" => default.to_owned(),
+            text => text.to_owned(),
+        };
+        LogConfig {
+            program: program.to_owned(),
+            host: host.to_owned(),
+            dir: or(flags.str("log_dir"), "/tmp").into(),
+            link_name: or(flags.str("log_filename"), program),
+            stderr_only: flags.bool("logtostderr") && !redirect,
+            also_stderr: flags.bool("alsologtostderr") && !redirect,
+            redirect,
+            verbosity: flags.i32("v"),
+            vmodule: flags.str("vmodule").to_owned(),
+            min_severity: flags.i32("minloglevel"),
+            buffer_level: flags.i32("logbuflevel"),
+            buffer_time: Duration::from_secs(flags.i32("logbufsecs").max(0).unsigned_abs().into()),
+            max_size: u64::from(flags.u32("max_log_size").max(1)) << 20,
+            max_files: flags.i32("max_log_files"),
+            match_pid: flags.bool("log_rotation_match_pid"),
+            prefix: flags.bool("log_prefix"),
+            year: flags.bool("log_year_in_prefix"),
+            utc: flags.bool("log_utc_time"),
+            rest_when_full: flags.bool("stop_logging_if_full_disk"),
+        }
+    }
+}
+
+/// Why logging did not start: the operator's to mend, exit code 1.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The folder does not exist or is not ours to write to.
+    #[error("Could not open file in log_dir {}", .dir.display())]
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// stdout or stderr could not be sent to the log files.
+    #[error("Could not redirect stdout and stderr to the log files: {0}")]
+    Redirect(io::Error),
+    /// `--vmodule` has a part that is not `pattern=level`.
+    #[error("Bad part '{0}' in vmodule: expected pattern=level")]
+    Vmodule(String),
+    /// Somebody else installed a `tracing` subscriber before.
+    #[error("logging is already set up in this process")]
+    Twice,
+}
+
+/// The running log. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sinks: Mutex<Sinks>,
+    verbosity: Verbosity,
+    style: Style,
+}
+
+/// The log that [`Logging::fatal`] and the panic hook write to.
+static INSTALLED: OnceLock<Logging> = OnceLock::new();
+
+impl Logging {
+    /// Opens the files and makes this the log of the process. Errors leave no trace.
+    pub fn install(config: &LogConfig) -> Result<Self, LoggingError> {
+        let logging = Self::open(config)?;
+        let subscriber = tracing_subscriber::registry().with(layer::Glog::new(logging.clone()));
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)?;
+        if config.redirect {
+            logging.sinks().redirect().map_err(LoggingError::Redirect)?;
+        }
+        logging.flush_in_background(config.buffer_time);
+        let _ = INSTALLED.set(logging.clone());
+        std::panic::set_hook(Box::new(|panic| {
+            tracing::error!("{panic}");
+            if let Some(logging) = INSTALLED.get() {
+                logging.flush();
+            }
+        }));
+        Ok(logging)
+    }
+
+    fn open(config: &LogConfig) -> Result<Self, LoggingError> {
+        let clock = Clock { utc: config.utc };
+        let verbosity = Verbosity::new(config.verbosity, &config.vmodule, config.min_severity)
+            .map_err(LoggingError::Vmodule)?;
+        let naming = Naming::new(config, clock);
+        let sinks = Sinks::open(config, naming).map_err(|source| LoggingError::Folder {
+            dir: config.dir.clone(),
+            source,
+        })?;
+        let style = Style {
+            prefix: config.prefix,
+            year: config.year,
+            clock,
+        };
+        let shared = Shared {
+            sinks: Mutex::new(sinks),
+            verbosity,
+            style,
+        };
+        Ok(Logging {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The verbosity now.
+    pub fn verbosity(&self) -> i32 {
+        self.shared.verbosity.level()
+    }
+
+    /// The verbosity the process started with.
+    pub fn initial_verbosity(&self) -> i32 {
+        self.shared.verbosity.initial()
+    }
+
+    /// Changes the verbosity for all events from now on.
+    pub fn set_verbosity(&self, level: i32) {
+        self.shared.verbosity.set(level);
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// The current INFO file; `None` when the log goes to stderr only.
+    pub fn info_file(&self) -> Option<PathBuf> {
+        self.sinks().info_path()
+    }
+
+    /// Lines that could not be written since the start.
+    pub fn lost_lines(&self) -> u64 {
+        self.sinks().lost_lines()
+    }
+
+    /// Writes out what waits in memory.
+    pub fn flush(&self) {
+        self.sinks().flush();
+    }
+
+    /// Logs a FATAL line and aborts, as the reference does when it cannot serve (flags.md 9).
+    #[track_caller]
+    pub fn fatal(&self, message: &str) -> ! {
+        let place = std::panic::Location::caller();
+        let text = format!("{message}. Impalad exiting.");
+        self.write(Severity::Fatal, place.file(), place.line(), &text);
+        self.flush();
+        std::process::abort()
+    }
+
+    fn write(&self, severity: Severity, file: &str, line: u32, message: &str) {
+        let text = self.shared.style.line(severity, file, line, message);
+        self.sinks().write(severity, &text);
+    }
+
+    /// A panic while logging leaves files and buffers usable, so a poisoned lock is no obstacle.
+    fn sinks(&self) -> MutexGuard<'_, Sinks> {
+        self.shared
+            .sinks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush_in_background(&self, period: Duration) {
+        let shared = Arc::downgrade(&self.shared);
+        let period = period.max(Duration::from_secs(1));
+        let spawned = std::thread::Builder::new()
+            .name("log-flush".to_owned())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(period);
+                    let Some(shared) = shared.upgrade() else {
+                        return;
+                    };
+                    Logging { shared }.flush();
+                }
+            });
+        if let Err(error) = spawned {
+            tracing::warn!("no thread to flush the log every {period:?}: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! From an HTTP request to an HTTP response: the rules of observability.md section 3.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body as HttpBody;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, Request as HttpRequest, Response, StatusCode};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::Value as Json;
+use serde_json::ser::PrettyFormatter;
+use tokio::sync::Semaphore;
+
+use super::site::Body;
+use super::{Document, Page, Request, Site, WebConfig, html};
+
+/// Pages built at the same time; each may hold a document of some size.
+const MAX_AT_ONCE: usize = 16;
+/// For the body of a POST.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+const HTML: &str = "text/html; charset=UTF-8";
+const JSON: &str = "application/json";
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, POST, HEAD, OPTIONS");
+const SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+     script-src 'self' 'unsafe-inline'; img-src 'self' data:;",
+);
+
+/// Answers requests for a site.
+#[derive(Clone)]
+pub(super) struct Responder {
+    site: Site,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    headers: HeaderMap,
+    max_post: u64,
+    slow_page: Duration,
+    turns: Semaphore,
+}
+
+/// Status, content type, body.
+struct Answer(StatusCode, &'static str, String);
+
+impl Responder {
+    pub(super) fn new(site: Site, config: &WebConfig) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_str(&config.x_frame_options) {
+            headers.insert(header::X_FRAME_OPTIONS, value);
+        }
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if config.content_security_policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, SECURITY_POLICY);
+        }
+        let (max_post, slow_page) = (config.max_post, config.slow_page);
+        let turns = Semaphore::new(MAX_AT_ONCE);
+        Responder {
+            site,
+            shared: Arc::new(Shared {
+                headers,
+                max_post,
+                slow_page,
+                turns,
+            }),
+        }
+    }
+
+    pub(super) async fn answer(&self, request: HttpRequest<HttpBody>) -> Response<HttpBody> {
+        let gzip = accepts_gzip(request.headers());
+        let mut extra = None;
+        let answer = match *request.method() {
+            Method::GET => self.page(request).await,
+            Method::POST => self.post(request).await,
+            Method::HEAD => self.head(request.uri().path()),
+            Method::OPTIONS => {
+                extra = Some((header::ALLOW, ALLOW));
+                Answer(StatusCode::OK, TEXT, String::new())
+            }
+            _ => {
+                extra = Some((header::ALLOW, ALLOW));
+                let text = "Method not allowed".to_owned();
+                Answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, text)
+            }
+        };
+        self.response(answer, gzip, extra)
+    }
+
+    fn head(&self, path: &str) -> Answer {
+        let status = match self.site.page(path).map(|page| page.body) {
+            Some(Body::Health(ready)) if !ready.is_ready() => StatusCode::SERVICE_UNAVAILABLE,
+            Some(_) => StatusCode::OK,
+            None => StatusCode::NOT_FOUND,
+        };
+        Answer(status, TEXT, String::new())
+    }
+
+    async fn post(&self, request: HttpRequest<HttpBody>) -> Answer {
+        let refusal = |status: StatusCode, text: &str| Answer(status, TEXT, text.to_owned());
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match length {
+            None => return refusal(StatusCode::LENGTH_REQUIRED, "Length Required"),
+            Some(length) if length > self.shared.max_post => {
+                return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+            }
+            Some(_) => {}
+        }
+        self.page(request).await
+    }
+
+    async fn page(&self, request: HttpRequest<HttpBody>) -> Answer {
+        let Ok(_turn) = self.shared.turns.acquire().await else {
+            // The semaphore is never closed.
+            return Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, String::new());
+        };
+        let (head, body) = request.into_parts();
+        let mut request = Request {
+            query: arguments(head.uri.query().unwrap_or_default()),
+            is_post: head.method == Method::POST,
+            form: BTreeMap::new(),
+        };
+        if request.is_post {
+            let limit = usize::try_from(self.shared.max_post).unwrap_or(usize::MAX);
+            let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await;
+            let Ok(Ok(body)) = body else {
+                let text = "The body did not arrive".to_owned();
+                return Answer(StatusCode::REQUEST_TIMEOUT, TEXT, text);
+            };
+            request.form = arguments(&String::from_utf8_lossy(&body));
+        }
+        let path = head.uri.path();
+        let start = Instant::now();
+        let answer = match self.site.page(path) {
+            Some(page) => self.build(&page, request).await,
+            None => self.not_found(path, &request.query),
+        };
+        let took = start.elapsed();
+        if took > self.shared.slow_page {
+            tracing::warn!("Building web page {path} took {took:?}");
+        }
+        answer
+    }
+
+    async fn build(&self, page: &Page, request: Request) -> Answer {
+        match &page.body {
+            Body::Document { handler, html } => {
+                let query = request.query.clone();
+                let document = handler(request).await;
+                self.render(StatusCode::OK, &page.title, document, &query, *html)
+            }
+            Body::Raw(handler) => {
+                let (status, text) = handler(request).await;
+                Answer(status, TEXT, text)
+            }
+            Body::Health(ready) if ready.is_ready() => Answer(StatusCode::OK, TEXT, "OK".into()),
+            Body::Health(_) => Answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                TEXT,
+                "Not Available".into(),
+            ),
+        }
+    }
+
+    fn not_found(&self, path: &str, query: &BTreeMap<String, String>) -> Answer {
+        let mut document = Document::new();
+        document.insert(
+            "error".to_owned(),
+            format!("No URI handler for '{path}'").into(),
+        );
+        self.render(StatusCode::NOT_FOUND, "Not found", document, query, None)
+    }
+
+    fn render(
+        &self,
+        status: StatusCode,
+        title: &str,
+        mut document: Document,
+        query: &BTreeMap<String, String>,
+        html: Option<fn(&Document) -> maud::Markup>,
+    ) -> Answer {
+        if query.contains_key("json") {
+            document.insert("__common__".to_owned(), self.site.common());
+            return Answer(status, JSON, tab_indented(&Json::Object(document)));
+        }
+        let body = html.map_or_else(|| html::plain(&document), |render| render(&document));
+        if query.contains_key("raw") {
+            return Answer(status, TEXT, body.into_string());
+        }
+        Answer(
+            status,
+            HTML,
+            html::frame(&self.site, title, &body).into_string(),
+        )
+    }
+
+    fn response(
+        &self,
+        Answer(status, content_type, body): Answer,
+        gzip: bool,
+        extra: Option<(HeaderName, HeaderValue)>,
+    ) -> Response<HttpBody> {
+        let mut headers = self.shared.headers.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.extend(extra);
+        let mut body = body.into_bytes();
+        if gzip && !body.is_empty() {
+            // Writing to memory cannot fail; if it did, the plain body is right as well.
+            if let Ok(packed) = packed(&body) {
+                body = packed;
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        }
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let mut response = Response::new(HttpBody::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        if let Some(reason) = wording(status) {
+            response
+                .extensions_mut()
+                .insert(hyper::ext::ReasonPhrase::from_static(reason));
+        }
+        response
+    }
+}
+
+/// The reference's words where they differ from today's.
+fn wording(status: StatusCode) -> Option<&'static [u8]> {
+    (status == StatusCode::PAYLOAD_TOO_LARGE).then_some(b"Request Entity Too Large")
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("gzip"))
+}
+
+fn packed(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}
+
+fn tab_indented(json: &Json) -> String {
+    let mut out = Vec::new();
+    let formatter = PrettyFormatter::with_indent(b"\t");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
+    match serde::Serialize::serialize(json, &mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+        Err(_) => json.to_string(),
+    }
+}
+
+/// `a=1&B=%20` as keys in lower case and decoded values; the last of two equal keys wins.
+fn arguments(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let decoded = pairs.map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(key).to_lowercase(), decode(value))
+    });
+    decoded.collect()
+}
+
+/// Percent and plus signs decoded; what is no valid escape stays as it is.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok())
+            .flatten()
+            .filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (escaped, bytes[at]) {
+            (Some(byte), _) => {
+                out.push(byte);
+                at += 2;
+            }
+            (None, b'+') => out.push(b' '),
+            (None, byte) => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn arguments_are_decoded_and_their_keys_in_lower_case() {
+        let found = arguments("JSON&Metric=a%2Eb+c&&x=1=2&bad=%zz%4");
+        let pairs: Vec<_> = found
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        let expected = [
+            ("bad", "%zz%4"),
+            ("json", ""),
+            ("metric", "a.b c"),
+            ("x", "1=2"),
+        ];
+        assert_eq!(pairs, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_can_be_taken_apart(text in ".*") {
+            arguments(&text);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Listening and connections, with a limit on everything a client could use up: connections,
+//! bytes of a request's head, time to send it, time to take the answer, pages built at once.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::respond::Responder;
+use super::{Site, WebConfig, WebError};
+
+/// Open connections per server; a further one is closed at once.
+const MAX_CONNECTIONS: usize = 512;
+/// Bytes of a request's head, 431 beyond.
+const MAX_HEAD: usize = 64 * 1024;
+/// For a request's head, waiting for the next request of a connection included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A peer that takes nothing of the answer for this long is cut off by the system.
+const STALL_TIMEOUT_MS: u32 = 60_000;
+/// After an accept that failed for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Running servers; dropping this stops them.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    metrics_addresses: Vec<SocketAddr>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Where pages are served, with the port that was chosen.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the second server listens, if there is one.
+    pub fn metrics_addresses(&self) -> &[SocketAddr] {
+        &self.metrics_addresses
+    }
+}
+
+/// Binds and serves on the current tokio runtime. With an error nothing is left running.
+pub async fn serve(site: &Site, config: &WebConfig) -> Result<Server, WebError> {
+    let listeners = bind(&config.interface, config.port).await?;
+    let mut metrics_listeners = Vec::new();
+    if let Some((interface, port)) = &config.metrics {
+        metrics_listeners = bind(interface, *port).await?;
+    }
+    let addresses = |listeners: &[TcpListener]| {
+        listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect::<Vec<_>>()
+    };
+    let (addresses, metrics_addresses) = (addresses(&listeners), addresses(&metrics_listeners));
+    let mut tasks = JoinSet::new();
+    for address in &addresses {
+        tracing::info!("Webserver started on {address} without TLS");
+    }
+    for address in &metrics_addresses {
+        tracing::info!("Metrics webserver started on {address} without TLS");
+    }
+    spawn(&mut tasks, listeners, Responder::new(site.clone(), config));
+    let paths = [
+        "/metrics",
+        "/jsonmetrics",
+        "/metrics_prometheus",
+        "/healthz",
+    ];
+    spawn(
+        &mut tasks,
+        metrics_listeners,
+        Responder::new(site.only(&paths), config),
+    );
+    Ok(Server {
+        addresses,
+        metrics_addresses,
+        _tasks: tasks,
+    })
+}
+
+fn spawn(tasks: &mut JoinSet<()>, listeners: Vec<TcpListener>, responder: Responder) {
+    let router = Router::new().fallback(|State(responder): State<Responder>, request| async move {
+        responder.answer(request).await
+    });
+    let router = router.with_state(responder);
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    for listener in listeners {
+        tasks.spawn(accept(listener, router.clone(), slots.clone()));
+    }
+}
+
+/// All addresses of the interface; a port the system chose for the first serves for all.
+async fn bind(interface: &str, port: u16) -> Result<Vec<TcpListener>, WebError> {
+    let addresses: Vec<SocketAddr> = match interface {
+        "" => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
+        // Linux hands IPv4 connections to this socket as well.
+        "::" => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
+        name => {
+            let bare = name.trim_start_matches('[').trim_end_matches(']');
+            let found = tokio::net::lookup_host((bare, port)).await;
+            let found = found.and_then(|found| {
+                let mut found: Vec<_> = found.collect();
+                found.sort_unstable();
+                found.dedup();
+                let none = || io::Error::new(io::ErrorKind::NotFound, "no address");
+                if found.is_empty() {
+                    Err(none())
+                } else {
+                    Ok(found)
+                }
+            });
+            let interface = || name.to_owned();
+            found.map_err(|source| WebError::Interface {
+                interface: interface(),
+                source,
+            })?
+        }
+    };
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for mut address in addresses {
+        if let Some(first) = listeners.first().and_then(|first| first.local_addr().ok()) {
+            address.set_port(first.port());
+        }
+        let bound = TcpListener::bind(address).await;
+        let address = || address.to_string();
+        listeners.push(bound.map_err(|source| WebError::Bind {
+            address: address(),
+            source,
+        })?);
+    }
+    Ok(listeners)
+}
+
+async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
+    // Connections end with the server.
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("Webserver could not accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Ok(slot) = slots.clone().try_acquire_owned() {
+            let router = router.clone();
+            connections.spawn(async move {
+                connection(stream, router).await;
+                drop(slot);
+            });
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router) {
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STALL_TIMEOUT_MS);
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!("web connection ended: {error}");
+    }
+}
