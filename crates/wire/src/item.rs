@@ -4,8 +4,12 @@
 //! and the same bytes leave for every subscriber. [`ItemBatch`] is a run of such encodings, back
 //! to back, with the place of each key and value.
 //!
+//! Deliberately absent: versions, and which item is still alive; that is the topic log's.
+//!
 //! Invariant: every item in a batch has the canonical encoding (fields 1, 2, 3 in order, nothing
-//! else), whatever the sender wrote; so lengths follow from key and value alone.
+//! else), whatever the sender wrote; so lengths follow from key and value alone, and any run of
+//! neighbours is one slice. Nearly every sender writes that form, so reading copies whole
+//! stretches of it and encodes anew only what differs.
 
 use crate::schema::Wire;
 use crate::thrift::{Fault, Reader, code, put_field, put_size, put_string};
@@ -77,12 +81,15 @@ impl ItemBatch {
     }
 
     /// Encodes items given as (key, value, deleted).
+    ///
+    /// # Panics
+    /// As [`ItemBatchBuilder::put`].
     pub fn from_items<'a>(items: impl IntoIterator<Item = (&'a [u8], &'a [u8], bool)>) -> Self {
-        let mut build = Build::default();
+        let mut builder = ItemBatchBuilder::default();
         items
             .into_iter()
-            .for_each(|(key, value, deleted)| build.put(key, value, deleted));
-        build.finish()
+            .for_each(|(key, value, deleted)| builder.put(key, value, deleted));
+        builder.finish()
     }
 
     /// How many items.
@@ -126,6 +133,18 @@ impl ItemBatch {
         span.start..span.start + span.len()
     }
 
+    /// The encodings of neighbours, back to back, sharing the batch's memory.
+    ///
+    /// # Panics
+    /// If `items` reaches past the end.
+    pub fn run(&self, items: core::ops::Range<usize>) -> Bytes {
+        if items.is_empty() {
+            return Bytes::new();
+        }
+        let start = self.spans[items.start].start;
+        self.bytes.slice(start..self.range(items.end - 1).end)
+    }
+
     /// The i-th item's value, sharing the batch's memory.
     ///
     /// # Panics
@@ -153,32 +172,88 @@ impl core::fmt::Debug for ItemBatch {
     }
 }
 
-#[derive(Default)]
-struct Build {
+/// Collects items into one [`ItemBatch`].
+#[derive(Debug, Default)]
+pub struct ItemBatchBuilder {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
-impl Build {
-    fn put(&mut self, key: &[u8], value: &[u8], deleted: bool) {
-        let start = self.bytes.len();
-        put_item(&mut self.bytes, key, value, deleted);
-        self.spans.push(Span {
-            start,
-            key_len: key.len() as u32,
-            value_len: value.len() as u32,
-        });
+impl ItemBatchBuilder {
+    /// Nothing yet, with room for `bytes` of encodings ([`ITEM_OVERHEAD`] an item, key, value).
+    pub fn with_capacity(items: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            spans: Vec::with_capacity(items),
+        }
     }
 
-    fn finish(mut self) -> ItemBatch {
-        // A batch may stay for long, as part of a topic.
-        if self.bytes.capacity() - self.bytes.len() > self.bytes.len() / 8 {
-            self.bytes.shrink_to_fit();
-        }
+    /// Adds one item.
+    ///
+    /// # Panics
+    /// If key or value is longer than 2^31 - 1 bytes, or the batch has that many items: more than
+    /// the protocol can say. Whoever takes them from a user checks first.
+    pub fn put(&mut self, key: &[u8], value: &[u8], deleted: bool) {
+        let start = self.bytes.len();
+        put_item(&mut self.bytes, key, value, deleted);
+        self.note(start, key.len() as u32, value.len() as u32);
+    }
+
+    /// How many items so far.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Bytes of encodings so far.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The batch, holding no more memory than it needs.
+    pub fn finish(mut self) -> ItemBatch {
+        self.bytes.shrink_to_fit();
+        self.spans.shrink_to_fit();
         ItemBatch {
             bytes: Bytes::from(self.bytes),
             spans: self.spans,
         }
+    }
+
+    fn note(&mut self, start: usize, key_len: u32, value_len: u32) {
+        assert!(
+            self.spans.len() < i32::MAX as usize,
+            "a batch of {} items is full",
+            self.spans.len()
+        );
+        self.spans.push(Span {
+            start,
+            key_len,
+            value_len,
+        });
+    }
+
+    /// Reads `n` items: copies canonical stretches whole, encodes the others anew.
+    fn read_items(&mut self, r: &mut Reader<'_>, n: usize) -> Result<(), Fault> {
+        let mut stretch = 0;
+        for _ in 0..n {
+            let next = r.rest().get(stretch..).unwrap_or_default();
+            if let Some((key_len, value_len)) = canonical(next) {
+                self.note(self.bytes.len() + stretch, key_len, value_len);
+                stretch += ITEM_OVERHEAD + key_len as usize + value_len as usize;
+            } else {
+                self.bytes.extend_from_slice(r.take(stretch, "items")?);
+                stretch = 0;
+                let (key, value, deleted) = read_item(r)?;
+                self.put(key, value, deleted);
+            }
+        }
+        self.bytes.extend_from_slice(r.take(stretch, "items")?);
+        Ok(())
     }
 }
 
@@ -211,35 +286,46 @@ impl Wire for ItemBatch {
         if n > 0 && element != code::STRUCT {
             return Err(Fault::BadType(element));
         }
-        let mut build = Build {
-            bytes: Vec::new(),
-            spans: Vec::with_capacity(r.capacity(n, ITEM_OVERHEAD)),
-        };
-        r.nested(|r| {
-            for _ in 0..n {
-                let (key, value, deleted) = read_item(r)?;
-                build.put(key, value, deleted);
-            }
-            Ok(())
-        })?;
-        Ok(build.finish())
+        let mut builder = ItemBatchBuilder::with_capacity(r.capacity(n, ITEM_OVERHEAD), 0);
+        r.nested(|r| builder.read_items(r, n))?;
+        Ok(builder.finish())
     }
+}
+
+/// The lengths of key and value if `bytes` starts with a whole canonical item.
+fn canonical(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (key_len, rest) = canonical_string(bytes, 1)?;
+    let (value_len, rest) = canonical_string(rest, 2)?;
+    let end = rest.first_chunk::<5>()?;
+    matches!(end, [code::BOOL, 0, 3, 0 | 1, code::STOP]).then_some((key_len, value_len))
+}
+
+fn canonical_string(bytes: &[u8], id: u8) -> Option<(u32, &[u8])> {
+    let (&[ty, hi, lo, a, b, c, d], rest) = bytes.split_first_chunk::<KEY_AT>()?;
+    let len = i32::from_be_bytes([a, b, c, d]);
+    let rest = rest.get(usize::try_from(len).ok()?..)?;
+    (ty == code::STRING && hi == 0 && lo == id).then_some((len as u32, rest))
 }
 
 fn read_item<'a>(r: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8], bool), Fault> {
     let (mut key, mut value, mut deleted) = (None, None, None);
-    loop {
-        match r.field()? {
-            (code::STOP, _) => break,
-            (code::STRING, 1) => key = Some(r.string()?),
-            (code::STRING, 2) => value = Some(r.string()?),
-            (code::BOOL, 3) => deleted = Some(r.u8()? != 0),
-            (ty, _) => r.skip(ty)?,
+    r.nested(|r| {
+        loop {
+            match r.field()? {
+                (code::STOP, _) => return Ok(()),
+                (code::STRING, 1) => key = Some(r.string()?),
+                (code::STRING, 2) => value = Some(r.string()?),
+                (code::BOOL, 3) => deleted = Some(r.u8()? != 0),
+                (ty, _) => r.skip(ty)?,
+            }
         }
-    }
+    })?;
     Ok((
         key.ok_or(Fault::MissingField("TopicItem.key"))?,
         value.ok_or(Fault::MissingField("TopicItem.value"))?,
         deleted.ok_or(Fault::MissingField("TopicItem.deleted"))?,
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! The reading order is the layering: [`thrift`] reads and writes the binary protocol's
 //! primitives, [`schema`] turns a table of fields into a struct with both directions,
 //! [`messages`] is the table itself, [`item`] keeps topic items in the form they travel in,
+//! [`delta`] builds an update around items that are shared by all who get them,
 //! [`envelope`] wraps arguments and results into whole messages, and [`scan`] finds where a
 //! message that is still arriving ends.
 //!
@@ -15,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod delta;
 pub mod envelope;
 pub mod item;
 pub mod messages;
@@ -24,8 +26,9 @@ pub mod status;
 pub mod text;
 pub mod thrift;
 
+pub use delta::{TooManyItems, TopicParts, UpdateFrame};
 pub use envelope::{Envelope, MessageKind, Rpc};
-pub use item::{Item, ItemBatch};
+pub use item::{Item, ItemBatch, ItemBatchBuilder};
 pub use messages::*;
 pub use scan::Scanner;
 pub use schema::Wire;

@@ -98,6 +98,18 @@ macro_rules! member_type {
     (opt $ty:ty) => { Option<$ty> };
 }
 
+/// The fewest bytes of a field, by requiredness.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! member_least {
+    (req $ty:ty) => {
+        3 + <$ty as $crate::schema::Wire>::LEAST
+    };
+    ($other:ident $ty:ty) => {
+        0
+    };
+}
+
 /// Writes one field, header and value, by requiredness.
 #[doc(hidden)]
 #[macro_export]
@@ -147,7 +159,7 @@ macro_rules! message {
 
         impl $crate::schema::Wire for $name {
             const TYPE: u8 = $crate::thrift::code::STRUCT;
-            const LEAST: usize = 1;
+            const LEAST: usize = 1 $(+ $crate::member_least!($req $ty))*;
 
             fn write(&self, out: &mut alloc::vec::Vec<u8>) {
                 $($crate::member_write!($req out, $id, self.$field);)*
