@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Thrift RPC over tokio, for both ends of the statestore's protocol.
+//!
+//! The reading order is the layering: [`net`] is the only door to the network, [`message`] cuts
+//! whole messages out of a stream, [`client`] makes one call on one connection, [`pool`] keeps
+//! connections and the retry rules, [`service`] says what a server does with a call, and
+//! [`server`] runs the connections that bring them.
+//!
+//! Deliberately absent: what a message means, when one is due, and any state beyond connections.
+//!
+//! Invariant: whatever a peer does, a call ends by its deadline, a server's memory stays under
+//! its budget, and other connections do not notice.
+
+pub mod address;
+pub mod budget;
+pub mod client;
+pub mod error;
+pub mod message;
+pub mod net;
+pub mod pool;
+pub mod retry;
+mod send;
+pub mod server;
+pub mod service;
+
+pub use address::HostPort;
+pub use budget::Budget;
+pub use client::{CallLimits, Connection};
+pub use error::{Failure, RpcError};
+pub use net::{Listener, Net, TcpNet};
+pub use pool::{Pool, PoolLimits, Purpose, Reply, Usage};
+pub use retry::{Attempts, retry};
+pub use server::{CallTimes, Limits, Observer, Quiet, Server};
+pub use service::{Call, LocalService, Outcome, Service};
+
+// For `dispatch!`.
+#[doc(hidden)]
+pub use statestore_wire as wire;

@@ -1,0 +1,218 @@
+//! [`Connection`]: one call at a time on one stream.
+//!
+//! Deliberately absent: keeping connections and trying again (`pool`).
+//!
+//! Invariant: a connection is usable only if every call on it ended in a whole answer to that
+//! call and nothing came after. A failed call, and one whose future was dropped, spoils it.
+
+use crate::address::HostPort;
+use crate::budget::Budget;
+use crate::error::{Failure, RpcError};
+use crate::message::{MessageReader, ReadError, Received};
+use crate::net::Net;
+use crate::send::Sending;
+use bytes::Bytes;
+use statestore_wire::envelope::{ApplicationException, read_result, write_call};
+use statestore_wire::{Envelope, MessageKind, Reader, Rpc, Wire};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, timeout_at};
+
+/// Bounds of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    /// From now to the last byte of the reply, connecting and trying again included (W14).
+    pub deadline: Duration,
+    /// The largest reply that is accepted, in bytes.
+    pub max_reply: u64,
+}
+
+impl CallLimits {
+    /// For replies that carry no topics: up to 1 MiB.
+    pub fn small(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            max_reply: 1024 * 1024,
+        }
+    }
+}
+
+/// A stream to a peer, and what has been read from it.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
+    reader: MessageReader,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Ready,
+    Sending,
+    Receiving,
+    Spoiled,
+}
+
+/// Opens a connection before `deadline`; the error is what the system says.
+pub(crate) async fn open<N: Net>(
+    net: &N,
+    to: &HostPort,
+    budget: &Budget,
+    deadline: Instant,
+) -> Result<Connection<N::Stream>, String> {
+    match timeout_at(deadline, net.connect(to)).await {
+        Ok(Ok(stream)) => Ok(Connection::new(stream, budget)),
+        Ok(Err(error)) => Err(format!("connect() failed: {error}")),
+        Err(_) => Err("connect() timed out".to_owned()),
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection over an open stream.
+    pub fn new(stream: S, budget: &Budget) -> Self {
+        Self {
+            stream,
+            reader: MessageReader::new(0, budget),
+            stage: Stage::Ready,
+        }
+    }
+
+    /// One call with a typed request.
+    pub async fn call<R: Rpc>(
+        &mut self,
+        address: &HostPort,
+        request: &R,
+        limits: CallLimits,
+    ) -> Result<R::Response, RpcError> {
+        let mut message = Vec::new();
+        write_call(request, &mut message);
+        let parts = [message.into()];
+        let deadline = Instant::now() + limits.deadline;
+        let reply = self.call_raw(address, R::METHOD, &parts, deadline, limits.max_reply);
+        let reply = reply.await?;
+        self.decode::<R::Response>(R::METHOD, &reply)
+            .map_err(|failure| failure.of(address, R::METHOD))
+    }
+
+    /// One call with a request that is encoded already, envelope included. The answer is one to
+    /// `method`, and not an exception; its content is not looked at.
+    pub async fn call_raw(
+        &mut self,
+        address: &HostPort,
+        method: &'static str,
+        parts: &[Bytes],
+        deadline: Instant,
+        max_reply: u64,
+    ) -> Result<Received, RpcError> {
+        match timeout_at(deadline, self.exchange(method, parts, max_reply)).await {
+            Ok(result) => result.map_err(|failure| failure.of(address, method)),
+            Err(_) if self.stage == Stage::Receiving => Err(RpcError::RecvTimeout {
+                address: address.clone(),
+                method,
+            }),
+            Err(_) => Err(Failure::SendTimeout.of(address, method)),
+        }
+    }
+
+    /// The result in a reply; a bad one spoils the connection.
+    pub(crate) fn decode<T: Wire>(
+        &mut self,
+        method: &'static str,
+        reply: &Received,
+    ) -> Result<T, Failure> {
+        let result = result_of(method, reply.bytes());
+        if result.is_err() {
+            self.stage = Stage::Spoiled;
+        }
+        result
+    }
+
+    /// True if the next call may use this connection: the last one ended well, and the peer has
+    /// neither said anything since nor gone.
+    pub async fn is_fresh(&mut self) -> bool {
+        if self.stage != Stage::Ready || self.reader.received() > 0 {
+            return false;
+        }
+        let mut byte = [0; 1];
+        poll_fn(|cx| {
+            let mut target = ReadBuf::new(&mut byte);
+            let poll = Pin::new(&mut self.stream).poll_read(cx, &mut target);
+            Poll::Ready(poll.is_pending())
+        })
+        .await
+    }
+
+    /// True if the last call ended well; what the peer did since is not looked at.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready && self.reader.received() == 0
+    }
+
+    async fn exchange(
+        &mut self,
+        method: &str,
+        parts: &[Bytes],
+        max_reply: u64,
+    ) -> Result<Received, Failure> {
+        if !self.is_ready() {
+            return Err(Failure::Unusable);
+        }
+        self.stage = Stage::Sending;
+        let mut sending = Sending::new(parts);
+        sending.run(&mut self.stream).await.map_err(Failure::Send)?;
+        self.stage = Stage::Receiving;
+        self.reader.limit(max_reply);
+        let read = self.reader.read(&mut self.stream).await;
+        // Left over if anything below fails.
+        self.stage = Stage::Spoiled;
+        let reply = read
+            .map_err(|error| self.receive_failure(error))?
+            .ok_or(Failure::Closed)?;
+        check_answer(method, reply.bytes())?;
+        self.stage = Stage::Ready;
+        Ok(reply)
+    }
+
+    /// A reset before the first byte is how a send to a peer that closed fails when the system
+    /// took the bytes first; which of the two is seen is chance, so both are one (K-2).
+    fn receive_failure(&self, error: ReadError) -> Failure {
+        match error {
+            ReadError::Io(error) if self.reader.received() == 0 && is_reset(&error) => {
+                Failure::Closed
+            }
+            ReadError::Fault(fault) => Failure::BadReply(fault),
+            other => Failure::Receive(other),
+        }
+    }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset
+    )
+}
+
+/// An answer to `method` that is not an exception.
+fn check_answer(method: &str, reply: &Bytes) -> Result<(), Failure> {
+    let mut reader = Reader::new(reply);
+    let envelope = Envelope::read(&mut reader)?;
+    if let Some(failure) = Failure::in_envelope(&envelope, method) {
+        return Err(failure);
+    }
+    if envelope.kind == MessageKind::Exception {
+        return Err(Failure::Exception(ApplicationException::read(&mut reader)?));
+    }
+    Ok(())
+}
+
+/// The result in a whole reply.
+pub(crate) fn result_of<T: Wire>(method: &'static str, reply: &Bytes) -> Result<T, Failure> {
+    let mut reader = Reader::new(reply);
+    Envelope::read(&mut reader)?;
+    read_result(&mut reader)?.ok_or(Failure::MissingResult(method))
+}

@@ -1,0 +1,211 @@
+//! [`MessageReader`]: whole messages out of a stream that has no framing.
+//!
+//! Small messages go through one scratch buffer per thread, so that an idle connection owns no
+//! buffer at all. A large one grows its own buffer by half of what has arrived, so that copying
+//! stays linear; what it claims never counts, what it takes is charged to a [`Budget`].
+//!
+//! Deliberately absent: what a message says, and time.
+//!
+//! Invariant: all state lives in the reader, so dropping a read in the middle loses nothing; and
+//! between two messages the reader holds only bytes that a peer sent ahead.
+
+use crate::budget::{Budget, Charge};
+use bytes::Bytes;
+use statestore_wire::{Fault, scan::Scanner};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+/// Bytes of a thread's scratch buffer, and the size from which a message reads into its own.
+const SCRATCH: usize = 64 * 1024;
+/// The most that is ever reserved ahead of received bytes, unless half of these is more.
+const AHEAD: usize = 1024 * 1024;
+
+thread_local! {
+    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Why no message could be read. The connection cannot be used any more.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The network's or the peer's fault.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The peer's fault: bytes that are no message, or too many.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// The peer ended the stream inside a message.
+    #[error("the connection was closed {received} bytes into a message")]
+    Truncated {
+        /// Bytes of that message that had arrived.
+        received: usize,
+    },
+    /// Nobody's single fault: all connections together buffer too much.
+    #[error("no room for a message of more than {wanted} bytes beside others (budget {limit})")]
+    OverBudget {
+        /// The buffer's next size, in bytes.
+        wanted: u64,
+        /// The budget, in bytes.
+        limit: u64,
+    },
+}
+
+/// One whole message. Holds its share of the budget until dropped.
+#[derive(Debug)]
+pub struct Received {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl Received {
+    /// The message, from its envelope on. A clone or slice pins all of it, uncounted.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+/// Cuts messages out of the bytes of one stream.
+#[derive(Debug)]
+pub struct MessageReader {
+    /// What has arrived and was not handed out: `buf[start..]`.
+    buf: Vec<u8>,
+    start: usize,
+    scanner: Scanner,
+    charge: Charge,
+}
+
+impl MessageReader {
+    /// A reader that refuses messages of more than `max_message` bytes.
+    pub fn new(max_message: u64, budget: &Budget) -> Self {
+        Self {
+            buf: Vec::new(),
+            start: 0,
+            scanner: Scanner::new(max_message),
+            charge: budget.charge(),
+        }
+    }
+
+    /// Starts over with another limit, for the next message.
+    pub fn limit(&mut self, max_message: u64) {
+        self.scanner = Scanner::new(max_message);
+    }
+
+    /// Bytes that arrived and belong to no message handed out yet.
+    pub fn received(&self) -> usize {
+        self.buf.len() - self.start
+    }
+
+    /// The next message; `None` if the peer ended the stream between two messages.
+    pub async fn read<S>(&mut self, stream: &mut S) -> Result<Option<Received>, ReadError>
+    where
+        S: AsyncRead + Unpin,
+    {
+        loop {
+            if let Some(message) = self.complete()? {
+                return Ok(Some(message));
+            }
+            if self.fill(stream).await? == 0 {
+                return match self.received() {
+                    0 => Ok(None),
+                    received => Err(ReadError::Truncated { received }),
+                };
+            }
+        }
+    }
+
+    /// The next message if all of it is here.
+    pub fn complete(&mut self) -> Result<Option<Received>, ReadError> {
+        if self.received() == 0 {
+            return Ok(None);
+        }
+        let Some(len) = self.scanner.advance(&self.buf[self.start..])? else {
+            return Ok(None);
+        };
+        self.scanner.reset();
+        Ok(Some(self.hand_out(len)))
+    }
+
+    /// Waits for more bytes; 0 if the peer ended the stream.
+    pub async fn fill<S>(&mut self, stream: &mut S) -> Result<usize, ReadError>
+    where
+        S: AsyncRead + Unpin,
+    {
+        if self.received() < SCRATCH {
+            return Ok(poll_fn(|cx| self.poll_small(cx, stream)).await?);
+        }
+        self.make_room()?;
+        Ok(stream.read_buf(&mut self.buf).await?)
+    }
+
+    fn poll_small<S>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<usize>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let fresh = || vec![0; SCRATCH].into_boxed_slice();
+        let mut scratch = SPARE.take().unwrap_or_else(fresh);
+        let mut target = ReadBuf::new(&mut scratch);
+        let poll = Pin::new(stream).poll_read(cx, &mut target);
+        if poll.is_ready() {
+            self.discard_handed_out();
+            self.buf.extend_from_slice(target.filled());
+        }
+        let n = target.filled().len();
+        SPARE.set(Some(scratch));
+        ready!(poll)?;
+        Poll::Ready(Ok(n))
+    }
+
+    /// Room for the next bytes of a large message.
+    fn make_room(&mut self) -> Result<(), ReadError> {
+        self.discard_handed_out();
+        if self.buf.len() < self.buf.capacity() {
+            return Ok(());
+        }
+        let received = self.buf.len();
+        // A single large value says how much it lacks; many small ones do not.
+        let least = SCRATCH.max(received / 2);
+        let ahead = self.scanner.wants().clamp(least, least.max(AHEAD));
+        let wanted = (received + ahead) as u64;
+        if !self.charge.raise(wanted) {
+            let limit = self.charge.limit();
+            return Err(ReadError::OverBudget { wanted, limit });
+        }
+        self.buf.reserve_exact(ahead);
+        Ok(())
+    }
+
+    /// Only once the front half is done, so that many small messages in one buffer stay linear.
+    fn discard_handed_out(&mut self) {
+        if self.start > self.buf.len() / 2 {
+            self.buf.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    fn hand_out(&mut self, len: usize) -> Received {
+        if self.start == 0 && len == self.buf.len() {
+            return Received {
+                bytes: Bytes::from(std::mem::take(&mut self.buf)),
+                _charge: self.charge.take(),
+            };
+        }
+        // The peer sent ahead: copy the message, keep the rest.
+        let bytes = Bytes::copy_from_slice(&self.buf[self.start..self.start + len]);
+        self.start += len;
+        if self.received() == 0 {
+            self.buf = Vec::new();
+            self.start = 0;
+            drop(self.charge.take());
+        }
+        let mut charge = self.charge.another();
+        charge.force(len as u64);
+        Received {
+            bytes,
+            _charge: charge,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! [`Pool`]: idle connections kept per purpose and address, and the retry rule (K-1, K-2).
+//!
+//! Purposes do not share connections, so that a heartbeat never waits behind a large update.
+//! One pool belongs to one runtime: its connections are driven by the runtime that opened them.
+//!
+//! Deliberately absent: background tasks. Whatever is too old or too much is closed by the next
+//! call that ends.
+//!
+//! Invariant: the lock is never held across an await, and no entry outlives both its idle
+//! connections and its running calls, so addresses never used again leave nothing behind.
+
+use crate::address::HostPort;
+use crate::budget::Budget;
+use crate::client::{CallLimits, Connection, open, result_of};
+use crate::error::{Failure, RpcError};
+use crate::message::Received;
+use crate::net::Net;
+use bytes::Bytes;
+use idle::State;
+use statestore_wire::envelope::write_call;
+use statestore_wire::{Rpc, Wire};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+mod idle;
+
+/// What a connection is for. Its name is for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Purpose(pub &'static str);
+
+/// Bounds of a pool.
+#[derive(Debug, Clone)]
+pub struct PoolLimits {
+    /// Idle connections kept over all addresses; beyond it the one idle for longest is closed.
+    /// Choose above three per subscriber and below the limit of open files.
+    pub max_idle: usize,
+    /// Idle connections are closed after this time.
+    pub max_idle_time: Duration,
+    /// What all replies under way may buffer together.
+    pub budget: Budget,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            max_idle: 40_000,
+            max_idle_time: Duration::from_secs(600),
+            budget: Budget::unlimited(),
+        }
+    }
+}
+
+/// Connections of one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Calls under way.
+    pub in_use: usize,
+    /// These and the idle ones.
+    pub total: usize,
+}
+
+/// Connections to many peers. Clones share them.
+pub struct Pool<N: Net>(Arc<Shared<N>>);
+
+impl<N: Net> fmt::Debug for Pool<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("limits", &self.0.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<N: Net> fmt::Debug for Reply<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reply").field(self.bytes()).finish()
+    }
+}
+
+impl<N: Net> Clone for Pool<N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Shared<N: Net> {
+    net: N,
+    limits: PoolLimits,
+    state: Mutex<State<N::Stream>>,
+}
+
+impl<N: Net> Pool<N> {
+    /// An empty pool.
+    pub fn new(net: N, limits: PoolLimits) -> Self {
+        let state = Mutex::default();
+        Self(Arc::new(Shared { net, limits, state }))
+    }
+
+    /// One call with a typed request.
+    pub async fn call<R: Rpc>(
+        &self,
+        to: &HostPort,
+        purpose: Purpose,
+        request: &R,
+        limits: CallLimits,
+    ) -> Result<R::Response, RpcError> {
+        let mut message = Vec::new();
+        write_call(request, &mut message);
+        let parts = [message.into()];
+        self.call_parts::<R>(to, purpose, &parts, limits).await
+    }
+
+    /// One call with a request that is encoded already, envelope included.
+    pub async fn call_parts<R: Rpc>(
+        &self,
+        to: &HostPort,
+        purpose: Purpose,
+        parts: &[Bytes],
+        limits: CallLimits,
+    ) -> Result<R::Response, RpcError> {
+        let call = self.call_raw(to, purpose, R::METHOD, parts, limits);
+        call.await?.decode()
+    }
+
+    /// One call whose reply is decoded by the caller, perhaps on another thread.
+    ///
+    /// If sending fails or the peer closes the connection before it answers, the call goes out
+    /// once more over a new connection: so it may be executed twice (K-2). Dropping the future
+    /// cancels the call and closes its connection.
+    pub async fn call_raw(
+        &self,
+        to: &HostPort,
+        purpose: Purpose,
+        method: &'static str,
+        parts: &[Bytes],
+        limits: CallLimits,
+    ) -> Result<Reply<N>, RpcError> {
+        let deadline = Instant::now() + limits.deadline;
+        let mut lease = self.lease(to, purpose);
+        let stale = lease.drop_stale().await;
+        if lease.connection.is_none() {
+            lease.open(deadline).await.map_err(|reason| {
+                let address = to.clone();
+                match stale {
+                    true => RpcError::Reconnect { address, reason },
+                    false => RpcError::Connect { address, reason },
+                }
+            })?;
+        }
+        let first = lease.exchange(method, parts, deadline, limits.max_reply);
+        let error = match first.await {
+            Ok(received) => return Ok(Reply::new(method, received, lease)),
+            Err(error) => error,
+        };
+        lease.connection = None;
+        match error {
+            RpcError::General { failure, .. } if failure.calls_for_another_try() => {}
+            other => return Err(other),
+        }
+        lease.open(deadline).await.map_err(|reason| {
+            let address = to.clone();
+            RpcError::Reconnect { address, reason }
+        })?;
+        let second = lease.exchange(method, parts, deadline, limits.max_reply);
+        match second.await {
+            Ok(received) => Ok(Reply::new(method, received, lease)),
+            Err(RpcError::RecvTimeout { .. }) => Err(Failure::SecondRecvTimeout.of(to, method)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes the idle connections to an address; those in use are closed when their call ends.
+    pub fn close(&self, to: &HostPort) {
+        let closed = self.state().close(to);
+        drop(closed); // outside the lock: closing is a system call
+    }
+
+    /// [`close`](Self::close) for every address.
+    pub fn close_all(&self) {
+        let closed = self.state().close_all();
+        drop(closed);
+    }
+
+    /// How many connections of a purpose there are.
+    pub fn usage(&self, purpose: Purpose) -> Usage {
+        self.state().usage(purpose)
+    }
+
+    fn lease(&self, to: &HostPort, purpose: Purpose) -> Lease<N> {
+        let (epoch, connection) = self.state().lend(to, purpose);
+        Lease {
+            pool: self.clone(),
+            to: to.clone(),
+            purpose,
+            epoch,
+            connection,
+            keep: false,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<N::Stream>> {
+        let state = self.0.state.lock();
+        // Every method leaves the state whole, also where it might panic.
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to one connection, counted until dropped.
+struct Lease<N: Net> {
+    pool: Pool<N>,
+    to: HostPort,
+    purpose: Purpose,
+    epoch: u64,
+    connection: Option<Connection<N::Stream>>,
+    keep: bool,
+}
+
+impl<N: Net> Lease<N> {
+    /// Drops idle connections that the peer has closed or spoken on; true if there were any.
+    async fn drop_stale(&mut self) -> bool {
+        let mut stale = false;
+        while let Some(connection) = &mut self.connection {
+            if connection.is_fresh().await {
+                break;
+            }
+            stale = true;
+            self.connection = self.pool.state().another(&self.to, self.purpose);
+        }
+        stale
+    }
+
+    async fn open(&mut self, deadline: Instant) -> Result<(), String> {
+        let Shared { net, limits, .. } = &*self.pool.0;
+        self.connection = Some(open(net, &self.to, &limits.budget, deadline).await?);
+        Ok(())
+    }
+
+    async fn exchange(
+        &mut self,
+        method: &'static str,
+        parts: &[Bytes],
+        deadline: Instant,
+        max_reply: u64,
+    ) -> Result<Received, RpcError> {
+        match &mut self.connection {
+            Some(open) => {
+                let call = open.call_raw(&self.to, method, parts, deadline, max_reply);
+                call.await
+            }
+            None => Err(Failure::Unusable.of(&self.to, method)),
+        }
+    }
+}
+
+impl<N: Net> Drop for Lease<N> {
+    fn drop(&mut self) {
+        let connection = self.connection.take();
+        let kept = connection.filter(|connection| self.keep && connection.is_ready());
+        let limits = &self.pool.0.limits;
+        let closed = self
+            .pool
+            .state()
+            .give_back(&self.to, self.purpose, self.epoch, kept, limits);
+        drop(closed); // outside the lock: closing is a system call
+    }
+}
+
+/// A whole answer and the connection it came over, which is kept only if the answer is good.
+#[must_use = "a reply that is dropped closes its connection"]
+pub struct Reply<N: Net> {
+    method: &'static str,
+    received: Received,
+    lease: Lease<N>,
+}
+
+impl<N: Net> Reply<N> {
+    fn new(method: &'static str, received: Received, lease: Lease<N>) -> Self {
+        Self {
+            method,
+            received,
+            lease,
+        }
+    }
+
+    /// The message, envelope included.
+    pub fn bytes(&self) -> &Bytes {
+        self.received.bytes()
+    }
+
+    /// The result in it.
+    pub fn decode<T: Wire>(mut self) -> Result<T, RpcError> {
+        let result = result_of(self.method, self.received.bytes());
+        self.lease.keep = result.is_ok();
+        result.map_err(|failure| failure.of(&self.lease.to, self.method))
+    }
+}
