@@ -2,10 +2,14 @@
 //!
 //! Deliberately absent: when to write and where. The wording is this file's, once.
 
-use core::fmt;
-use statestore_wire::{NetworkAddress, Text};
-
+use crate::detector::Health;
 use crate::ids::RegistrationId;
+use crate::port::Lane;
+use crate::refusal::Refusal;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use statestore_wire::{NetworkAddress, Status, Text};
 
 /// How loud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,35 +25,344 @@ pub enum Severity {
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what their names say")]
 pub enum Event {
     /// A subscriber joined.
     Registered {
-        /// Who.
         subscriber: Text,
-        /// Under which id.
         registration_id: RegistrationId,
-        /// Where it listens.
         address: NetworkAddress,
     },
+    /// A known subscriber joined again; its former registration is over.
+    Reregistered {
+        subscriber: Text,
+        registration_id: RegistrationId,
+        address: NetworkAddress,
+        former_id: RegistrationId,
+        former_address: NetworkAddress,
+    },
+    /// A registration was not accepted.
+    Refused {
+        subscriber: Text,
+        address: NetworkAddress,
+        refusal: Refusal,
+    },
+    /// A failed subscriber was removed.
+    Removed {
+        subscriber: Text,
+        registration_id: RegistrationId,
+        address: NetworkAddress,
+        missed: u32,
+    },
+    /// The first registration that named a topic.
+    TopicCreated { topic: Text, subscriber: Text },
+    /// Nobody subscribes to the topic any more and nothing is in it.
+    TopicDropped { topic: Text },
+    /// A subscriber had the topic emptied.
+    TopicCleared {
+        topic: Text,
+        subscriber: Text,
+        entries: usize,
+    },
+    /// A subscriber asked for another delta base.
+    BaseReset {
+        topic: Text,
+        subscriber: Text,
+        from_version: i64,
+    },
+    /// A reply named a topic that does not exist.
+    UnknownTopic { topic: Text, subscriber: Text },
+    /// A reply named a topic that its sender did not subscribe to.
+    NotSubscribed { topic: Text, subscriber: Text },
+    /// A heartbeat was not answered, or not well.
+    HeartbeatMissed {
+        subscriber: Text,
+        address: NetworkAddress,
+        missed: u32,
+        health: Health,
+        status: Status,
+    },
+    /// A heartbeat was answered after some were not.
+    HeartbeatRecovered { subscriber: Text, missed: u32 },
+    /// A heartbeat went out long after it was due.
+    HeartbeatLate {
+        subscriber: Text,
+        late: Duration,
+        unreported: u64,
+    },
+    /// Who answered in the last period.
+    HeartbeatReport {
+        answered: usize,
+        subscribers: usize,
+        silent: Vec<Text>,
+    },
+    /// A topic update failed, or was answered with an error.
+    UpdateFailed {
+        subscriber: Text,
+        address: NetworkAddress,
+        lane: Lane,
+        status: Status,
+    },
+    /// There is a new active catalogd, or the active one moved.
+    CatalogdDesignated {
+        subscriber: Text,
+        address: NetworkAddress,
+        version: i64,
+        standby: Option<Text>,
+    },
+    /// The active catalogd failed and no other is there.
+    CatalogdLost { version: i64 },
+    /// Everybody who wants to know the active catalogd knows it.
+    CatalogdNoticeFinished { version: i64 },
+    /// A subscriber could not be told of the active catalogd.
+    CatalogdNoticeFailed {
+        subscriber: Text,
+        address: NetworkAddress,
+        version: i64,
+        status: Status,
+    },
+    /// The debug switch of H-9 was turned.
+    NetworkSwitched { disabled: bool },
 }
 
 impl Event {
     /// How loud it is to be logged.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Registered { .. } => Severity::Info,
+            Self::CatalogdNoticeFailed { .. }
+            | Self::Refused {
+                refusal: Refusal::Full { .. },
+                ..
+            } => Severity::Error,
+            Self::Refused { .. }
+            | Self::HeartbeatLate { .. }
+            | Self::NotSubscribed { .. }
+            | Self::CatalogdLost { .. }
+            | Self::NetworkSwitched { .. } => Severity::Warning,
+            _ => Severity::Info,
         }
     }
 }
 
+/// How many silent subscribers the report names.
+const NAMED: usize = 20;
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Registered { subscriber, registration_id, address } => write!(
+            Self::Registered { .. }
+            | Self::Reregistered { .. }
+            | Self::Refused { .. }
+            | Self::Removed { .. }
+            | Self::NetworkSwitched { .. } => self.membership(f),
+            Self::HeartbeatMissed { .. }
+            | Self::HeartbeatRecovered { .. }
+            | Self::HeartbeatLate { .. }
+            | Self::HeartbeatReport { .. } => self.heartbeat(f),
+            Self::CatalogdDesignated { .. }
+            | Self::CatalogdLost { .. }
+            | Self::CatalogdNoticeFinished { .. }
+            | Self::CatalogdNoticeFailed { .. } => self.catalogd(f),
+            _ => self.topic(f),
+        }
+    }
+}
+
+impl Event {
+    fn membership(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered {
+                subscriber,
+                registration_id,
+                address,
+            } => write!(
                 f,
                 "Subscriber '{subscriber}' registered (registration id {registration_id}) at \
                  {address}"
             ),
+            Self::Reregistered {
+                subscriber,
+                registration_id,
+                address,
+                former_id,
+                former_address,
+            } => {
+                write!(
+                    f,
+                    "Subscriber '{subscriber}' registered again (registration id \
+                     {registration_id}, formerly {former_id}) at {address}"
+                )?;
+                if address != former_address {
+                    write!(f, ", formerly at {former_address}")?;
+                }
+                Ok(())
+            }
+            Self::Refused {
+                subscriber,
+                address,
+                refusal,
+            } => write!(
+                f,
+                "Registration of subscriber '{subscriber}' at {address} refused: {refusal}"
+            ),
+            Self::Removed {
+                subscriber,
+                registration_id,
+                address,
+                missed,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' (last registration id {registration_id}) at {address} \
+                 removed after {missed} missed heartbeats"
+            ),
+            Self::NetworkSwitched { disabled: true } => {
+                f.write_str("Network disabled by debug action")
+            }
+            _ => f.write_str("Network enabled by debug action"),
+        }
+    }
+
+    fn topic(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TopicCreated { topic, subscriber } => {
+                write!(f, "Topic '{topic}' created by subscriber '{subscriber}'")
+            }
+            Self::TopicDropped { topic } => {
+                write!(f, "Topic '{topic}' dropped: no subscribers, no entries")
+            }
+            Self::TopicCleared {
+                topic,
+                subscriber,
+                entries,
+            } => write!(
+                f,
+                "Topic '{topic}' ({entries} entries) cleared on request of subscriber \
+                 '{subscriber}'"
+            ),
+            Self::BaseReset {
+                topic,
+                subscriber,
+                from_version,
+            } => write!(
+                f,
+                "Delta base of topic '{topic}' for subscriber '{subscriber}' reset to version \
+                 {from_version} on its request"
+            ),
+            Self::UnknownTopic { topic, subscriber } => write!(
+                f,
+                "Update of unknown topic '{topic}' from subscriber '{subscriber}' ignored"
+            ),
+            Self::NotSubscribed { topic, subscriber } => write!(
+                f,
+                "Subscriber '{subscriber}' published to topic '{topic}' without subscribing to it"
+            ),
+            Self::UpdateFailed {
+                subscriber,
+                address,
+                lane,
+                status,
+            } => write!(
+                f,
+                "{} topic update to subscriber '{subscriber}' at {address} failed: {}",
+                if *lane == Lane::Priority {
+                    "Priority"
+                } else {
+                    "Normal"
+                },
+                status.message()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn heartbeat(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeartbeatMissed {
+                subscriber,
+                address,
+                missed,
+                health,
+                status,
+            } => write!(
+                f,
+                "Heartbeat to subscriber '{subscriber}' at {address} failed ({missed} in a row, \
+                 now {health}): {}",
+                status.message()
+            ),
+            Self::HeartbeatRecovered { subscriber, missed } => write!(
+                f,
+                "Subscriber '{subscriber}' answers again after {missed} missed heartbeats"
+            ),
+            Self::HeartbeatLate {
+                subscriber,
+                late,
+                unreported,
+            } => write!(
+                f,
+                "Heartbeat to subscriber '{subscriber}' was sent {} ms late ({unreported} more \
+                 late ones since the last such warning). Consider increasing \
+                 --statestore_heartbeat_frequency_ms (on statestored)",
+                late.as_millis()
+            ),
+            Self::HeartbeatReport {
+                answered,
+                subscribers,
+                silent,
+            } => {
+                write!(
+                    f,
+                    "{answered}/{subscribers} subscribers successfully heartbeat"
+                )?;
+                for (i, name) in silent.iter().take(NAMED).enumerate() {
+                    f.write_str(if i == 0 { "; silent: " } else { ", " })?;
+                    write!(f, "'{name}'")?;
+                }
+                match silent.len().checked_sub(NAMED) {
+                    Some(more @ 1..) => write!(f, " and {more} more"),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn catalogd(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CatalogdDesignated {
+                subscriber,
+                address,
+                version,
+                standby,
+            } => {
+                write!(
+                    f,
+                    "Catalogd '{subscriber}' at {address} is the active one (version {version})"
+                )?;
+                match standby {
+                    Some(standby) => write!(f, ", '{standby}' stands by"),
+                    None => Ok(()),
+                }
+            }
+            Self::CatalogdLost { version } => write!(
+                f,
+                "The active catalogd (version {version}) failed; none is left"
+            ),
+            Self::CatalogdNoticeFinished { version } => write!(
+                f,
+                "All subscribers concerned know the active catalogd (version {version})"
+            ),
+            Self::CatalogdNoticeFailed {
+                subscriber,
+                address,
+                version,
+                status,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' at {address} could not be told the active catalogd \
+                 (version {version}): {}",
+                status.message()
+            ),
+            _ => Ok(()),
         }
     }
 }

@@ -21,7 +21,20 @@
 
 extern crate alloc;
 
+pub mod catalog;
 pub mod config;
+pub mod detector;
+pub mod event;
 pub mod ids;
+pub mod lanes;
+pub mod members;
+pub mod node;
+pub mod notice;
+pub mod port;
+pub mod refusal;
+pub mod role;
 pub mod time;
 pub mod topic;
+pub mod view;
+
+pub use node::Node;

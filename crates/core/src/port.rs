@@ -158,6 +158,8 @@ pub struct Identity {
 impl Identity {
     /// An identity from a random number.
     pub fn new(drawn: UniqueId) -> Self {
-        Self { statestore_id: StatestoreId(drawn) }
+        Self {
+            statestore_id: StatestoreId(drawn),
+        }
     }
 }

@@ -1,0 +1,200 @@
+//! When things are due: one schedule for everything, and the rhythm of each lane (S-3 to S-7).
+//!
+//! ```text
+//!   start --> Waiting(slot) --begin--> Calling --end--> Waiting(end + period)
+//!                  ^  hurry: a change shortens the wait         | end + 2 periods if skipped
+//!                  +--------------------------------------------+ end + period if failed
+//! ```
+//!
+//! A lane in either back-off is not hurried: who asked for time gets it (S-5). A change that
+//! comes while a call is pending is remembered and shortens the wait after it.
+//!
+//! Deliberately absent: what is sent. Invariants: a lane holds at most one slot of the schedule,
+//! and none while its call is pending (S-3); every operation is logarithmic.
+
+use crate::config::LaneConfig;
+use crate::members::MemberKey;
+use crate::port::Lane;
+use crate::time::Time;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+/// A wait of nothing would spin; this is the shortest.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What falls due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// The next message of a lane.
+    Send(MemberKey, Lane),
+    /// The end of the grace for inherited entries (W33).
+    Grace(MemberKey),
+    /// The end of the wait for a second catalogd (C-5).
+    CatalogWait,
+    /// A round of telling about the catalogd (N-4).
+    CatalogRound,
+    /// The report of who answered (F-8).
+    Report,
+    /// More tombstones to collect than one step should.
+    Collect,
+}
+
+/// A place in the schedule: things due at one time keep the order in which they were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// When it is due.
+    pub at: Time,
+    seq: u64,
+}
+
+/// Everything that is going to happen by itself.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    tasks: BTreeMap<Slot, Task>,
+    next_seq: u64,
+}
+
+impl Schedule {
+    /// Adds a task.
+    pub fn add(&mut self, at: Time, task: Task) -> Slot {
+        let slot = Slot {
+            at,
+            seq: self.next_seq,
+        };
+        self.next_seq += 1;
+        self.tasks.insert(slot, task);
+        slot
+    }
+
+    /// Takes a task out, if it is still there.
+    pub fn cancel(&mut self, slot: Slot) {
+        self.tasks.remove(&slot);
+    }
+
+    /// When the earliest task is due.
+    pub fn first(&self) -> Option<Time> {
+        self.tasks.keys().next().map(|slot| slot.at)
+    }
+
+    /// The earliest task that is due.
+    pub fn pop_due(&mut self, now: Time) -> Option<(Slot, Task)> {
+        self.first().filter(|&at| at <= now)?;
+        self.tasks.pop_first()
+    }
+
+    /// How many tasks wait.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// True if nothing will happen by itself.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It was processed.
+    Done,
+    /// The subscriber had no time for it.
+    Skipped,
+    /// It failed, or was answered with an error.
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Turn {
+    Stopped,
+    Waiting(Slot),
+    Calling,
+}
+
+/// The rhythm of one lane of one registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rhythm {
+    task: Task,
+    turn: Turn,
+    ended: Option<Time>,
+    backing_off: bool,
+    changed: bool,
+}
+
+impl Rhythm {
+    /// A lane that says nothing until it is started.
+    pub fn new(member: MemberKey, lane: Lane) -> Self {
+        Self {
+            task: Task::Send(member, lane),
+            turn: Turn::Stopped,
+            ended: None,
+            backing_off: false,
+            changed: false,
+        }
+    }
+
+    /// The first message goes out at `at` (S-4).
+    pub fn start(&mut self, at: Time, schedule: &mut Schedule) {
+        self.wait_until(at, schedule);
+    }
+
+    /// The task fell due and a call goes out.
+    pub fn begin(&mut self) {
+        self.turn = Turn::Calling;
+        self.changed = false;
+    }
+
+    /// The call ended, or nothing had to be sent: when is the next one (S-5)? `push` is the
+    /// shortest wait after a change.
+    pub fn end(
+        &mut self,
+        now: Time,
+        ending: Ending,
+        config: &LaneConfig,
+        push: Option<Duration>,
+        schedule: &mut Schedule,
+    ) {
+        let period = config.period.max(SHORTEST);
+        let wait = match (ending, push) {
+            (Ending::Done, Some(push)) if self.changed => period.min(push.max(SHORTEST)),
+            (Ending::Done | Ending::Failed, _) => period,
+            (Ending::Skipped, _) => period.saturating_mul(2),
+        };
+        self.ended = Some(now);
+        self.backing_off = ending != Ending::Done;
+        self.wait_until(now + wait, schedule);
+    }
+
+    /// There is something new to say: say it after `push` at the latest, counted from the end of
+    /// the last message.
+    pub fn hurry(&mut self, now: Time, push: Duration, schedule: &mut Schedule) {
+        match self.turn {
+            Turn::Calling => self.changed = true,
+            Turn::Waiting(slot) if !self.backing_off => {
+                let soon = self.ended.map_or(now, |ended| now.max(ended + push));
+                if soon < slot.at {
+                    self.wait_until(soon, schedule);
+                }
+            }
+            Turn::Waiting(_) | Turn::Stopped => {}
+        }
+    }
+
+    /// Nothing more is sent.
+    pub fn stop(&mut self, schedule: &mut Schedule) {
+        if let Turn::Waiting(slot) = self.turn {
+            schedule.cancel(slot);
+        }
+        self.turn = Turn::Stopped;
+    }
+
+    /// True while a call is pending.
+    pub fn is_calling(&self) -> bool {
+        self.turn == Turn::Calling
+    }
+
+    fn wait_until(&mut self, at: Time, schedule: &mut Schedule) {
+        self.stop(schedule);
+        self.turn = Turn::Waiting(schedule.add(at, self.task));
+    }
+}

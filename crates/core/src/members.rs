@@ -1,0 +1,292 @@
+//! Who is registered, what each registration wants, and what it wrote that goes with it.
+//!
+//! A [`Registration`] is the immutable part; pending calls keep it alive, so that a late answer
+//! still finds out what its subscriber was entitled to (T-32). A [`Member`] is a registration
+//! that is current. An id has at most one; the number in [`MemberKey`] fences off what
+//! belongs to an older one (S-7).
+//!
+//! Transient ownership is a list of versions ([`Owned`]): an entry that somebody overwrote has
+//! another version by then and stays (T-30).
+//!
+//! Deliberately absent: topics' content and all timing.
+
+use crate::detector::Pulse;
+use crate::ids::RegistrationId;
+use crate::lanes::{Rhythm, Slot};
+use crate::port::Lane;
+use crate::time::Time;
+use crate::topic::{TopicLog, Version};
+use crate::view::KnownCatalogd;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+use statestore_wire as wire;
+use statestore_wire::{CatalogRegistration, NetworkAddress, SubscriberType, Text};
+
+/// Names one registration inside the core. Later registrations have greater keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberKey(pub u64);
+
+/// What a subscriber said when it registered, and the ids it got.
+#[derive(Debug)]
+pub struct Registration {
+    /// The core's name for it.
+    pub key: MemberKey,
+    /// Subscriber id.
+    pub id: Text,
+    /// The wire's name for it.
+    pub registration_id: RegistrationId,
+    /// Where it listens.
+    pub address: NetworkAddress,
+    /// What it is.
+    pub subscriber_type: SubscriberType,
+    /// Wants UpdateCatalogd.
+    pub wants_catalogd: bool,
+    /// Set by a catalogd.
+    pub catalogd: Option<CatalogRegistration>,
+    /// Topics, by name, each once.
+    pub topics: Vec<Subscription>,
+}
+
+/// One topic of a registration.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: Text,
+    /// The lane that carries it.
+    pub lane: Lane,
+    /// What it writes here goes with it.
+    pub transient: bool,
+    /// Wants to know the lowest version (T-10).
+    pub wants_min: bool,
+    /// Sees only keys with this prefix (T-7).
+    pub prefix: Text,
+}
+
+/// S-1: which lane carries a topic.
+pub fn lane_of(topic: &Text) -> Lane {
+    let priority: [&[u8]; 2] = [b"impala-membership", b"impala-request-queue"];
+    if priority.iter().any(|end| topic.as_bytes().ends_with(end)) {
+        Lane::Priority
+    } else {
+        Lane::Bulk
+    }
+}
+
+impl Subscription {
+    /// The topics of a request: by name, the first of each name counts (T-11).
+    pub fn from_wire(topics: Vec<wire::TopicRegistration>) -> Vec<Self> {
+        let mut all: Vec<Self> = topics
+            .into_iter()
+            .map(|t| Self {
+                lane: lane_of(&t.topic_name),
+                topic: t.topic_name,
+                transient: t.is_transient,
+                wants_min: t.populate_min_subscriber_topic_version,
+                prefix: t.filter_prefix.unwrap_or_default(),
+            })
+            .collect();
+        all.sort_by(|a, b| a.topic.cmp(&b.topic));
+        all.dedup_by(|later, first| later.topic == first.topic);
+        all
+    }
+}
+
+impl Registration {
+    /// The place of a topic among this registration's.
+    pub fn place_of(&self, topic: &Text) -> Option<usize> {
+        self.topics.binary_search_by(|s| s.topic.cmp(topic)).ok()
+    }
+
+    /// True if a lane has anything to carry (S-2).
+    pub fn uses(&self, lane: Lane) -> bool {
+        lane == Lane::Heartbeat || self.topics.iter().any(|s| s.lane == lane)
+    }
+}
+
+/// Versions that a registration wrote to one topic and that go with it.
+#[derive(Debug, Default)]
+pub struct Owned {
+    versions: Vec<Version>,
+    prune_at: usize,
+}
+
+impl Owned {
+    /// Below this many, looking for dead ones is not worth it.
+    const FEW: usize = 64;
+
+    /// Remembers what was written (T-24). Entries overwritten since are forgotten now and then,
+    /// so that the list is never longer than twice what lives.
+    pub fn add(&mut self, written: RangeInclusive<Version>, log: &TopicLog) {
+        let (first, last) = (written.start().0, written.end().0);
+        self.versions.extend((first..=last).map(Version));
+        if self.versions.len() > self.prune_at.max(Self::FEW) {
+            self.versions.retain(|version| log.is_current(*version));
+            self.prune_at = self.versions.len() * 2;
+        }
+    }
+
+    /// All of them; nothing is owned any more.
+    pub fn take(&mut self) -> Vec<Version> {
+        self.prune_at = 0;
+        core::mem::take(&mut self.versions)
+    }
+
+    /// How many entries are still as they were written.
+    pub fn current(&self, log: &TopicLog) -> usize {
+        self.versions.iter().filter(|v| log.is_current(**v)).count()
+    }
+}
+
+/// How far a member is with one topic.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The last version it is believed to have processed.
+    pub reached: Version,
+    /// Where the pending message leads.
+    pub sending: Option<Version>,
+    /// What it wrote and takes with it.
+    pub owned: Owned,
+    /// What its former registration wrote, kept until it had the chance to write it anew (W33).
+    pub inherited: Vec<Version>,
+}
+
+/// A current registration.
+#[derive(Debug)]
+pub struct Member {
+    /// What it said.
+    pub registration: Arc<Registration>,
+    /// When.
+    pub registered: Time,
+    /// Its heartbeats.
+    pub pulse: Pulse,
+    /// The rhythm of heartbeats, priority and bulk updates.
+    pub rhythms: [Rhythm; 3],
+    /// One for each of the registration's topics.
+    pub progress: Vec<Progress>,
+    /// False for a catalogd that stands by: it gets no updates and does not count (S-10, T-10).
+    pub followed: bool,
+    /// Set while something is inherited: when that ends.
+    pub grace: Option<Slot>,
+    /// What it was told about the catalogd (N-7).
+    pub knows: Option<KnownCatalogd>,
+}
+
+/// The place of a lane among a member's rhythms; notices have none.
+pub fn rhythm_of(lane: Lane) -> Option<usize> {
+    match lane {
+        Lane::Heartbeat => Some(0),
+        Lane::Priority => Some(1),
+        Lane::Bulk => Some(2),
+        Lane::Catalogd | Lane::Role => None,
+    }
+}
+
+impl Member {
+    /// A member of which nothing is known and whose lanes stand still.
+    pub fn new(registration: Arc<Registration>, now: Time) -> Self {
+        let key = registration.key;
+        Self {
+            registered: now,
+            pulse: Pulse::default(),
+            rhythms: [Lane::Heartbeat, Lane::Priority, Lane::Bulk]
+                .map(|lane| Rhythm::new(key, lane)),
+            progress: registration
+                .topics
+                .iter()
+                .map(|_| Progress::default())
+                .collect(),
+            followed: true,
+            grace: None,
+            knows: None,
+            registration,
+        }
+    }
+}
+
+/// All members.
+#[derive(Debug, Default)]
+pub struct Members {
+    by_key: BTreeMap<MemberKey, Member>,
+    by_id: BTreeMap<Text, MemberKey>,
+    at_address: BTreeMap<NetworkAddress, usize>,
+    next_key: u64,
+}
+
+impl Members {
+    /// A key for the next registration.
+    pub fn next_key(&mut self) -> MemberKey {
+        self.next_key += 1;
+        MemberKey(self.next_key)
+    }
+
+    /// Adds a member. One of the same id must have been removed before.
+    pub fn insert(&mut self, member: Member) {
+        let registration = &member.registration;
+        self.by_id.insert(registration.id.clone(), registration.key);
+        *self
+            .at_address
+            .entry(registration.address.clone())
+            .or_default() += 1;
+        self.by_key.insert(registration.key, member);
+    }
+
+    /// Removes a member. The flag is true if nobody else listens at its address.
+    pub fn remove(&mut self, key: MemberKey) -> Option<(Member, bool)> {
+        let member = self.by_key.remove(&key)?;
+        let registration = &member.registration;
+        self.by_id.remove(&registration.id);
+        let alone = match self.at_address.get_mut(&registration.address) {
+            Some(n) if *n > 1 => {
+                *n -= 1;
+                false
+            }
+            _ => {
+                self.at_address.remove(&registration.address);
+                true
+            }
+        };
+        Some((member, alone))
+    }
+
+    /// The member of this key, if that registration is still current (S-7).
+    pub fn find(&self, key: MemberKey) -> Option<&Member> {
+        self.by_key.get(&key)
+    }
+
+    /// The same, to change it.
+    pub fn find_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// The key of the current registration of an id.
+    pub fn key_of(&self, id: &Text) -> Option<MemberKey> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The current registration of an id.
+    pub fn named(&self, id: &Text) -> Option<&Member> {
+        self.find(self.key_of(id)?)
+    }
+
+    /// All, by registration order.
+    pub fn iter(&self) -> impl Iterator<Item = &Member> + '_ {
+        self.by_key.values()
+    }
+
+    /// All ids, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &Text> + '_ {
+        self.by_id.keys()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}

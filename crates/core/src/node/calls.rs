@@ -1,0 +1,115 @@
+//! Calls that went out and did not come back, and what each was about.
+//!
+//! A pending call keeps its registration's facts alive, nothing else of it. So an ended
+//! registration leaves exactly its pending calls behind, and those only until they end (T-32).
+//!
+//! Deliberately absent: what an outcome means.
+
+use crate::ids::CallId;
+use crate::members::{Registration, rhythm_of};
+use crate::port::{Body, Call, Effect, Lane, Outbox};
+use crate::time::Time;
+use crate::topic::Version;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use statestore_wire::{NetworkAddress, Text};
+
+/// A pending call.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) registration: Arc<Registration>,
+    pub(super) lane: Lane,
+    pub(super) started: Time,
+    pub(super) about: About,
+}
+
+/// What a call said.
+#[derive(Debug)]
+pub(super) enum About {
+    Heartbeat,
+    Update(Vec<Sent>),
+    Catalogd {
+        version: i64,
+        address: NetworkAddress,
+    },
+}
+
+/// One topic of an update.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    /// The topic's place among the registration's.
+    pub(super) place: usize,
+    /// The version that a subscriber has who processed it.
+    pub(super) to: Version,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pending: BTreeMap<CallId, Pending>,
+    next: u64,
+    /// Calls of ended registrations, by subscriber id and lane.
+    outlived: BTreeMap<Text, [u32; 3]>,
+}
+
+impl Calls {
+    /// Sends a call.
+    pub(super) fn send(
+        &mut self,
+        pending: Pending,
+        body: Body,
+        (timeout, first_attempt): (Duration, bool),
+        out: &mut Outbox,
+    ) {
+        self.next += 1;
+        let id = CallId(self.next);
+        out.push(Effect::Call(Call {
+            id,
+            subscriber: pending.registration.id.clone(),
+            to: pending.registration.address.clone(),
+            lane: pending.lane,
+            timeout,
+            first_attempt,
+            body,
+        }));
+        self.pending.insert(id, pending);
+    }
+
+    /// Takes the call that ended; none if it is not pending.
+    pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
+        self.pending.remove(&id)
+    }
+
+    /// How many are pending.
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// A registration ends while a call in this lane is pending.
+    pub(super) fn outlive(&mut self, subscriber: &Text, lane: Lane) {
+        if let Some(place) = rhythm_of(lane) {
+            self.outlived.entry(subscriber.clone()).or_default()[place] += 1;
+        }
+    }
+
+    /// A call of an ended registration came back.
+    pub(super) fn outlived_ended(&mut self, subscriber: &Text, lane: Lane) {
+        let (Some(counts), Some(place)) = (self.outlived.get_mut(subscriber), rhythm_of(lane))
+        else {
+            return;
+        };
+        counts[place] = counts[place].saturating_sub(1);
+        if *counts == [0; 3] {
+            self.outlived.remove(subscriber);
+        }
+    }
+
+    /// How many calls of ended registrations of this subscriber are pending in a lane.
+    pub(super) fn outlived(&self, subscriber: &Text, lane: Lane) -> u32 {
+        let counts = self.outlived.get(subscriber);
+        counts
+            .zip(rhythm_of(lane))
+            .map_or(0, |(counts, place)| counts[place])
+    }
+}

@@ -1,0 +1,189 @@
+//! A call ended: who lives (rules F), who processed what (T-20, T-26).
+//!
+//! A call of an ended registration moves nothing of its subscriber's, but what an update's reply
+//! publishes is written all the same (T-32).
+
+use super::Node;
+use super::calls::{About, Pending, Sent};
+use crate::detector::Health;
+use crate::event::Event;
+use crate::ids::CallId;
+use crate::lanes::Ending;
+use crate::members::{MemberKey, rhythm_of};
+use crate::port::{CallFault, Effect, Lane, Outbox, Reply};
+use crate::time::Now;
+use statestore_wire as wire;
+use statestore_wire::{Status, StatusCode};
+
+impl Node {
+    pub(super) fn complete(
+        &mut self,
+        now: Now,
+        call: CallId,
+        outcome: Result<Reply, CallFault>,
+        out: &mut Outbox,
+    ) {
+        let Some(pending) = self.calls.take(call) else {
+            return;
+        };
+        let registration = &pending.registration;
+        if self.members.find(registration.key).is_none() {
+            self.calls.outlived_ended(&registration.id, pending.lane);
+        }
+        let outcome = outcome.map_err(|CallFault(status)| status);
+        match (&pending.about, outcome) {
+            (About::Heartbeat, Ok(Reply::Heartbeat(reply))) => {
+                self.heartbeat_ended(now, &pending, Ok(reply), out);
+            }
+            (About::Heartbeat, other) => {
+                self.heartbeat_ended(now, &pending, Err(fault(other)), out);
+            }
+            (About::Update(sent), Ok(Reply::Update(reply))) => {
+                self.update_ended(now, &pending, sent, Ok(reply), out);
+            }
+            (About::Update(sent), other) => {
+                self.update_ended(now, &pending, sent, Err(fault(other)), out);
+            }
+            (About::Catalogd { version, address }, Ok(Reply::Catalogd(reply))) => {
+                self.told_catalogd(now, &pending, (*version, address), Ok(reply), out);
+            }
+            (About::Catalogd { version, address }, other) => {
+                let outcome = Err(fault(other));
+                self.told_catalogd(now, &pending, (*version, address), outcome, out);
+            }
+        }
+    }
+
+    fn heartbeat_ended(
+        &mut self,
+        now: Now,
+        pending: &Pending,
+        outcome: Result<wire::HeartbeatResponse, Status>,
+        out: &mut Outbox,
+    ) {
+        let key = pending.registration.key;
+        let Some(member) = self.members.find_mut(key) else {
+            return; // S-7
+        };
+        match outcome {
+            Ok(reply) if reply.status.is_ok() => {
+                self.counters
+                    .heartbeats
+                    .add(now.time.since(pending.started));
+                let missed = member.pulse.beat(now.time);
+                if missed > 0 {
+                    out.push(Effect::Log(Event::HeartbeatRecovered {
+                        subscriber: pending.registration.id.clone(),
+                        missed,
+                    }));
+                }
+                self.end_turn(now, key, Lane::Heartbeat, Ending::Done);
+            }
+            Ok(reply) => self.heartbeat_missed(now, key, reply.status, out), // W19
+            Err(status) => self.heartbeat_missed(now, key, status, out),
+        }
+    }
+
+    /// F-2 to F-4.
+    pub(super) fn heartbeat_missed(
+        &mut self,
+        now: Now,
+        key: MemberKey,
+        status: Status,
+        out: &mut Outbox,
+    ) {
+        let Some(member) = self.members.find_mut(key) else {
+            return;
+        };
+        let missed = member.pulse.miss();
+        let health = member.pulse.health(self.config.max_missed_heartbeats);
+        out.push(Effect::Log(Event::HeartbeatMissed {
+            subscriber: member.registration.id.clone(),
+            address: member.registration.address.clone(),
+            missed,
+            health,
+            status,
+        }));
+        if health == Health::Failed {
+            // Its call is not pending any more, so nothing of this lane outlives it.
+            if let Some(rhythm) = rhythm_of(Lane::Heartbeat) {
+                member.rhythms[rhythm].stop(&mut self.schedule);
+            }
+            self.remove_failed(now, key, out);
+        } else {
+            self.end_turn(now, key, Lane::Heartbeat, Ending::Failed);
+        }
+    }
+
+    fn update_ended(
+        &mut self,
+        now: Now,
+        pending: &Pending,
+        sent: &[Sent],
+        outcome: Result<wire::UpdateStateResponse, Status>,
+        out: &mut Outbox,
+    ) {
+        let (registration, lane) = (&pending.registration, pending.lane);
+        if outcome.is_ok() {
+            let took = now.time.since(pending.started);
+            match lane {
+                Lane::Priority => self.counters.priority_updates.add(took),
+                _ => self.counters.updates.add(took),
+            }
+        }
+        let (ending, updates) = match outcome {
+            Ok(reply) if !reply.status.is_ok() => (Ending::Failed, Err(reply.status)),
+            Ok(reply) if reply.skipped == Some(true) => (Ending::Skipped, Ok(None)),
+            Ok(reply) => (Ending::Done, Ok(Some(reply.topic_updates))),
+            Err(status) => (Ending::Failed, Err(status)),
+        };
+        self.arrived(registration.key, sent, ending == Ending::Done);
+        match updates {
+            Ok(Some(updates)) => {
+                self.publish(now, registration, updates, out);
+                self.settle_inheritance(now, registration.key, sent);
+            }
+            Ok(None) => {}
+            Err(status) => out.push(Effect::Log(Event::UpdateFailed {
+                subscriber: registration.id.clone(),
+                address: registration.address.clone(),
+                lane,
+                status,
+            })),
+        }
+        self.end_turn(now, registration.key, lane, ending);
+        for Sent { place, .. } in sent {
+            self.collect(now, &registration.topics[*place].topic);
+        }
+    }
+
+    /// T-20: a message that was processed brought its subscriber to where it leads; any other
+    /// leaves it where it was (T-26).
+    fn arrived(&mut self, key: MemberKey, sent: &[Sent], processed: bool) {
+        let Some(member) = self.members.find_mut(key) else {
+            return; // S-7
+        };
+        for Sent { place, to } in sent {
+            let progress = &mut member.progress[*place];
+            progress.sending = None;
+            if processed {
+                progress.reached = *to;
+            }
+            let name = &member.registration.topics[*place].topic;
+            if let Some(topic) = self.topics.find_mut(name) {
+                topic.mark(key, member.followed, progress);
+            }
+        }
+    }
+}
+
+/// The status of a call that failed, or that came back with the reply of another method.
+fn fault(outcome: Result<Reply, Status>) -> Status {
+    match outcome {
+        Err(status) => status,
+        Ok(_) => Status::error(
+            StatusCode::RPC_GENERAL_ERROR,
+            "RPC Error: the reply belongs to another method",
+        ),
+    }
+}

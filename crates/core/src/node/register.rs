@@ -1,0 +1,252 @@
+//! A subscriber joins, or is refused (rules R).
+//!
+//! All checks come first and change nothing. Then the former registration of the id ends, what
+//! it wrote is handed to the new one for a while (W33), and the lanes start.
+
+use super::Node;
+use crate::catalog::{Candidate, Verdict};
+use crate::event::Event;
+use crate::ids::{RegistrationId, RequestId};
+use crate::lanes::Task;
+use crate::members::{Member, MemberKey, Registration, Subscription, rhythm_of};
+use crate::port::{Effect, Lane, Outbox};
+use crate::refusal::Refusal;
+use crate::time::Now;
+use crate::view::KnownCatalogd;
+use alloc::sync::Arc;
+use statestore_wire as wire;
+use statestore_wire::{CatalogRegistration, ProtocolVersion, Status, Text, UniqueId};
+
+/// A new registration's first message goes out at once, unless this many calls of older
+/// registrations of the same id are pending in its lane: then it waits one period. So a
+/// subscriber that hangs and registers in a loop does not multiply its calls.
+const CROWD: u32 = 2;
+
+impl Node {
+    pub(super) fn register(
+        &mut self,
+        now: Now,
+        request_id: RequestId,
+        request: wire::RegisterSubscriberRequest,
+        drawn: RegistrationId,
+        out: &mut Outbox,
+    ) {
+        let response = match self.admit(&request) {
+            Err(refusal) => {
+                let response = self.refused(&refusal);
+                out.push(Effect::Log(Event::Refused {
+                    subscriber: request.subscriber_id,
+                    address: request.subscriber_location,
+                    refusal,
+                }));
+                response
+            }
+            Ok(()) => {
+                let (id, verdict) = self.join(now, request, drawn, out);
+                let response = self.accepted(now, &id, drawn);
+                out.push(Effect::Answer {
+                    request_id,
+                    response,
+                });
+                self.elected(now, verdict, out);
+                return;
+            }
+        };
+        out.push(Effect::Answer {
+            request_id,
+            response,
+        });
+    }
+
+    /// Every reason to say no, in the order of R-1; then W26 and W27.
+    fn admit(&self, request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
+        let id = &request.subscriber_id;
+        if request.protocol_version < ProtocolVersion::V2 {
+            return Err(Refusal::OldProtocol {
+                subscriber: id.clone(),
+                theirs: request.protocol_version,
+            });
+        }
+        if id.is_empty() {
+            return Err(Refusal::EmptyId);
+        }
+        let catalogd = request.catalogd_registration.as_ref();
+        if catalogd.is_some_and(|c| c.enable_catalogd_ha.unwrap_or(false) != self.config.catalog.ha)
+        {
+            return Err(Refusal::CatalogHaMismatch);
+        }
+        if self.network_disabled {
+            return Err(Refusal::NetworkDisabled);
+        }
+        let others = self.members.len() - usize::from(self.members.key_of(id).is_some());
+        if others >= self.config.max_subscribers {
+            return Err(Refusal::Full {
+                limit: self.config.max_subscribers,
+                size: others,
+            });
+        }
+        catalogd.map_or(Ok(()), |_| self.catalog.election.admit(id))
+    }
+
+    /// Gives the id and what the election says to it.
+    fn join(
+        &mut self,
+        now: Now,
+        request: wire::RegisterSubscriberRequest,
+        drawn: RegistrationId,
+        out: &mut Outbox,
+    ) -> (Text, Verdict) {
+        let registration = Arc::new(Registration {
+            key: self.members.next_key(),
+            id: request.subscriber_id,
+            registration_id: drawn,
+            address: request.subscriber_location,
+            subscriber_type: request
+                .subscriber_type
+                .unwrap_or(wire::SubscriberType::UNKNOWN),
+            wants_catalogd: request.subscribe_catalogd_change.unwrap_or(false),
+            catalogd: request.catalogd_registration.map(|c| CatalogRegistration {
+                registration_time: Some(now.wall.as_millis()),
+                ..c
+            }),
+            topics: Subscription::from_wire(request.topic_registrations),
+        });
+        let (id, key) = (registration.id.clone(), registration.key);
+        let mut member = Member::new(registration.clone(), now.time);
+        self.subscribe(&member, out);
+        let former = self.members.key_of(&id);
+        let former = former.and_then(|key| self.replace(now, key, &mut member, out));
+        out.push(Effect::Log(joined(&registration, former.as_deref())));
+        self.members.insert(member);
+        self.start_lanes(now, key);
+        let verdict = self.candidacy(now, &registration, former.as_deref());
+        (id, verdict)
+    }
+
+    fn subscribe(&mut self, member: &Member, out: &mut Outbox) {
+        let registration = &member.registration;
+        for (place, subscription) in registration.topics.iter().enumerate() {
+            let name = &subscription.topic;
+            let (topic, created) = self.topics.ensure(name, subscription.lane);
+            topic.subscribers.insert(registration.key, place);
+            topic.mark(registration.key, member.followed, &member.progress[place]);
+            if created {
+                out.push(Effect::Log(Event::TopicCreated {
+                    topic: name.clone(),
+                    subscriber: registration.id.clone(),
+                }));
+            }
+        }
+    }
+
+    /// S-4.
+    fn start_lanes(&mut self, now: Now, key: MemberKey) {
+        let Some(member) = self.members.find_mut(key) else {
+            return;
+        };
+        let registration = member.registration.clone();
+        for lane in [Lane::Heartbeat, Lane::Priority, Lane::Bulk] {
+            let Some(rhythm) = rhythm_of(lane).filter(|_| registration.uses(lane)) else {
+                continue;
+            };
+            let crowded = self.calls.outlived(&registration.id, lane) >= CROWD;
+            let wait = self.config.lane(lane).period;
+            let first = if crowded { now.time + wait } else { now.time };
+            member.rhythms[rhythm].start(first, &mut self.schedule);
+        }
+    }
+
+    /// Tells the election of a catalogd that came, came again, or came back as something else.
+    fn candidacy(
+        &mut self,
+        now: Now,
+        registration: &Registration,
+        former: Option<&Registration>,
+    ) -> Verdict {
+        let before = former.and_then(|former| former.catalogd.as_ref());
+        let Some(catalogd) = &registration.catalogd else {
+            return match before {
+                Some(_) => self.catalog.election.leaves(&registration.id),
+                None => Verdict::Unchanged,
+            };
+        };
+        if !core::mem::replace(&mut self.catalog.wait_began, true) {
+            let over = now.time + self.config.catalog.preemption_wait;
+            self.schedule.add(over, Task::CatalogWait); // C-3, C-5
+        }
+        let candidate = Candidate {
+            subscriber: registration.id.clone(),
+            registration_id: registration.registration_id,
+        };
+        let force = catalogd.force_catalogd_active.unwrap_or(false);
+        let moved = before.is_some_and(|before| before.address != catalogd.address);
+        let verdict = self.catalog.election.arrives(candidate, force, moved);
+        self.follow_the_active();
+        verdict
+    }
+
+    ///
+    fn accepted(
+        &mut self,
+        now: Now,
+        id: &Text,
+        drawn: RegistrationId,
+    ) -> wire::RegisterSubscriberResponse {
+        let catalogd = self.active_catalogd().filter(|_| self.role.acts()).cloned();
+        let version = self.catalog.election.version();
+        let key = self.members.key_of(id);
+        if let (Some(member), Some(catalogd)) =
+            (key.and_then(|key| self.members.find_mut(key)), &catalogd)
+        {
+            // N-7
+            member.knows = Some(KnownCatalogd {
+                version,
+                address: catalogd.address.clone(),
+                at: now.wall,
+            });
+        }
+        wire::RegisterSubscriberResponse {
+            status: Status::ok(),
+            registration_id: Some(drawn.0),
+            protocol_version: Some(ProtocolVersion::V2),
+            statestore_id: Some(self.identity.statestore_id.0),
+            catalogd_version: catalogd.is_some().then_some(version),
+            catalogd_registration: catalogd,
+            statestore_is_active: Some(self.role.acts()),
+            active_statestored_version: Some(self.active_since.0),
+        }
+    }
+
+    /// Nothing is set that does not belong to a refusal (W35); a peer before V2 gets no
+    /// registration id at all (wire.md section 8), others the unset one.
+    fn refused(&self, refusal: &Refusal) -> wire::RegisterSubscriberResponse {
+        let old = matches!(refusal, Refusal::OldProtocol { .. });
+        wire::RegisterSubscriberResponse {
+            status: refusal.status(),
+            registration_id: (!old).then(UniqueId::default),
+            protocol_version: Some(ProtocolVersion::V2),
+            statestore_id: Some(self.identity.statestore_id.0),
+            ..Default::default()
+        }
+    }
+}
+
+fn joined(registration: &Registration, former: Option<&Registration>) -> Event {
+    let subscriber = registration.id.clone();
+    let registration_id = registration.registration_id;
+    let address = registration.address.clone();
+    match former {
+        None => Event::Registered {
+            subscriber,
+            registration_id,
+            address,
+        },
+        Some(former) => Event::Reregistered {
+            subscriber,
+            registration_id,
+            address,
+            former_id: former.registration_id,
+            former_address: former.address.clone(),
+        },
+    }
+}

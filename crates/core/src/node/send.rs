@@ -1,0 +1,150 @@
+//! A lane is due: a heartbeat or an update goes out (rules S), and the report of who answers.
+
+use super::calls::{About, Pending, Sent};
+use super::{Node, SHORTEST};
+use crate::event::Event;
+use crate::lanes::{Ending, Task};
+use crate::members::{MemberKey, rhythm_of};
+use crate::port::{Body, Effect, Lane, Outbox, TopicPart, Update};
+use crate::time::{Now, Time};
+use alloc::vec::Vec;
+use statestore_wire as wire;
+use statestore_wire::{ProtocolVersion, Status, StatusCode};
+
+impl Node {
+    pub(super) fn send(
+        &mut self,
+        now: Now,
+        due: Time,
+        key: MemberKey,
+        lane: Lane,
+        out: &mut Outbox,
+    ) {
+        match lane {
+            Lane::Heartbeat => self.send_heartbeat(now, due, key, out),
+            _ => self.send_update(now, key, lane, out),
+        }
+    }
+
+    fn send_heartbeat(&mut self, now: Now, due: Time, key: MemberKey, out: &mut Outbox) {
+        let Some(member) = self.members.find_mut(key) else {
+            return; // S-7
+        };
+        let registration = member.registration.clone();
+        if let Some((late, unreported)) = self.lateness.judge(due, now.time) {
+            out.push(Effect::Log(Event::HeartbeatLate {
+                subscriber: registration.id.clone(),
+                late,
+                unreported,
+            }));
+        }
+        if let Some(rhythm) = rhythm_of(Lane::Heartbeat) {
+            member.rhythms[rhythm].begin();
+        }
+        if self.network_disabled {
+            let text = "Don't send heartbeat since network is disabled.";
+            let status = Status::error(StatusCode::GENERAL, text);
+            return self.heartbeat_missed(now, key, status, out); // H-9
+        }
+        let request = wire::HeartbeatRequest {
+            protocol_version: ProtocolVersion::V2,
+            registration_id: Some(registration.registration_id.0),
+            statestore_id: Some(self.identity.statestore_id.0),
+            request_statestore_conn_state: (!self.role.acts()).then_some(true),
+        };
+        let pending = Pending {
+            registration,
+            lane: Lane::Heartbeat,
+            started: now.time,
+            about: About::Heartbeat,
+        };
+        let limits = (self.config.heartbeat.timeout, true);
+        self.calls
+            .send(pending, Body::Heartbeat(request), limits, out);
+    }
+
+    fn send_update(&mut self, now: Now, key: MemberKey, lane: Lane, out: &mut Outbox) {
+        let Some(member) = self.members.find_mut(key) else {
+            return; // S-7
+        };
+        if !self.role.acts() || !member.followed {
+            return self.end_turn(now, key, lane, Ending::Done); // S-10
+        }
+        let registration = member.registration.clone();
+        let mut topics = Vec::new();
+        let mut sent = Vec::new();
+        for (place, subscription) in registration.topics.iter().enumerate() {
+            let Some(topic) = self.topics.find_mut(&subscription.topic) else {
+                continue;
+            };
+            if subscription.lane != lane {
+                continue; // S-2
+            }
+            let progress = &mut member.progress[place];
+            let prefix = subscription.prefix.as_bytes();
+            let delta = topic.log.delta(progress.reached, prefix);
+            sent.push(Sent {
+                place,
+                to: delta.to,
+            });
+            topics.push(TopicPart {
+                name: subscription.topic.clone(),
+                min_version: subscription.wants_min.then(|| topic.lowest()),
+                delta,
+            });
+        }
+        for Sent { place, to } in &sent {
+            let progress = &mut member.progress[*place];
+            progress.sending = Some(*to);
+            if let Some(topic) = self.topics.find_mut(&registration.topics[*place].topic) {
+                topic.mark(key, true, progress);
+            }
+        }
+        if let Some(rhythm) = rhythm_of(lane) {
+            member.rhythms[rhythm].begin();
+        }
+        let update = Update {
+            registration_id: registration.registration_id,
+            statestore_id: self.identity.statestore_id,
+            topics,
+        };
+        let pending = Pending {
+            registration,
+            lane,
+            started: now.time,
+            about: About::Update(sent),
+        };
+        let limits = (self.config.lane(lane).timeout, true);
+        self.calls.send(pending, Body::Update(update), limits, out);
+    }
+
+    /// A lane's turn is over: it waits for the next one (S-5).
+    pub(super) fn end_turn(&mut self, now: Now, key: MemberKey, lane: Lane, ending: Ending) {
+        let config = self.config.lane(lane);
+        let (Some(member), Some(rhythm)) = (self.members.find_mut(key), rhythm_of(lane)) else {
+            return;
+        };
+        let push = self.config.push_coalesce;
+        member.rhythms[rhythm].end(now.time, ending, config, push, &mut self.schedule);
+    }
+
+    /// F-8.
+    pub(super) fn report(&mut self, now: Now, out: &mut Outbox) {
+        let period = self.config.heartbeat_report_period.max(SHORTEST);
+        let mut silent = Vec::new();
+        for member in self.members.iter() {
+            let heard = member.pulse.heard();
+            if heard.is_none_or(|heard| now.time.since(heard) > period) {
+                silent.push(member.registration.id.clone());
+            }
+        }
+        let subscribers = self.members.len();
+        self.answered = subscribers - silent.len();
+        out.push(Effect::Log(Event::HeartbeatReport {
+            answered: self.answered,
+            subscribers,
+            silent,
+        }));
+        self.schedule.add(now.time + period, Task::Report);
+    }
+}

@@ -1,0 +1,125 @@
+//! All topics: each a log, and who is how far with it.
+//!
+//! A topic appears with the first registration that names it (T-1) and goes when nobody
+//! subscribes to it and no entry lives in it (W12). Its counter goes with it, and may: versions
+//! mean something only to registrations and to pending calls of theirs, and a registration that
+//! subscribes later starts from nothing and is sent the whole topic, whatever it remembers.
+//!
+//! Deliberately absent: lanes and time.
+
+use crate::members::{MemberKey, Progress};
+use crate::port::Lane;
+use crate::topic::{Reach, TopicLog, Version};
+use alloc::collections::BTreeMap;
+use statestore_wire::Text;
+
+/// A topic and its subscribers.
+pub(super) struct Topic {
+    pub(super) log: TopicLog,
+    pub(super) lane: Lane,
+    /// The place of this topic in each subscriber's registration.
+    pub(super) subscribers: BTreeMap<MemberKey, usize>,
+    /// What each subscriber that counts has processed (T-10).
+    pub(super) reach: Reach<MemberKey>,
+    /// From where each of these may ask for a delta: tombstones above have to stay.
+    holds: Reach<MemberKey>,
+}
+
+impl Topic {
+    /// Takes over how far a subscriber is; `counts` is false for one that gets no updates.
+    pub(super) fn mark(&mut self, key: MemberKey, counts: bool, progress: &Progress) {
+        if !counts {
+            self.reach.remove(key);
+            self.holds.remove(key);
+            return;
+        }
+        self.reach.set(key, progress.reached);
+        // Who is being sent the whole topic will ask for a delta from there.
+        let whole = progress.sending.unwrap_or(Version::ZERO);
+        let hold = if progress.reached > Version::ZERO {
+            progress.reached
+        } else {
+            whole
+        };
+        self.holds.set(key, hold);
+    }
+
+    pub(super) fn unsubscribe(&mut self, key: MemberKey) {
+        self.subscribers.remove(&key);
+        self.reach.remove(key);
+        self.holds.remove(key);
+    }
+
+    /// T-10.
+    pub(super) fn lowest(&self) -> Version {
+        self.reach
+            .lowest()
+            .map_or(Version::ZERO, |(lowest, _)| lowest)
+    }
+
+    /// Lets tombstones go that everybody has seen (W12). True if there are more.
+    pub(super) fn collect(&mut self) -> bool {
+        let floor = self.holds.lowest_above_zero();
+        self.log
+            .collect(floor.map_or(self.log.last(), |(floor, _)| floor))
+    }
+}
+
+impl core::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Topic")
+            .field("last", &self.log.last())
+            .field("reach", &self.reach)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Topics {
+    by_name: BTreeMap<Text, Topic>,
+    hash_seed: u64,
+}
+
+impl Topics {
+    pub(super) fn new(hash_seed: u64) -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+            hash_seed,
+        }
+    }
+
+    /// The topic, created if need be. The flag says so.
+    pub(super) fn ensure(&mut self, name: &Text, lane: Lane) -> (&mut Topic, bool) {
+        let mut created = false;
+        let hash_seed = self.hash_seed;
+        let topic = self.by_name.entry(name.clone()).or_insert_with(|| {
+            created = true;
+            Topic {
+                log: TopicLog::new(hash_seed),
+                lane,
+                subscribers: BTreeMap::new(),
+                reach: Reach::new(),
+                holds: Reach::new(),
+            }
+        });
+        (topic, created)
+    }
+
+    pub(super) fn find(&self, name: &Text) -> Option<&Topic> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn find_mut(&mut self, name: &Text) -> Option<&mut Topic> {
+        self.by_name.get_mut(name)
+    }
+
+    /// Drops the topic if nobody subscribes to it and nothing lives in it (W12).
+    pub(super) fn drop_if_idle(&mut self, name: &Text) -> bool {
+        let idle = |t: &Topic| t.subscribers.is_empty() && t.log.sizes().entries == 0;
+        self.find(name).is_some_and(idle) && self.by_name.remove(name).is_some()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Text, &Topic)> {
+        self.by_name.iter()
+    }
+}

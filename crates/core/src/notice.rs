@@ -1,0 +1,160 @@
+//! Tell everyone until acknowledged: one machine for catalogd news (N-1 to N-7) and role news
+//! (H-30, H-31).
+//!
+//! Picture a clerk with a list of names. New news: a new list, everybody is told at once (W22).
+//! Who acknowledges is struck off; who does not is told again in the next round, under the
+//! registration that is current *then* (W21). Nobody is told two things at a time: who still has
+//! the previous call pending gets the newer news when that call ends.
+//!
+//! Deliberately absent: the news itself, what counts as an acknowledgement, and time; the node
+//! builds each call from the state of the moment and says when a round is due.
+//!
+//! Invariant: memory is one entry per receiver, however often the news changes.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use statestore_wire::Text;
+
+/// One kind of news on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Notice {
+    version: i64,
+    /// Who has to be told, and whether they have been tried already.
+    waiting: BTreeMap<Text, bool>,
+    /// Who has a call pending, and about which version.
+    pending: BTreeMap<Text, i64>,
+}
+
+/// What follows from the end of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// Nothing: others are still being told, or this was about older news.
+    Nothing,
+    /// Everybody knows.
+    Finished,
+    /// Somebody has to be told again: a round is due after the pause.
+    Round,
+    /// Newer news was waiting for this call to end: tell this receiver now.
+    Now,
+}
+
+impl Notice {
+    /// Newer news for these receivers; whoever was on the list for older news is forgotten (N-4).
+    pub fn announce(&mut self, version: i64, receivers: impl IntoIterator<Item = Text>) {
+        self.version = version;
+        self.waiting = receivers.into_iter().map(|id| (id, false)).collect();
+    }
+
+    /// The version announced last; 0 before the first.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// True while somebody has not acknowledged.
+    pub fn is_unfinished(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Who is to be told in this round.
+    pub fn round(&self) -> Vec<Text> {
+        let idle = |id: &&Text| !self.pending.contains_key(*id);
+        self.waiting.keys().filter(idle).cloned().collect()
+    }
+
+    /// A call to this receiver is on its way. True if it is the first with this news.
+    pub fn calling(&mut self, receiver: &Text) -> bool {
+        self.pending.insert(receiver.clone(), self.version);
+        match self.waiting.get_mut(receiver) {
+            Some(tried) => !core::mem::replace(tried, true),
+            None => true,
+        }
+    }
+
+    /// This receiver is gone. True if that leaves nobody to tell.
+    pub fn forget(&mut self, receiver: &Text) -> bool {
+        self.waiting.remove(receiver).is_some() && self.waiting.is_empty()
+    }
+
+    /// The call to this receiver ended.
+    pub fn ended(&mut self, receiver: &Text, acknowledged: bool) -> Next {
+        let Some(told) = self.pending.remove(receiver) else {
+            return Next::Nothing;
+        };
+        if !self.waiting.contains_key(receiver) {
+            return Next::Nothing;
+        }
+        if told != self.version {
+            return Next::Now;
+        }
+        if !acknowledged {
+            return Next::Round;
+        }
+        if self.forget(receiver) {
+            Next::Finished
+        } else {
+            Next::Nothing
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(names: &[&str]) -> Vec<Text> {
+        names.iter().map(|&name| Text::from(name)).collect()
+    }
+
+    // N-2, W22
+    #[test]
+    fn everybody_is_told_in_one_round() {
+        let mut notice = Notice::default();
+        notice.announce(1, ids(&["a", "b"]));
+        assert_eq!(notice.round(), ids(&["a", "b"]));
+    }
+
+    // N-3, N-4
+    #[test]
+    fn only_who_did_not_acknowledge_is_told_again() {
+        let mut notice = Notice::default();
+        notice.announce(1, ids(&["a", "b"]));
+        assert!(notice.calling(&Text::from("a")));
+        assert!(notice.calling(&Text::from("b")));
+        assert_eq!(notice.ended(&Text::from("a"), true), Next::Nothing);
+        assert_eq!(notice.ended(&Text::from("b"), false), Next::Round);
+        assert_eq!(notice.round(), ids(&["b"]));
+        assert!(
+            !notice.calling(&Text::from("b")),
+            "no longer the first attempt"
+        );
+        assert_eq!(notice.ended(&Text::from("b"), true), Next::Finished);
+        assert!(!notice.is_unfinished());
+    }
+
+    // N-4
+    #[test]
+    fn newer_news_replaces_the_list_and_waits_for_a_pending_call() {
+        let mut notice = Notice::default();
+        notice.announce(1, ids(&["a", "b"]));
+        notice.calling(&Text::from("a"));
+        notice.calling(&Text::from("b"));
+        notice.announce(2, ids(&["b", "c"]));
+        assert_eq!(
+            notice.round(),
+            ids(&["c"]),
+            "b is still busy with the old news"
+        );
+        assert_eq!(notice.ended(&Text::from("a"), false), Next::Nothing);
+        assert_eq!(notice.ended(&Text::from("b"), true), Next::Now);
+        assert_eq!(notice.round(), ids(&["b", "c"]));
+    }
+
+    // N-4
+    #[test]
+    fn when_the_last_one_to_be_told_is_gone_the_round_is_over() {
+        let mut notice = Notice::default();
+        notice.announce(1, ids(&["a"]));
+        assert!(notice.forget(&Text::from("a")));
+        assert!(!notice.forget(&Text::from("a")));
+    }
+}
