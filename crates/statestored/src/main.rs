@@ -1,2 +1,211 @@
-//! Placeholder.
-fn main() {}
+//! The process around a statestored: flags, log, web server, signals, memory.
+//!
+//! Start order: flags, log, web server (503 on `/healthz`), StatestoreService, ready. Deliberately
+//! absent: everything that a test would want to run in its own process; that is the library.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use statestore_daemon::app::{App, StartError, short_version, version};
+use statestore_daemon::flags::{FlagTable, Flags, Program, Value, tables};
+use statestore_daemon::metrics::with_system;
+use statestore_daemon::process::{ServiceState, Shutdown, notify};
+use statestore_daemon::web::pages::BasePages;
+use statestore_daemon::web::{Readiness, Server, Site, WebConfig, serve};
+use statestore_rpc::{Budget, PoolLimits, TcpNet};
+use statestored::World;
+use statestored::clock::SystemClock;
+use statestored::fanout::FanoutLimits;
+use statestored::flags::Config;
+use statestored::rpc_statistics::ServiceStatistics;
+use statestored::views::{Views, views};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const NAME: &str = "statestored";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const WEB_PORT: i32 = 25_010;
+/// Open connections to one subscriber: heartbeat, two streams of updates (small and large
+/// messages each), notices, and its own connection to us.
+const FILES_PER_SUBSCRIBER: u64 = 7;
+/// Log files, ports, and what the web server holds open.
+const OTHER_FILES: u64 = 256;
+
+static TABLES: &[&FlagTable] = &[
+    &statestored::flags::tables::STATESTORE,
+    &statestored::flags::tables::EXTENSIONS,
+    &statestored::flags::tables::CATALOG,
+    &statestored::flags::tables::PAIR,
+    &tables::HOST,
+    &tables::WEB,
+    &tables::SECURITY,
+    &tables::LOGGING,
+];
+
+fn main() {
+    let terminal = std::io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(File::from)
+        .ok();
+    let program = Program {
+        name: NAME,
+        usage: "The statestore: who is here, and what everybody should know.",
+        version: &version(NAME, VERSION),
+        tables: TABLES,
+    };
+    let settle = |flags: &mut Flags| flags.settle("webserver_port", Value::Int32(WEB_PORT));
+    let app = App::start(&program, settle).unwrap_or_else(|exit| exit.leave());
+    match run(&app) {
+        Ok(reason) => app.end(&reason),
+        Err(error) => fail(&app, terminal, &error),
+    }
+}
+
+/// Runs until the process is asked to end; the answer is why.
+fn run(app: &App) -> Result<String, StartError> {
+    let mut dice = StdRng::from_os_rng();
+    let config = Config::from_flags(&app.flags, dice.random())
+        .map_err(|error| StartError::Config(error.to_string()))?;
+    for entry in &config.debug.foreign {
+        tracing::warn!("debug action {entry} is not for a statestored: ignored");
+    }
+    let files = raise_file_limit();
+    let room = files.saturating_sub(OTHER_FILES) / FILES_PER_SUBSCRIBER;
+    tracing::info!("{files} open files allowed: room for some {room} subscribers");
+    let background = background()?;
+    let _entered = background.enter();
+    let shutdown = Shutdown::on_signals().map_err(|error| failed("signals", &error))?;
+    let (views, questions) = views();
+    let statistics = ServiceStatistics::default();
+    let ready = Readiness::default();
+    let _web = background.block_on(web(app, &config, &views, &statistics, &ready))?;
+
+    let world = World {
+        net: TcpNet,
+        clock: Box::new(SystemClock),
+        dice,
+        bulk: background.handle().clone(),
+        limits: fanout_limits(&config, files),
+        statistics,
+    };
+    let started = |address: std::net::SocketAddr| {
+        let port = address.port();
+        tracing::info!("StatestoreService listening on port {port} without TLS");
+        ready.set(true);
+        notify(ServiceState::Ready);
+        tracing::info!("statestored is ready");
+        app.logging.flush();
+    };
+    let control = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed("the control thread", &error))?;
+    let ended = async {
+        shutdown.wait().await;
+    };
+    let result = control.block_on(statestored::run(config, world, questions, started, ended));
+    ready.set(false);
+    result.map_err(|error| StartError::Failed(error.to_string()))?;
+    Ok(control.block_on(shutdown.wait()))
+}
+
+/// Threads for pages and for large messages; never for a heartbeat.
+fn background() -> Result<Runtime, StartError> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .thread_name("bulk")
+        .enable_all()
+        .build()
+        .map_err(|error| failed("worker threads", &error))
+}
+
+async fn web(
+    app: &App,
+    config: &Config,
+    views: &Views,
+    statistics: &ServiceStatistics,
+    ready: &Readiness,
+) -> Result<Option<Server>, StartError> {
+    let Some(web) = WebConfig::from_flags(&app.flags)? else {
+        return Ok(None);
+    };
+    let site = Site::new(NAME);
+    let metrics = {
+        let (views, statistics) = (views.clone(), statistics.clone());
+        let version = short_version(NAME, VERSION);
+        with_system(move || {
+            statestored::metrics::group(views.clone(), statistics.clone(), version.clone())
+        })
+    };
+    let front = views.clone();
+    BasePages {
+        flags: app.flags.clone(),
+        logging: app.logging.clone(),
+        version: app.version.clone(),
+        metrics,
+        rpcs: Arc::new(statistics.clone()),
+        front: Arc::new(move || Box::pin(statestored::pages::front(front.clone()))),
+        ready: ready.clone(),
+    }
+    .register(&site);
+    statestored::pages::register(&site, views, config.core.catalog.ha);
+    let server = serve(&site, &web).await?;
+    if let Some(address) = server.addresses().first() {
+        tracing::info!("Web server listening on port {}", address.port());
+    }
+    Ok(Some(server))
+}
+
+/// Half of the files may idle; half of the memory may hold replies under way.
+fn fanout_limits(config: &Config, files: u64) -> FanoutLimits {
+    let system = rustix::system::sysinfo();
+    let memory = (system.totalram as u64).saturating_mul(system.mem_unit.into());
+    FanoutLimits {
+        max_reply: config.max_reply,
+        pool: PoolLimits {
+            max_idle: usize::try_from(files / 2).unwrap_or(usize::MAX),
+            budget: Budget::new((memory / 2).max(512 << 20)),
+            ..PoolLimits::default()
+        },
+    }
+}
+
+/// As many open files as the system lets us have; the answer is how many.
+fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, wanted) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            tracing::warn!("the limit of open files could not be raised: {error}");
+            limit.current.unwrap_or(u64::MAX)
+        }
+    }
+}
+
+fn failed(what: &str, error: &std::io::Error) -> StartError {
+    StartError::Failed(format!("{what} could not be started: {error}"))
+}
+
+/// Tells the log, and the terminal too if standard error has gone into the log.
+fn fail(app: &App, terminal: Option<File>, error: &StartError) -> ! {
+    tracing::error!("{error}. {NAME} exiting.");
+    app.logging.flush();
+    if app.logging.info_file().is_some()
+        && let Some(mut terminal) = terminal
+    {
+        let _ = writeln!(terminal, "ERROR: {error}");
+    }
+    std::process::exit(1)
+}

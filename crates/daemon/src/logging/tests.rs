@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tracing_subscriber::layer::SubscriberExt;
+
 use super::*;
 
 fn config(dir: &Path) -> LogConfig {
@@ -33,7 +35,8 @@ fn config(dir: &Path) -> LogConfig {
 
 fn with<R>(config: &LogConfig, body: impl FnOnce(&Logging) -> R) -> R {
     let logging = Logging::open(config).unwrap();
-    tracing::subscriber::with_default(logging.subscriber(), || body(&logging))
+    let subscriber = tracing_subscriber::registry().with(layer::Glog::new(logging.clone()));
+    tracing::subscriber::with_default(subscriber, || body(&logging))
 }
 
 fn read(dir: &Path, link: &str) -> String {

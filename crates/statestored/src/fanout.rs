@@ -1,0 +1,219 @@
+//! From a [`Call`] of the core to bytes on a connection, and back.
+//!
+//! ```text
+//!   heartbeat, notice, small update -> pool of the control thread ---> reply, small -> decode
+//!   large update ------------------> pool of the bulk runtime          reply, large -> decode there
+//! ```
+//!
+//! Small messages never leave the control thread; a large one never runs on it, so a heartbeat
+//! waits for no topic. Deliberately absent: when to call and what an outcome means.
+//!
+//! Invariant: every failure, also one of ours, is an outcome of this one call and nothing else.
+
+use crate::debug_actions::{
+    DO_SUBSCRIBER_UPDATE, DebugActions, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED, Step,
+};
+use statestore_core::port::{Body, Call, CallFault, Lane, Reply, TopicPart, Update};
+use statestore_core::topic::Version;
+use statestore_rpc::pool::Reply as Answer;
+use statestore_rpc::{CallLimits, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage};
+use statestore_wire::delta::{TopicParts, UpdateFrame};
+use statestore_wire::{
+    NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest, UpdateStateResponse,
+};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// Connections for topic updates, priority and normal.
+pub const UPDATE_STATE: Purpose = Purpose("subscriber-update-state");
+/// Connections for heartbeats.
+pub const HEARTBEAT: Purpose = Purpose("subscriber-heartbeat");
+/// Connections for the news of the active catalogd.
+pub const UPDATE_CATALOGD: Purpose = Purpose("subscriber-update-catalogd");
+/// Connections for the news of the active statestored.
+pub const UPDATE_STATESTORED: Purpose = Purpose("subscriber-update-statestored");
+
+/// Messages above this size, in bytes, are sent and decoded off the control thread.
+const BULK: usize = 64 * 1024;
+
+/// How the fan-out is bounded.
+#[derive(Debug, Clone)]
+pub struct FanoutLimits {
+    /// Largest reply to an update, in bytes.
+    pub max_reply: u64,
+    /// Connections and buffers.
+    pub pool: PoolLimits,
+}
+
+/// Sends the node's calls.
+pub struct Fanout<N: Net> {
+    small: Pool<N>,
+    bulk: Pool<N>,
+    bulk_runtime: Handle,
+    max_reply: u64,
+    debug: DebugActions,
+}
+
+impl<N: Net> Fanout<N> {
+    /// A fan-out whose large messages run on `bulk_runtime`.
+    pub fn new(net: N, limits: FanoutLimits, debug: DebugActions, bulk_runtime: Handle) -> Self {
+        Self {
+            small: Pool::new(net.clone(), limits.pool.clone()),
+            bulk: Pool::new(net, limits.pool),
+            bulk_runtime,
+            max_reply: limits.max_reply,
+            debug,
+        }
+    }
+
+    /// Connections of one purpose.
+    pub fn usage(&self, purpose: Purpose) -> Usage {
+        let (small, bulk) = (self.small.usage(purpose), self.bulk.usage(purpose));
+        Usage {
+            in_use: small.in_use + bulk.in_use,
+            total: small.total + bulk.total,
+        }
+    }
+
+    /// Closes idle connections to an address (F-4).
+    pub fn disconnect(&self, address: &NetworkAddress) {
+        // An address that nobody can connect to has no connections.
+        if let Ok(address) = HostPort::try_from(address) {
+            self.small.close(&address);
+            self.bulk.close(&address);
+        }
+    }
+
+    /// Makes one call.
+    pub async fn send(&self, call: Call) -> Result<Reply, CallFault> {
+        self.inject(&call).await?;
+        let to = HostPort::try_from(&call.to).map_err(|error| {
+            let text = format!("Couldn't open transport for {} ({error})", call.to);
+            CallFault(Status::error(StatusCode::GENERAL, text))
+        })?;
+        let limits = CallLimits::small(call.timeout);
+        let outcome = match call.body {
+            Body::Heartbeat(request) => {
+                let reply = self.small.call(&to, HEARTBEAT, &request, limits).await;
+                reply.map(Reply::Heartbeat)
+            }
+            Body::Catalogd(request) => {
+                let reply = self
+                    .small
+                    .call(&to, UPDATE_CATALOGD, &request, limits)
+                    .await;
+                reply.map(Reply::Catalogd)
+            }
+            Body::Role(request) => {
+                let reply = self
+                    .small
+                    .call(&to, UPDATE_STATESTORED, &request, limits)
+                    .await;
+                reply.map(Reply::Role)
+            }
+            Body::Update(update) => {
+                let limits = CallLimits {
+                    max_reply: self.max_reply,
+                    ..limits
+                };
+                return self.update(to, update, limits).await.map(Reply::Update);
+            }
+        };
+        outcome.map_err(|error| CallFault(error.status()))
+    }
+
+    async fn update(
+        &self,
+        to: HostPort,
+        update: Update,
+        limits: CallLimits,
+    ) -> Result<UpdateStateResponse, CallFault> {
+        let frame = encode(&update)?;
+        drop(update);
+        let large = frame.len() > BULK as u64;
+        let parts = frame.into_pieces();
+        let failed = |error: RpcError| CallFault(error.status());
+        if large {
+            let pool = self.bulk.clone();
+            let task = async move {
+                pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits)
+                    .await
+            };
+            return elsewhere(&self.bulk_runtime, task).await?.map_err(failed);
+        }
+        let method = UpdateStateRequest::METHOD;
+        let answer: Answer<N> = self
+            .small
+            .call_raw(&to, UPDATE_STATE, method, &parts, limits)
+            .await
+            .map_err(failed)?;
+        if answer.bytes().len() > BULK {
+            let decode = async move { answer.decode() };
+            return elsewhere(&self.bulk_runtime, decode).await?.map_err(failed);
+        }
+        answer.decode().map_err(failed)
+    }
+
+    /// Failures that tests ask for (flags.md section 10).
+    async fn inject(&self, call: &Call) -> Result<(), CallFault> {
+        let label = match call.lane {
+            Lane::Heartbeat | Lane::Priority | Lane::Bulk => DO_SUBSCRIBER_UPDATE,
+            Lane::Catalogd if call.first_attempt => SEND_UPDATE_CATALOGD,
+            Lane::Role if call.first_attempt => SEND_UPDATE_STATESTORED,
+            Lane::Catalogd | Lane::Role => return Ok(()),
+        };
+        if !self.debug.concern(label) {
+            return Ok(());
+        }
+        for step in self.debug.at(label, rand::random) {
+            match step {
+                Step::Sleep(time) => tokio::time::sleep(time).await,
+                Step::Fail(status) if label == DO_SUBSCRIBER_UPDATE => {
+                    tracing::warn!("Ignoring debug action failure: {}", status.message());
+                }
+                Step::Fail(status) => {
+                    tracing::warn!("Injected RPC error to {}: {}", call.to, status.message());
+                    return Err(CallFault(status));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(update: &Update) -> Result<UpdateFrame, CallFault> {
+    let topics: Vec<TopicParts<'_>> = update.topics.iter().map(part_of).collect();
+    UpdateFrame::new(update.registration_id.0, update.statestore_id.0, &topics)
+        .map_err(|error| CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string())))
+}
+
+fn part_of(part: &TopicPart) -> TopicParts<'_> {
+    TopicParts {
+        name: &part.name,
+        runs: &part.delta.runs,
+        items: part.delta.count,
+        is_delta: part.delta.is_delta,
+        from_version: part.delta.from.to_wire(),
+        to_version: part.delta.to.to_wire(),
+        min_subscriber_topic_version: part.min_version.map(Version::to_wire),
+    }
+}
+
+/// Runs a future on another runtime; it ends with the caller.
+async fn elsewhere<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, CallFault> {
+    let mut task = AbortOnDrop(runtime.spawn(work));
+    (&mut task.0)
+        .await
+        .map_err(|error| CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string())))
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

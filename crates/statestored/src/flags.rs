@@ -1,0 +1,276 @@
+//! From Impala's flags to a [`Config`] that cannot hold nonsense.
+//!
+//! Ranges are checked where a flag is declared (`tables`), so that a bad value ends the start
+//! with gflags' own words; here is what concerns several flags, and the refusals: what somebody
+//! asks for and does not get (TLS, Kerberos, a pair) must end the start, never be left out.
+//!
+//! Deliberately absent: reading a flag anywhere else. `now`, sockets and logs are not here either.
+
+pub mod tables;
+
+use crate::debug_actions::{DebugActions, Malformed};
+use statestore_core::config::{CatalogConfig, Config as CoreConfig, LaneConfig};
+use statestore_daemon::flags::Flags;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Everything that decides what a statestored does, beside the daemon's shared settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Host name or address to listen at; empty: all interfaces.
+    pub interface: String,
+    /// Port of StatestoreService; 0 lets the system choose.
+    pub port: u16,
+    /// Largest request that StatestoreService reads, in bytes.
+    pub max_request: u64,
+    /// Largest reply that a subscriber may send, in bytes: a publication.
+    pub max_reply: u64,
+    /// Wait before StatestoreService opens (for tests).
+    pub start_delay: Duration,
+    /// Failures to inject (for tests).
+    pub debug: DebugActions,
+    /// The rules' own settings.
+    pub core: CoreConfig,
+}
+
+/// Why the flags do not make a configuration. The operator's fault.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A flag asks for what this version cannot do.
+    #[error("--{flag}={value} cannot be honoured: {why}")]
+    Unsupported {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// `debug_actions` is not in order.
+    #[error("--debug_actions: {0}")]
+    DebugActions(#[from] Malformed),
+}
+
+/// A limit for "no limit": long enough, and no clock overflows when it is added.
+const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// What Thrift allows when `thrift_rpc_max_message_size` is 0 or less.
+const THRIFT_DEFAULT_MAX_MESSAGE: u64 = 100 * 1024 * 1024;
+
+/// TLS and Kerberos: plain text where encryption was asked for would be worse than no start.
+const SECURITY: [&str; 6] = [
+    "ssl_server_certificate",
+    "ssl_private_key",
+    "ssl_client_ca_certificate",
+    "principal",
+    "be_principal",
+    "keytab_file",
+];
+
+impl Config {
+    /// Reads the flags; `hash_seed` is random.
+    pub fn from_flags(flags: &Flags, hash_seed: u64) -> Result<Self, ConfigError> {
+        refuse_unsupported(flags)?;
+        let max_reply = match flags.i64("thrift_rpc_max_message_size") {
+            ..=0 => THRIFT_DEFAULT_MAX_MESSAGE,
+            bytes => bytes.unsigned_abs(),
+        };
+        let max_request = flags.i64("statestore_max_request_bytes").unsigned_abs();
+        Ok(Self {
+            interface: String::new(),
+            // Its validator allows nothing else.
+            port: u16::try_from(flags.i32("state_store_port")).unwrap_or_default(),
+            max_request: max_request.min(max_reply),
+            max_reply,
+            start_delay: millis(flags.i32("stress_statestore_startup_delay_ms").into()),
+            debug: DebugActions::parse(flags.str("debug_actions"))?,
+            core: core_config(flags, hash_seed),
+        })
+    }
+}
+
+fn refuse_unsupported(flags: &Flags) -> Result<(), ConfigError> {
+    for flag in SECURITY {
+        if !flags.str(flag).is_empty() {
+            return Err(ConfigError::Unsupported {
+                flag,
+                value: flags.str(flag).to_owned(),
+                why: "this version has no TLS and no Kerberos on its RPC ports",
+            });
+        }
+    }
+    if flags.bool("enable_statestored_ha") {
+        return Err(ConfigError::Unsupported {
+            flag: "enable_statestored_ha",
+            value: "true".to_owned(),
+            why: "this version runs alone, not as one of a pair",
+        });
+    }
+    Ok(())
+}
+
+fn core_config(flags: &Flags, hash_seed: u64) -> CoreConfig {
+    let lane = |period: &str, timeout: &str| LaneConfig {
+        period: millis(flags.i32(period).into()),
+        timeout: limit(flags.i32(timeout)),
+    };
+    let update_timeout = "statestore_update_tcp_timeout_seconds";
+    CoreConfig {
+        heartbeat: lane(
+            "statestore_heartbeat_frequency_ms",
+            "statestore_heartbeat_tcp_timeout_seconds",
+        ),
+        priority: lane("statestore_priority_update_frequency_ms", update_timeout),
+        bulk: lane("statestore_update_frequency_ms", update_timeout),
+        push_coalesce: flags
+            .bool("statestore_push_on_change")
+            .then(|| millis(flags.i32("statestore_push_coalesce_ms").into())),
+        max_missed_heartbeats: flags.i32("statestore_max_missed_heartbeats").unsigned_abs(),
+        max_subscribers: flags.i32("statestore_max_subscribers").unsigned_abs() as usize,
+        heartbeat_report_period: Duration::from_secs_f64(
+            (flags.f64("heartbeat_monitoring_frequency_ms") / 1000.0).min(NO_LIMIT.as_secs_f64()),
+        ),
+        transient_grace: millis(flags.i32("statestore_transient_grace_ms").into()),
+        catalog: CatalogConfig {
+            ha: flags.bool("enable_catalogd_ha"),
+            subscriber_id_as_priority: flags.bool("use_subscriber_id_as_catalogd_priority"),
+            preemption_wait: millis(flags.i64("catalogd_ha_preemption_wait_period_ms")),
+            resend: millis(flags.i64("update_catalogd_rpc_resend_interval_ms")),
+            timeout: limit(flags.i32("statestore_update_catalogd_tcp_timeout_seconds")),
+        },
+        hash_seed,
+    }
+}
+
+fn millis(count: i64) -> Duration {
+    Duration::from_millis(u64::try_from(count).unwrap_or(0)).min(NO_LIMIT)
+}
+
+/// A call's limit; the reference's sockets read 0 as "wait for ever".
+fn limit(seconds: i32) -> Duration {
+    match u64::try_from(seconds) {
+        Ok(seconds @ 1..) => Duration::from_secs(seconds),
+        _ => NO_LIMIT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use statestore_daemon::flags::{FlagTable, Outcome, Program};
+
+    const TABLES: &[&FlagTable] = &[
+        &tables::STATESTORE,
+        &tables::EXTENSIONS,
+        &tables::PAIR,
+        &tables::CATALOG,
+        &statestore_daemon::flags::tables::HOST,
+        &statestore_daemon::flags::tables::SECURITY,
+    ];
+
+    fn parse(args: &[&str]) -> Result<Flags, String> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let program = Program {
+            name: "statestored",
+            usage: "",
+            version: "",
+            tables: TABLES,
+        };
+        match program.parse(&args, &|_| None, &|_| {
+            Err(std::io::ErrorKind::NotFound.into())
+        }) {
+            Outcome::Run(flags) => Ok(*flags),
+            Outcome::Exit { stderr, .. } => Err(stderr),
+        }
+    }
+
+    fn config(args: &[&str]) -> Result<Config, String> {
+        Config::from_flags(&parse(args)?, 0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_flags_the_configuration_is_the_references() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.core, CoreConfig::default());
+        assert_eq!(config.port, 24_000);
+        assert_eq!(config.max_reply, 64 << 30);
+        assert_eq!(config.max_request, 64 << 20);
+    }
+
+    #[test]
+    fn each_flag_reaches_its_place() {
+        let config = config(&[
+            "--state_store_port=0",
+            "-statestore_heartbeat_frequency_ms=200",
+            "--statestore_heartbeat_tcp_timeout_seconds=1",
+            "--statestore_update_frequency_ms=300",
+            "--statestore_priority_update_frequency_ms=50",
+            "--statestore_update_tcp_timeout_seconds=0",
+            "--statestore_max_missed_heartbeats=3",
+            "--statestore_max_subscribers=7",
+            "--heartbeat_monitoring_frequency_ms=1500.5",
+            "--nostatestore_push_on_change",
+            "--enable_catalogd_ha",
+            "--catalogd_ha_preemption_wait_period_ms=0",
+            "--thrift_rpc_max_message_size=0",
+        ])
+        .unwrap();
+        let core = config.core;
+        assert_eq!(config.port, 0);
+        assert_eq!(core.heartbeat.period, Duration::from_millis(200));
+        assert_eq!(core.heartbeat.timeout, Duration::from_secs(1));
+        assert_eq!(
+            core.bulk,
+            LaneConfig {
+                period: Duration::from_millis(300),
+                timeout: NO_LIMIT
+            }
+        );
+        assert_eq!(core.priority.period, Duration::from_millis(50));
+        assert_eq!((core.max_missed_heartbeats, core.max_subscribers), (3, 7));
+        assert_eq!(
+            core.heartbeat_report_period,
+            Duration::from_micros(1_500_500)
+        );
+        assert_eq!(core.push_coalesce, None);
+        assert!(core.catalog.ha);
+        assert_eq!(core.catalog.preemption_wait, Duration::ZERO);
+        assert_eq!(config.max_reply, 100 << 20);
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_with_flag_and_value() {
+        for arg in [
+            "--state_store_port=65536",
+            "--statestore_max_missed_heartbeats=0",
+            "--statestore_heartbeat_frequency_ms=-1",
+            "--statestore_max_subscribers=0",
+            "--heartbeat_monitoring_frequency_ms=nan",
+            "--catalogd_ha_preemption_wait_period_ms=-1",
+            "--thrift_rpc_max_message_size=1000",
+            "--ssl_minimum_version=tlsv9",
+        ] {
+            let error = config(&[arg]).unwrap_err();
+            let (flag, value) = arg.trim_start_matches('-').split_once('=').unwrap();
+            assert!(
+                error.contains(flag) && error.contains(value),
+                "{arg}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_ends_the_start() {
+        for arg in [
+            "--ssl_server_certificate=/a.pem",
+            "--ssl_client_ca_certificate=/a.pem",
+            "--principal=impala/host@REALM",
+            "--enable_statestored_ha",
+            "--debug_actions=DO_SUBSCRIBER_UPDATE",
+        ] {
+            let error = config(&[arg]).unwrap_err();
+            let flag = arg.trim_start_matches('-').split('=').next().unwrap();
+            assert!(error.contains(flag), "{arg}: {error}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! statestored's own flags: flags.md sections 2 to 4, and the few that are new with us.
+//!
+//! The flags that every daemon shares are in `statestore_daemon::flags::tables`. A flag marked
+//! `accepted()` is there so that start scripts and flagfiles of the reference keep working; its
+//! help says why it does nothing.
+
+use statestore_daemon::flags::tables::{is_port, not_negative};
+use statestore_daemon::flags::{FlagDef, FlagTable, Value};
+
+/// The statestore itself (flags.md section 2).
+pub static STATESTORE: FlagTable = FlagTable {
+    file: "statestore/statestore",
+    flags: &[
+        FlagDef::int32("state_store_port", 24_000, "Port of StatestoreService; 0 lets the system choose, the log then says which.")
+            .checked(is_port),
+        FlagDef::int32("statestore_max_missed_heartbeats", 10, "Failed heartbeats in a row after which a subscriber is removed; at half of them it is suspected.")
+            .checked(is_positive),
+        FlagDef::int32("statestore_heartbeat_frequency_ms", 1_000, "Milliseconds from the end of one heartbeat to the start of the next, for each subscriber.")
+            .checked(is_positive),
+        FlagDef::int32("statestore_num_heartbeat_threads", 10, "No effect: heartbeats need no threads, none waits for another.")
+            .accepted(),
+        FlagDef::int32("statestore_heartbeat_tcp_timeout_seconds", 3, "Seconds that a heartbeat may take in all, connecting included; 0: no limit.")
+            .checked(not_negative),
+        FlagDef::int32("statestore_update_frequency_ms", 2_000, "Milliseconds from the end of one update of normal topics to the start of the next, for each subscriber, at most: a change is sent sooner, see statestore_push_on_change.")
+            .checked(is_positive),
+        FlagDef::int32("statestore_num_update_threads", 10, "No effect: updates need no threads, none waits for another.")
+            .accepted(),
+        FlagDef::int32("statestore_update_tcp_timeout_seconds", 300, "Seconds that a topic update may take in all, connecting included; 0: no limit.")
+            .checked(not_negative),
+        FlagDef::int32("statestore_priority_update_frequency_ms", 100, "Milliseconds from the end of one update of priority topics to the start of the next, for each subscriber, at most.")
+            .checked(is_positive),
+        FlagDef::int32("statestore_num_priority_update_threads", 10, "No effect: updates need no threads, none waits for another.")
+            .accepted(),
+        FlagDef::int32("statestore_max_subscribers", 10_000, "Subscribers at one time; further registrations are refused.")
+            .checked(is_positive),
+        FlagDef::double("heartbeat_monitoring_frequency_ms", 60_000.0, "Period in milliseconds of the report of how many subscribers answered a heartbeat.")
+            .hidden()
+            .checked(is_positive),
+        FlagDef::int32("stress_statestore_startup_delay_ms", 0, "For testing: milliseconds to wait before StatestoreService is opened.")
+            .hidden()
+            .checked(not_negative),
+    ],
+};
+
+/// Extensions of this implementation.
+pub static EXTENSIONS: FlagTable = FlagTable {
+    file: "statestore/extensions",
+    flags: &[
+        FlagDef::bool("statestore_push_on_change", true, "Send a topic's change at once instead of with the next period. False: the classical cadence."),
+        FlagDef::int32("statestore_push_coalesce_ms", 10, "With statestore_push_on_change: the least time in milliseconds from the end of one update to the start of the next; gathers a burst of changes into one message.")
+            .checked(not_negative),
+        FlagDef::int32("statestore_transient_grace_ms", 5_000, "How long the transient entries of a subscriber that registers again wait for it to publish them anew before they are removed; 0 removes them at once, as the reference does.")
+            .checked(not_negative),
+        FlagDef::int64("statestore_max_request_bytes", 67_108_864, "Largest message that StatestoreService reads, if thrift_rpc_max_message_size is not smaller. Registrations are small; topics arrive in replies, which this does not limit.")
+            .checked(is_request_limit),
+    ],
+};
+
+/// The pair of statestoreds (flags.md section 3): known, not built yet.
+pub static PAIR: FlagTable = FlagTable {
+    file: "statestore/statestore-ha",
+    flags: &[
+        FlagDef::bool(
+            "enable_statestored_ha",
+            false,
+            "Run as one of a pair. Refused at start-up: this version runs alone.",
+        ),
+        FlagDef::int32(
+            "state_store_ha_port",
+            24_020,
+            "Port of StatestoreHaService.",
+        )
+        .accepted(),
+        FlagDef::string("state_store_peer_host", "localhost", "Host of the peer.").accepted(),
+        FlagDef::int32(
+            "state_store_peer_ha_port",
+            24_020,
+            "Port of the peer's StatestoreHaService.",
+        )
+        .accepted(),
+        FlagDef::bool(
+            "statestore_force_active",
+            false,
+            "Take the active role in a handshake with a peer that does not force it.",
+        )
+        .accepted(),
+        FlagDef::bool(
+            "use_network_address_as_statestore_priority",
+            false,
+            "Compare addresses instead of random ids; the lower one becomes active.",
+        )
+        .accepted(),
+        FlagDef::int64(
+            "statestore_ha_preemption_wait_period_ms",
+            10_000,
+            "How long to look for the peer before acting alone.",
+        )
+        .accepted(),
+        FlagDef::int32(
+            "statestore_peer_cnxn_attempts",
+            10,
+            "Handshake attempts in a round; 0: without end.",
+        )
+        .accepted(),
+        FlagDef::int32(
+            "statestore_peer_cnxn_retry_interval_ms",
+            1_000,
+            "Pause between handshake attempts.",
+        )
+        .accepted(),
+        FlagDef::double(
+            "statestore_ha_heartbeat_monitoring_frequency_ms",
+            1_000.0,
+            "Period of heartbeats between the two.",
+        )
+        .hidden()
+        .accepted(),
+        FlagDef::int32(
+            "statestore_peer_timeout_seconds",
+            30,
+            "Silence of the active after which the standby counts it as failed.",
+        )
+        .accepted(),
+        FlagDef::int32(
+            "statestore_ha_client_rpc_timeout_ms",
+            300_000,
+            "Limit of a call to the peer.",
+        )
+        .accepted(),
+        FlagDef::int32(
+            "statestore_ha_client_rpc_conn_timeout_ms",
+            0,
+            "Limit of connecting to the peer.",
+        )
+        .accepted(),
+        FlagDef::int32(
+            "statestore_update_statestore_tcp_timeout_seconds",
+            3,
+            "Limit of telling a subscriber the role.",
+        )
+        .accepted(),
+        FlagDef::int64(
+            "update_statestore_rpc_resend_interval_ms",
+            100,
+            "Pause between rounds of telling the role.",
+        )
+        .accepted(),
+    ],
+};
+
+/// The election of the active catalogd (flags.md section 4).
+pub static CATALOG: FlagTable = FlagTable {
+    file: "statestore/statestore-catalogd-mgr",
+    flags: &[
+        FlagDef::bool("enable_catalogd_ha", false, "Two catalogds, one of them active; must match the catalogds' own flag."),
+        FlagDef::bool("force_catalogd_active", false, "Read by catalogd only.").accepted(),
+        FlagDef::bool("use_subscriber_id_as_catalogd_priority", false, "Compare subscriber ids instead of registration ids; the lower one becomes active."),
+        FlagDef::int64("catalogd_ha_preemption_wait_period_ms", 10_000, "How long the first catalogd waits for a second before it becomes active; 0: not at all.")
+            .checked(not_negative),
+        FlagDef::int64("active_catalogd_designation_monitoring_interval_ms", 100, "No effect: the first election is decided when its time has come, nothing polls.")
+            .accepted(),
+        FlagDef::int64("update_catalogd_rpc_resend_interval_ms", 100, "Milliseconds between rounds of telling subscribers the active catalogd.")
+            .checked(is_positive),
+        FlagDef::int32("statestore_update_catalogd_tcp_timeout_seconds", 3, "Seconds that telling one subscriber may take in all, connecting included; 0: no limit.")
+            .checked(not_negative),
+    ],
+};
+
+fn is_positive(value: &Value) -> bool {
+    match value {
+        Value::Int32(number) => *number >= 1,
+        Value::Int64(number) => *number >= 1,
+        Value::Double(number) => number.is_finite() && *number >= 1.0,
+        _ => false,
+    }
+}
+
+/// A registration with a few thousand topics must fit.
+fn is_request_limit(value: &Value) -> bool {
+    matches!(value, Value::Int64(bytes) if *bytes >= 1_048_576)
+}

@@ -1,0 +1,192 @@
+//! The metrics of a statestored (observability.md section 1), made afresh from one [`Scene`].
+//!
+//! Keys, kinds, units and their order are an interface: monitoring of existing clusters reads
+//! them. Deliberately absent: the process' own figures (`statestore_daemon::metrics::system`).
+
+use crate::fanout::{HEARTBEAT, UPDATE_CATALOGD, UPDATE_STATE};
+use crate::rpc_statistics::ServiceStatistics;
+use crate::views::{Scene, Views};
+use statestore_core::role::Role;
+use statestore_core::view::{Tally, Totals};
+use statestore_daemon::metrics::{Group, Metric, StatsSnapshot, Units};
+use statestore_rpc::{Purpose, Usage};
+
+/// Name of the root group.
+const ROOT: &str = "statestore";
+
+/// Everything that can be said now; `version` is the first line of `--version`.
+pub async fn group(views: Views, statistics: ServiceStatistics, version: String) -> Group {
+    let mut group = Group::new(ROOT);
+    if let Some(figures) = views.look(Figures::take).await {
+        group.metrics = membership(&figures.totals);
+        group.metrics.extend(work(&figures.totals));
+        group.metrics.extend(state(&figures, version));
+        group
+            .metrics
+            .extend(figures.connections.iter().flat_map(client_cache));
+    }
+    group.metrics.extend(statistics.server_metrics());
+    group.metrics.extend(statistics.method_metrics());
+    group
+}
+
+struct Figures {
+    totals: Totals,
+    serving: bool,
+    connections: [(Purpose, Usage); 3],
+}
+
+impl Figures {
+    fn take(scene: &Scene<'_>) -> Self {
+        let usage = |purpose| (purpose, (scene.connections)(purpose));
+        Self {
+            totals: scene.node.totals(),
+            serving: scene.serving,
+            connections: [UPDATE_STATE, HEARTBEAT, UPDATE_CATALOGD].map(usage),
+        }
+    }
+}
+
+fn membership(totals: &Totals) -> Vec<Metric> {
+    let ids = totals.subscribers.iter().map(ToString::to_string).collect();
+    let gauge = |key, value, about| Metric::gauge(key, Units::None, int(value), about);
+    vec![
+        gauge(
+            "statestore.live-backends",
+            totals.subscribers.len(),
+            "The number of registered statestore subscribers.",
+        ),
+        Metric::set(
+            "statestore.live-backends.list",
+            ids,
+            "The set of all live statestore subscribers.",
+        ),
+        gauge(
+            "statestore.subscribers-received-heartbeat",
+            totals.answered,
+            "The number of subscribers that answered a heartbeat in the last monitoring period.",
+        ),
+        gauge(
+            "statestore.total-key-size-bytes",
+            totals.key_bytes,
+            "The sum of the size of all keys of all topics.",
+        ),
+        gauge(
+            "statestore.total-value-size-bytes",
+            totals.value_bytes,
+            "The sum of the size of all values of all topics.",
+        ),
+        gauge(
+            "statestore.total-topic-size-bytes",
+            totals.key_bytes.saturating_add(totals.value_bytes),
+            "The sum of the size of all keys and values of all topics.",
+        ),
+    ]
+}
+
+fn work(totals: &Totals) -> Vec<Metric> {
+    let counters = &totals.counters;
+    let stats = |key, tally, about| Metric::stats(key, Units::TimeS, seconds(tally), about);
+    let count = |key, value: u64, about| {
+        Metric::counter(key, i64::try_from(value).unwrap_or(i64::MAX), about)
+    };
+    vec![
+        stats(
+            "statestore.topic-update-durations",
+            &counters.updates,
+            "The time taken by topic updates, processing of the reply included.",
+        ),
+        stats(
+            "statestore.priority-topic-update-durations",
+            &counters.priority_updates,
+            "The time taken by priority topic updates, processing of the reply included.",
+        ),
+        stats(
+            "statestore.heartbeat-durations",
+            &counters.heartbeats,
+            "The time taken by heartbeats that were answered.",
+        ),
+        count(
+            "statestore.num-successful-update-catalogd-rpc",
+            counters.catalogd_told,
+            "The number of successful UpdateCatalogd RPCs.",
+        ),
+        count(
+            "statestore.num-failed-update-catalogd-rpc",
+            counters.catalogd_failed,
+            "The number of failed UpdateCatalogd RPCs.",
+        ),
+        count(
+            "statestore.num-successful-update-statestored-role-rpc",
+            counters.role_told,
+            "The number of successful UpdateStatestoredRole RPCs.",
+        ),
+        count(
+            "statestore.num-failed-update-statestored-role-rpc",
+            counters.role_failed,
+            "The number of failed UpdateStatestoredRole RPCs.",
+        ),
+        count(
+            "statestore.num-clear-topic-entries-requests",
+            counters.clears,
+            "The number of topic updates that asked for the topic to be cleared.",
+        ),
+    ]
+}
+
+fn state(figures: &Figures, version: String) -> Vec<Metric> {
+    let totals = &figures.totals;
+    let catalogd = totals.active_catalogd_address.as_ref();
+    vec![
+        Metric::text(
+            "statestore.active-catalogd-address",
+            catalogd.map(ToString::to_string).unwrap_or_default(),
+            "The address of the active catalogd, as announced last.",
+        ),
+        Metric::bool(
+            "statestore.active-status",
+            totals.role == Role::Active,
+            "Whether this statestored is the active one.",
+        ),
+        Metric::bool(
+            "statestore.service-started",
+            figures.serving,
+            "Whether StatestoreService is open.",
+        ),
+        Metric::text("statestore.version", version, "The full version string."),
+    ]
+}
+
+fn client_cache((purpose, usage): &(Purpose, Usage)) -> [Metric; 2] {
+    let gauge = |what, value, about: &'static str| {
+        let key = format!("{}.client-cache.{what}", purpose.0);
+        Metric::gauge(key, Units::None, int(value), about)
+    };
+    [
+        gauge(
+            "clients-in-use",
+            usage.in_use,
+            "The number of connections that are in use.",
+        ),
+        gauge(
+            "total-clients",
+            usage.total,
+            "The number of connections, idle ones included.",
+        ),
+    ]
+}
+
+fn seconds(tally: &Tally) -> StatsSnapshot {
+    StatsSnapshot {
+        count: tally.count,
+        last: tally.last,
+        min: tally.min,
+        max: tally.max,
+        mean: tally.mean,
+        stddev: tally.variance().sqrt(),
+    }
+}
+
+fn int(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,106 @@
+//! StatestoreService: what subscribers call (wire.md section 3).
+//!
+//! It runs on the control thread and asks the node by a direct call. Deliberately absent: every
+//! decision about a registration; that is the node's.
+
+use crate::debug_actions::DebugActions;
+use crate::owner::Owner;
+use statestore_rpc::{Call, LocalService, Net, Outcome, dispatch};
+use statestore_wire::{
+    GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
+    RegisterSubscriberRequest, RegisterSubscriberResponse, SetStatestoreDebugActionRequest,
+    SetStatestoreDebugActionResponse, Status,
+};
+use std::rc::Rc;
+
+/// Answers subscribers.
+pub(crate) struct StatestoreService<N: Net> {
+    owner: Owner<N>,
+    debug: Rc<DebugActions>,
+}
+
+impl<N: Net> StatestoreService<N> {
+    pub(crate) fn new(owner: Owner<N>, debug: DebugActions) -> Self {
+        Self {
+            owner,
+            debug: Rc::new(debug),
+        }
+    }
+
+    async fn register(
+        &self,
+        request: RegisterSubscriberRequest,
+    ) -> Result<RegisterSubscriberResponse, &'static str> {
+        // Plays a server of protocol V1, for the tests of clients (wire.md section 8).
+        if self.debug.start_in_v1
+            && request
+                .subscriber_id
+                .as_bytes()
+                .starts_with(b"python-test-client")
+            && request.protocol_version > ProtocolVersion::V1
+        {
+            return Err("Invalid data");
+        }
+        self.owner
+            .register(request)
+            .await
+            .ok_or("statestored is shutting down")
+    }
+
+    /// answered in every state.
+    fn protocol_version(&self, request: &GetProtocolVersionRequest) -> GetProtocolVersionResponse {
+        let theirs = i64::from(request.protocol_version.0) + 1;
+        tracing::debug!("asked for the protocol version by a V{theirs}");
+        GetProtocolVersionResponse {
+            status: Status::ok(),
+            protocol_version: ProtocolVersion::V2,
+            statestore_id: Some(self.owner.statestore_id().0),
+        }
+    }
+
+    /// Answers OK and does nothing unless the switch is there (flags.md section 10).
+    fn debug_action(
+        &self,
+        request: &SetStatestoreDebugActionRequest,
+    ) -> SetStatestoreDebugActionResponse {
+        if let Some(disabled) = request.disable_network
+            && self.debug.network_switch
+        {
+            let word = if disabled { "disabled" } else { "enabled" };
+            tracing::info!("network {word} by SetStatestoreDebugAction");
+            self.owner.disable_network(disabled);
+        }
+        SetStatestoreDebugActionResponse {
+            status: Status::ok(),
+        }
+    }
+}
+
+impl<N: Net> Clone for StatestoreService<N> {
+    fn clone(&self) -> Self {
+        Self {
+            owner: self.owner.clone(),
+            debug: Rc::clone(&self.debug),
+        }
+    }
+}
+
+impl<N: Net> LocalService for StatestoreService<N> {
+    const METHODS: &'static [&'static str] = &[
+        "RegisterSubscriber",
+        "GetProtocolVersion",
+        "SetStatestoreDebugAction",
+    ];
+
+    async fn call(&self, call: Call) -> Outcome {
+        dispatch!(call, {
+            RegisterSubscriberRequest => |request| self.register(request).await,
+            GetProtocolVersionRequest => |request| {
+                Ok::<_, &str>(self.protocol_version(&request))
+            },
+            SetStatestoreDebugActionRequest => |request| {
+                Ok::<_, &str>(self.debug_action(&request))
+            },
+        })
+    }
+}
