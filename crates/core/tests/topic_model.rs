@@ -139,6 +139,16 @@ fn op(item: impl Strategy<Value = (u8, u16, bool)> + 'static) -> impl Strategy<V
     ]
 }
 
+/// Several hundred items of some KiB at a time, every third of a random stretch or all of it.
+fn churn() -> impl Strategy<Value = Op> {
+    let item = |k, len| (k, len, k % 23 == 0);
+    let batch = (any::<u8>(), 1..4_usize, 0..6000_u16).prop_map(move |(from, stride, len)| {
+        let keys = (from..=u8::MAX).step_by(stride);
+        Op::Write(keys.map(|k| item(k, len + u16::from(k))).collect())
+    });
+    prop_oneof![4 => batch, 1 => op((any::<u8>(), 0..9000_u16, prop::bool::weighted(0.3)))]
+}
+
 fn key(k: u8) -> Vec<u8> {
     format!("{}:{}", ["", "a", "ab", "b"][usize::from(k) % 4], k / 4).into_bytes()
 }
@@ -292,6 +302,15 @@ proptest! {
     fn any_history_of_large_items_reads_like_the_naive_model(
         seed: u64,
         ops in vec(op((0..48_u8, any::<u16>(), prop::bool::weighted(0.1))), 0..40),
+    ) {
+        run(seed, &ops);
+    }
+
+    // The same with enough churn that segments are rewritten and merged over and over.
+    #[test]
+    fn any_history_of_much_churn_reads_like_the_naive_model(
+        seed: u64,
+        ops in vec(churn(), 10..60),
     ) {
         run(seed, &ops);
     }

@@ -77,6 +77,8 @@ pub struct Sizes {
     /// Memory held: capacities, holes, index and cached deltas. Not in it: what deltas that were
     /// handed out keep alive.
     pub memory_bytes: usize,
+    /// Bytes copied since the start, or the last clear, to get rid of holes.
+    pub rewritten_bytes: u64,
 }
 
 impl TopicLog {
@@ -239,6 +241,7 @@ impl TopicLog {
                 + self.cache.memory_bytes()
                 + 2 * tombstones * size_of::<Version>()
                 + size_of::<Self>(),
+            rewritten_bytes: self.store.rewritten_bytes(),
         }
     }
 

@@ -30,6 +30,7 @@ pub(super) struct Store {
     live_bytes: usize,
     dead_bytes: usize,
     allocated: usize,
+    rewritten: u64,
 }
 
 impl Store {
@@ -116,6 +117,11 @@ impl Store {
         self.live_bytes
     }
 
+    /// Bytes copied so far to get rid of holes.
+    pub(super) fn rewritten_bytes(&self) -> u64 {
+        self.rewritten
+    }
+
     /// Memory behind the rows; that of the trees is estimated from above.
     pub(super) fn memory_bytes(&self) -> usize {
         let node = 2 * (size_of::<Version>() + size_of::<Segment>());
@@ -155,22 +161,40 @@ impl Store {
         Some(segment)
     }
 
-    /// Copies the live rows of a segment, and of small neighbours, into a new one.
+    /// Copies the live rows of a segment, and of small neighbours, into new ones.
     fn rewrite(&mut self, first: Version) {
-        let (firsts, bytes) = self.neighbourhood(first);
-        let mut new: Option<Segment> = None;
+        let (firsts, mut rest) = self.neighbourhood(first);
+        let mut piece: Option<Segment> = None;
+        let mut length = 0;
         for first in firsts {
             let Some(old) = self.take(first) else {
                 continue;
             };
             self.relist(first, rank(&old), 0);
             for row in old.rows_after(Version::ZERO) {
-                new.get_or_insert_with(|| Segment::open(row.version, bytes))
-                    .push(row.version, &old.bytes()[row.range], row.deleted, bytes);
+                let fits = |p: &Segment| p.len() + row.range.len() <= length;
+                if !piece
+                    .as_ref()
+                    .is_some_and(|p| fits(p) && p.reaches(row.version))
+                {
+                    self.finish(piece.take());
+                    length = even(rest).max(row.range.len());
+                    piece = Some(Segment::open(row.version, length));
+                }
+                if let Some(piece) = &mut piece {
+                    let encoded = &old.bytes()[row.range];
+                    rest -= encoded.len();
+                    piece.push(row.version, encoded, row.deleted, length);
+                }
             }
         }
-        if let Some(mut segment) = new {
+        self.finish(piece);
+    }
+
+    fn finish(&mut self, piece: Option<Segment>) {
+        if let Some(mut segment) = piece {
             segment.seal();
+            self.rewritten += segment.len() as u64;
             self.insert(segment);
         }
     }
@@ -202,12 +226,11 @@ impl Store {
                 .next()
                 .map(|(_, s)| s)
                 .filter(fits);
-            let lowest = |s: &Segment| s.first().min(low);
-            if let Some(s) = left.filter(|s| self.spans(lowest(s), high)) {
+            if let Some(s) = left {
                 low = s.first();
                 firsts.insert(0, low);
                 bytes += s.live_bytes();
-            } else if let Some(s) = right.filter(|s| self.spans(low, s.first())) {
+            } else if let Some(s) = right {
                 high = s.first();
                 firsts.push(high);
                 bytes += s.live_bytes();
@@ -216,11 +239,16 @@ impl Store {
             }
         }
     }
+}
 
-    /// True if one segment can hold all rows from those of `low` to those of `high`.
-    fn spans(&self, low: Version, high: Version) -> bool {
-        let ends = self.segments.get(&low).zip(self.segments.get(&high));
-        ends.is_some_and(|(low, high)| low.reaches(high.last()))
+/// How long a segment to make for so many bytes. Allocators keep four sizes a doubling and round
+/// up; what exceeds one of them is better off in a small segment, to be merged with the next.
+fn even(bytes: usize) -> usize {
+    let step = bytes.min(SEGMENT).next_power_of_two() / 8;
+    if bytes < SEGMENT / 4 {
+        bytes
+    } else {
+        bytes.min(SEGMENT) / step * step
     }
 }
 
