@@ -118,3 +118,47 @@ fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+
+    #[test]
+    fn keys_that_differ_little_hash_apart_whatever_the_seed() {
+        for seed in [0, 1, u64::MAX, SPREAD] {
+            let keys = (0..50_000).map(|i| format!("{:>1$}", i, 5 + i % 20));
+            let hashes: BTreeSet<u32> = keys.map(|key| hash(seed, key.as_bytes())).collect();
+            assert!(
+                hashes.len() > 49_980,
+                "seed {seed}: {} of 50000",
+                hashes.len()
+            );
+            let mut shards = [0; 1 << SHARD_BITS];
+            hashes
+                .iter()
+                .for_each(|hash| shards[(hash >> (u32::BITS - SHARD_BITS)) as usize] += 1);
+            assert!(
+                shards.iter().all(|n| (600..1000).contains(n)),
+                "seed {seed}: {shards:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_keys_current_row_is_known_and_only_that_one_is_removed() {
+        let keys: [&[u8]; 3] = [b"", b"one", b"other"];
+        let key_of = |version: Version| keys.get(version.0 as usize % 3).copied();
+        let mut index = Index::new(7);
+        assert_eq!(index.replace(b"one", Version(1), key_of), None);
+        assert_eq!(index.replace(b"other", Version(2), key_of), None);
+        assert_eq!(index.replace(b"one", Version(4), key_of), Some(Version(1)));
+        index.remove(b"one", Version(1));
+        assert_eq!(index.replace(b"one", Version(7), key_of), Some(Version(4)));
+        index.remove(b"one", Version(7));
+        assert_eq!(index.replace(b"one", Version(10), key_of), None);
+        index.clear();
+        assert_eq!(index.replace(b"other", Version(5), key_of), None);
+    }
+}

@@ -131,6 +131,7 @@ impl TopicLog {
         let first = self.counter.next();
         self.cache.clear();
         let adopted = part.len() == batch.len() && self.store.adopt(first, batch);
+        let items = part.len();
         for i in part {
             let (version, item) = (self.counter.next(), batch.item(i));
             if !adopted {
@@ -138,7 +139,7 @@ impl TopicLog {
             }
             self.enter(version, item);
         }
-        self.bound_tombstones();
+        self.bound_tombstones(items);
         first..=self.counter
     }
 
@@ -153,7 +154,7 @@ impl TopicLog {
         let tombstone = Item::from_canonical(&encoded);
         self.store.push(version, tombstone);
         self.enter(version, tombstone);
-        self.bound_tombstones();
+        self.bound_tombstones(1);
         Some(version)
     }
 
@@ -216,6 +217,9 @@ impl TopicLog {
     /// Lets tombstones go that everybody has seen: `floor` is the lowest version above zero of
     /// those who get deltas, or [`last`](Self::last) if there are none (W12). True if one call
     /// was not enough.
+    ///
+    /// A floor that is too high loses nothing: whoever is below gets the whole topic. So it pays
+    /// to count a first message that is under way as the version that it leads to.
     pub fn collect(&mut self, floor: Version) -> bool {
         for _ in 0..COLLECT_AT_ONCE {
             match self.tombstones.first() {
@@ -319,12 +323,13 @@ impl TopicLog {
     }
 
     /// A subscriber that hangs must not keep tombstones for ever: past half of the live bytes
-    /// the oldest go, seen or not (W12).
-    fn bound_tombstones(&mut self) {
-        let live = |log: &Self| log.store.live_bytes().saturating_sub(log.tombstone_bytes);
-        while self.tombstone_bytes > live(self) / 2 + TOMBSTONES_FREE {
-            match self.tombstones.first() {
-                Some(&oldest) => self.forget(oldest),
+    /// the oldest go, seen or not (W12). More may go than were written, but not in one step.
+    fn bound_tombstones(&mut self, written: usize) {
+        for _ in 0..COLLECT_AT_ONCE + 2 * written {
+            let live = self.store.live_bytes().saturating_sub(self.tombstone_bytes);
+            let oldest = self.tombstones.first().copied();
+            match oldest.filter(|_| self.tombstone_bytes > live / 2 + TOMBSTONES_FREE) {
+                Some(oldest) => self.forget(oldest),
                 None => return,
             }
         }
