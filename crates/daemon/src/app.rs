@@ -162,6 +162,11 @@ impl App {
         let changed = self.flags.changed();
         tracing::info!("Flags that differ from their defaults: {}", changed.len());
         changed.iter().for_each(|flag| tracing::info!("{flag}"));
+        for flag in ["logtostderr", "alsologtostderr"] {
+            if self.flags.bool(flag) && self.flags.bool("redirect_stdout_stderr") {
+                tracing::warn!("flag {flag} has no effect while redirect_stdout_stderr is true");
+            }
+        }
         self.flags
             .warnings()
             .iter()

@@ -147,11 +147,11 @@ struct Shared {
 static INSTALLED: OnceLock<Logging> = OnceLock::new();
 
 impl Logging {
-    /// Opens the files and makes this the log of the process. Errors leave no trace.
+    /// Opens the files and makes this the log of the process, panics included.
     pub fn install(config: &LogConfig) -> Result<Self, LoggingError> {
         let logging = Self::open(config)?;
-        let subscriber = tracing_subscriber::registry().with(layer::Glog::new(logging.clone()));
-        tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)?;
+        tracing::subscriber::set_global_default(logging.subscriber())
+            .map_err(|_| LoggingError::Twice)?;
         if config.redirect {
             logging.sinks().redirect().map_err(LoggingError::Redirect)?;
         }
@@ -166,7 +166,8 @@ impl Logging {
         Ok(logging)
     }
 
-    fn open(config: &LogConfig) -> Result<Self, LoggingError> {
+    /// Opens the files; nothing is logged until a [`Logging::subscriber`] is put to use.
+    pub fn open(config: &LogConfig) -> Result<Self, LoggingError> {
         let clock = Clock { utc: config.utc };
         let verbosity = Verbosity::new(config.verbosity, &config.vmodule, config.min_severity)
             .map_err(LoggingError::Vmodule)?;
@@ -188,6 +189,11 @@ impl Logging {
         Ok(Logging {
             shared: Arc::new(shared),
         })
+    }
+
+    /// What turns `tracing` events into lines of this log.
+    pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        tracing_subscriber::registry().with(layer::Glog::new(self.clone()))
     }
 
     /// The verbosity now.

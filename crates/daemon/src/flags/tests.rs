@@ -277,7 +277,7 @@ proptest! {
         args in proptest::collection::vec(
             prop_oneof![
                 ".*",
-                "--?(no)?(flagfile|fromenv|tryfromenv|v|state_store_port|undefok|be_port)(=[a-c0-9x,]*)?",
+                "--?(no)?(flagfile|fromenv|tryfromenv|v|logtostderr|undefok|idle)(=[a-c0-9x,]*)?",
             ],
             0..8,
         ),

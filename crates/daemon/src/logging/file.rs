@@ -5,8 +5,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::LogConfig;
 use super::format::{Clock, Severity};
@@ -107,7 +109,14 @@ impl LogFile {
         let time = naming.time();
         let name = naming.file_name(severity, &time);
         let path = naming.dir.join(&name);
-        let file = OpenOptions::new().append(true).create(true).open(&path)?;
+        // In a folder that everybody may write to, a link in our way could lead anywhere.
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+        let mut options = OpenOptions::new();
+        let file = options
+            .append(true)
+            .create(true)
+            .custom_flags(flags)
+            .open(&path)?;
         let size = file.metadata()?.len();
         // A missing link or an undeletable old file is a nuisance, not a reason to lose the log.
         let _ = naming.link(severity, &name);

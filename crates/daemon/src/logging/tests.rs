@@ -5,8 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tracing_subscriber::layer::SubscriberExt;
-
 use super::*;
 
 fn config(dir: &Path) -> LogConfig {
@@ -35,8 +33,7 @@ fn config(dir: &Path) -> LogConfig {
 
 fn with<R>(config: &LogConfig, body: impl FnOnce(&Logging) -> R) -> R {
     let logging = Logging::open(config).unwrap();
-    let subscriber = tracing_subscriber::registry().with(layer::Glog::new(logging.clone()));
-    tracing::subscriber::with_default(subscriber, || body(&logging))
+    tracing::subscriber::with_default(logging.subscriber(), || body(&logging))
 }
 
 fn read(dir: &Path, link: &str) -> String {
@@ -246,6 +243,54 @@ fn a_log_that_cannot_be_written_costs_lines_and_nothing_else() {
         tracing::info!("lost too");
         assert_eq!(logging.lost_lines(), 2);
     });
+}
+
+#[test]
+fn after_a_full_disk_it_can_rest_before_it_tries_again() {
+    // flags.md section 9: stop_logging_if_full_disk
+    let lost = |rest_when_full| {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig {
+            rest_when_full,
+            ..config(dir.path())
+        };
+        with(&config, |logging| {
+            let open = |path: &Path| std::fs::OpenOptions::new().append(true).open(path).unwrap();
+            let replace = |file| logging.sinks().replace_info_for_test(file);
+            replace(open(Path::new("/dev/full")));
+            tracing::info!("lost");
+            replace(open(&logging.info_file().unwrap()));
+            tracing::info!("written unless resting");
+            logging.lost_lines()
+        })
+    };
+    assert_eq!((lost(false), lost(true)), (1, 2));
+}
+
+#[test]
+fn a_link_in_the_way_of_a_log_file_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = with(&config(dir.path()), |logging| logging.info_file().unwrap());
+    let victim = dir.path().join("victim");
+    fs::write(&victim, "").unwrap();
+    // The next file may be opened in the same second or in one of the next.
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let now = jiff::Zoned::now();
+    for second in 0..20 {
+        let time = now
+            .checked_add(jiff::SignedDuration::from_secs(second))
+            .unwrap();
+        let time = time.strftime("%Y%m%d-%H%M%S").to_string();
+        let parts: Vec<_> = name.split('.').collect();
+        let planted = [
+            parts[0], parts[1], parts[2], parts[3], parts[4], &time, parts[6],
+        ]
+        .join(".");
+        let _ = fs::remove_file(dir.path().join(&planted));
+        std::os::unix::fs::symlink(&victim, dir.path().join(&planted)).unwrap();
+    }
+    assert!(Logging::open(&config(dir.path())).is_err());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "");
 }
 
 #[test]

@@ -14,11 +14,13 @@ use serde_json::ser::PrettyFormatter;
 use tokio::sync::Semaphore;
 
 use super::site::Body;
-use super::{Document, Page, Request, Site, WebConfig, html};
+use super::{Document, Page, Readiness, Request, Site, WebConfig, html};
 
 /// Pages built at the same time; each may hold a document of some size.
 const MAX_AT_ONCE: usize = 16;
-/// For the body of a POST.
+/// For building a page, its turn included.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For the body of a POST, its turn included.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const TEXT: &str = "text/plain; charset=UTF-8";
@@ -41,7 +43,10 @@ struct Shared {
     headers: HeaderMap,
     max_post: u64,
     slow_page: Duration,
+    /// For pages being built.
     turns: Semaphore,
+    /// For bodies being read.
+    bodies: Semaphore,
 }
 
 /// Status, content type, body.
@@ -62,7 +67,7 @@ impl Responder {
             headers.insert(header::CONTENT_SECURITY_POLICY, SECURITY_POLICY);
         }
         let (max_post, slow_page) = (config.max_post, config.slow_page);
-        let turns = Semaphore::new(MAX_AT_ONCE);
+        let (turns, bodies) = (Semaphore::new(MAX_AT_ONCE), Semaphore::new(MAX_AT_ONCE));
         Responder {
             site,
             shared: Arc::new(Shared {
@@ -70,6 +75,7 @@ impl Responder {
                 max_post,
                 slow_page,
                 turns,
+                bodies,
             }),
         }
     }
@@ -80,7 +86,7 @@ impl Responder {
         let answer = match *request.method() {
             Method::GET => self.page(request).await,
             Method::POST => self.post(request).await,
-            Method::HEAD => self.head(request.uri().path()),
+            Method::HEAD => self.head(&decode(request.uri().path(), false)),
             Method::OPTIONS => {
                 extra = Some((header::ALLOW, ALLOW));
                 Answer(StatusCode::OK, TEXT, String::new())
@@ -118,10 +124,6 @@ impl Responder {
     }
 
     async fn page(&self, request: HttpRequest<HttpBody>) -> Answer {
-        let Ok(_turn) = self.shared.turns.acquire().await else {
-            // The semaphore is never closed.
-            return Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, String::new());
-        };
         let (head, body) = request.into_parts();
         let mut request = Request {
             query: arguments(head.uri.query().unwrap_or_default()),
@@ -129,25 +131,46 @@ impl Responder {
             form: BTreeMap::new(),
         };
         if request.is_post {
-            let limit = usize::try_from(self.shared.max_post).unwrap_or(usize::MAX);
-            let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await;
-            let Ok(Ok(body)) = body else {
-                let text = "The body did not arrive".to_owned();
-                return Answer(StatusCode::REQUEST_TIMEOUT, TEXT, text);
-            };
-            request.form = arguments(&String::from_utf8_lossy(&body));
+            match self.body(body).await {
+                Some(body) => request.form = arguments(&String::from_utf8_lossy(&body)),
+                None => {
+                    let text = "The body did not arrive".to_owned();
+                    return Answer(StatusCode::REQUEST_TIMEOUT, TEXT, text);
+                }
+            }
         }
-        let path = head.uri.path();
-        let start = Instant::now();
-        let answer = match self.site.page(path) {
-            Some(page) => self.build(&page, request).await,
-            None => self.not_found(path, &request.query),
+        let path = decode(head.uri.path(), false);
+        let Some(page) = self.site.page(&path) else {
+            return self.not_found(&path, &request.query);
         };
+        // A probe never waits behind other pages.
+        if let Body::Health(ready) = &page.body {
+            return health(ready);
+        }
+        let start = Instant::now();
+        let answer = tokio::time::timeout(PAGE_TIMEOUT, async {
+            let _turn = self.shared.turns.acquire().await;
+            self.build(&page, request).await
+        });
+        let answer = answer.await.unwrap_or_else(|_| {
+            let text = format!("The page was not ready within {PAGE_TIMEOUT:?}");
+            Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
+        });
         let took = start.elapsed();
         if took > self.shared.slow_page {
             tracing::warn!("Building web page {path} took {took:?}");
         }
         answer
+    }
+
+    /// `None` when it does not arrive in time. Few at once, so that bodies cannot fill the memory.
+    async fn body(&self, body: HttpBody) -> Option<axum::body::Bytes> {
+        let limit = usize::try_from(self.shared.max_post).unwrap_or(usize::MAX);
+        let read = tokio::time::timeout(BODY_TIMEOUT, async {
+            let _turn = self.shared.bodies.acquire().await;
+            axum::body::to_bytes(body, limit).await
+        });
+        read.await.ok()?.ok()
     }
 
     async fn build(&self, page: &Page, request: Request) -> Answer {
@@ -161,12 +184,7 @@ impl Responder {
                 let (status, text) = handler(request).await;
                 Answer(status, TEXT, text)
             }
-            Body::Health(ready) if ready.is_ready() => Answer(StatusCode::OK, TEXT, "OK".into()),
-            Body::Health(_) => Answer(
-                StatusCode::SERVICE_UNAVAILABLE,
-                TEXT,
-                "Not Available".into(),
-            ),
+            Body::Health(ready) => health(ready),
         }
     }
 
@@ -232,6 +250,17 @@ impl Responder {
     }
 }
 
+fn health(ready: &Readiness) -> Answer {
+    match ready.is_ready() {
+        true => Answer(StatusCode::OK, TEXT, "OK".to_owned()),
+        false => Answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TEXT,
+            "Not Available".to_owned(),
+        ),
+    }
+}
+
 /// The reference's words where they differ from today's.
 fn wording(status: StatusCode) -> Option<&'static [u8]> {
     (status == StatusCode::PAYLOAD_TOO_LARGE).then_some(b"Request Entity Too Large")
@@ -265,13 +294,13 @@ fn arguments(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     let decoded = pairs.map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key).to_lowercase(), decode(value))
+        (decode(key, true).to_lowercase(), decode(value, true))
     });
     decoded.collect()
 }
 
-/// Percent and plus signs decoded; what is no valid escape stays as it is.
-fn decode(text: &str) -> String {
+/// Escapes decoded, and plus signs where they stand for blanks; what is no escape stays as it is.
+fn decode(text: &str, plus_is_blank: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -286,7 +315,7 @@ fn decode(text: &str) -> String {
                 out.push(byte);
                 at += 2;
             }
-            (None, b'+') => out.push(b' '),
+            (None, b'+') if plus_is_blank => out.push(b' '),
             (None, byte) => out.push(byte),
         }
         at += 1;
