@@ -153,6 +153,9 @@ crate::message! {
 impl ApplicationException {
     pub const UNKNOWN: i32 = 0;
     pub const UNKNOWN_METHOD: i32 = 1;
+    pub const INVALID_MESSAGE_TYPE: i32 = 2;
+    pub const WRONG_METHOD_NAME: i32 = 3;
+    pub const BAD_SEQUENCE_ID: i32 = 4;
     pub const MISSING_RESULT: i32 = 5;
     pub const INTERNAL_ERROR: i32 = 6;
     pub const PROTOCOL_ERROR: i32 = 7;

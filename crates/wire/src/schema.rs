@@ -89,6 +89,27 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
+/// One row of a struct's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Field id.
+    pub id: i16,
+    /// `req`, `opt`, or `def` for always written and perhaps absent.
+    pub presence: &'static str,
+    /// The field's name.
+    pub name: &'static str,
+    /// Its Thrift type code.
+    pub ty: u8,
+}
+
+/// A struct's table as data, for tests and for printing.
+pub trait Table {
+    /// The struct's name, without the leading `T` it has on the wire.
+    const NAME: &'static str;
+    /// Its fields by id.
+    const ROWS: &'static [Row];
+}
+
 /// The type of a struct's member, by requiredness.
 #[doc(hidden)]
 #[macro_export]
@@ -155,6 +176,16 @@ macro_rules! message {
         $(#[$meta])*
         pub struct $name {
             $($(#[$fmeta])* pub $field: $crate::member_type!($req $ty),)*
+        }
+
+        impl $crate::schema::Table for $name {
+            const NAME: &'static str = stringify!($name);
+            const ROWS: &'static [$crate::schema::Row] = &[$($crate::schema::Row {
+                id: $id,
+                presence: stringify!($req),
+                name: stringify!($field),
+                ty: <$ty as $crate::schema::Wire>::TYPE,
+            },)*];
         }
 
         impl $crate::schema::Wire for $name {

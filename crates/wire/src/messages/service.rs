@@ -1,0 +1,125 @@
+//! `StatestoreService`: what subscribers call on a statestored (wire.md section 5.3).
+
+use super::{CatalogVersion, NetworkAddress, ProtocolVersion, SubscriberType, UniqueId};
+use crate::message;
+use crate::status::Status;
+use crate::text::Text;
+use alloc::vec::Vec;
+
+message! {
+    /// A topic that a subscriber wants.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    TopicRegistration {
+        /// The topic.
+        1 req topic_name: Text,
+        /// Its entries vanish with the registration.
+        2 req is_transient: bool,
+        /// Wants `min_subscriber_topic_version`.
+        3 req populate_min_subscriber_topic_version: bool,
+        /// Only keys with this prefix are sent.
+        4 opt filter_prefix: Text,
+    }
+}
+
+message! {
+    /// What a catalogd adds to its registration.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    CatalogRegistration {
+        /// Catalog protocol.
+        1 req protocol: CatalogVersion,
+        /// The catalogd's RPC address.
+        2 req address: NetworkAddress,
+        /// Must equal the statestored's flag.
+        3 opt enable_catalogd_ha: bool,
+        /// Wants to be active whatever the election says.
+        4 opt force_catalogd_active: bool,
+        /// Unix milliseconds, set by the statestored.
+        5 opt registration_time: i64,
+    }
+}
+
+message! {
+    /// A subscriber joins.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    RegisterSubscriberRequest {
+        /// The subscriber's version.
+        1 req protocol_version: ProtocolVersion,
+        /// Unique in the cluster.
+        2 req subscriber_id: Text,
+        /// Where it serves `StatestoreSubscriber`.
+        3 req subscriber_location: NetworkAddress,
+        /// Its topics.
+        4 req topic_registrations: Vec<TopicRegistration>,
+        /// What it is.
+        5 opt subscriber_type: SubscriberType,
+        /// Wants `UpdateCatalogd`.
+        6 opt subscribe_catalogd_change: bool,
+        /// Only from a catalogd.
+        7 opt catalogd_registration: CatalogRegistration,
+    }
+}
+
+message! {
+    /// The answer to a registration.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    RegisterSubscriberResponse {
+        /// Accepted or why not.
+        1 req status: Status,
+        /// Fresh for each registration.
+        2 opt registration_id: UniqueId,
+        /// The statestored's version.
+        3 opt protocol_version: ProtocolVersion,
+        /// The statestored process.
+        4 opt statestore_id: UniqueId,
+        /// The active catalogd, from an active statestored.
+        5 opt catalogd_registration: CatalogRegistration,
+        /// Goes with field 5.
+        6 opt catalogd_version: i64,
+        /// Its role.
+        7 opt statestore_is_active: bool,
+        /// Microseconds of the last time it became active.
+        8 opt active_statestored_version: i64,
+    }
+}
+
+message! {
+    /// Asks for the version before registering.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    GetProtocolVersionRequest {
+        /// The caller's version.
+        1 req protocol_version: ProtocolVersion,
+    }
+}
+
+message! {
+    /// The statestored's version.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    GetProtocolVersionResponse {
+        /// Always OK.
+        1 req status: Status,
+        /// The statestored's version.
+        2 req protocol_version: ProtocolVersion,
+        /// The statestored process.
+        3 opt statestore_id: UniqueId,
+    }
+}
+
+message! {
+    /// A test switches the network off or on.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    SetStatestoreDebugActionRequest {
+        /// Not checked.
+        1 req protocol_version: ProtocolVersion,
+        /// behaviour.md H-9.
+        2 opt disable_network: bool,
+    }
+}
+
+message! {
+    /// Its answer.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    SetStatestoreDebugActionResponse {
+        /// Always OK.
+        1 req status: Status,
+    }
+}
