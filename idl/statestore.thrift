@@ -1,0 +1,300 @@
+// The statestore protocol, for users of other languages and for tests.
+//
+// Three services: StatestoreService is served by a statestored for its subscribers,
+// StatestoreSubscriber by every subscriber for the statestored, StatestoreHaService by a
+// statestored for the other one of its pair. All of them speak the binary protocol over plain
+// (buffered, never framed) TCP, or TLS.
+//
+// Names, ids and numbers are those of docs/spec/wire.md; a test compares this file with the
+// tables in crates/wire. Strings are bytes that should be UTF-8; keys and values may be any bytes
+// and are therefore `binary`.
+
+namespace py statestore
+
+// ---- enums ----
+
+// What a peer speaks. Messages for people print the value plus one.
+enum StatestoreServiceVersion {
+  V1 = 0
+  V2 = 1
+}
+
+// What a catalogd speaks.
+enum CatalogServiceVersion {
+  V1 = 0
+  V2 = 1
+}
+
+enum TStatestoreSubscriberType {
+  UNKNOWN = 0
+  ADMISSIOND = 1
+  CATALOGD = 2
+  COORDINATOR = 3
+  EXECUTOR = 4
+  COORDINATOR_EXECUTOR = 5
+}
+
+// How a subscriber finds its active statestored, when the standby asks.
+enum TStatestoreConnState {
+  OK = 0
+  FAILED = 1
+  UNKNOWN = 2
+}
+
+// The codes that statestore traffic carries; a reader keeps any other number as it is.
+enum TErrorCode {
+  OK = 0
+  GENERAL = 2
+  RUNTIME_ERROR = 6
+  INTERNAL_ERROR = 8
+  RPC_GENERAL_ERROR = 30
+  RPC_RECV_TIMEOUT = 31
+  SSL_PASSWORD_CMD_FAILED = 46
+  SSL_CERTIFICATE_PATH_BLANK = 47
+  SSL_PRIVATE_KEY_PATH_BLANK = 48
+  SSL_CERTIFICATE_NOT_FOUND = 49
+  SSL_PRIVATE_KEY_NOT_FOUND = 50
+  SSL_SOCKET_CREATION_FAILED = 51
+  RPC_CLIENT_CONNECT_FAILURE = 58
+  THREAD_CREATION_FAILED = 109
+  STATESTORE_INCOMPATIBLE_PROTOCOL = 158
+}
+
+// ---- shared ----
+
+// A 128-bit id; all zero means that there is none.
+struct TUniqueId {
+  1: required i64 hi
+  2: required i64 lo
+}
+
+struct TNetworkAddress {
+  // A name or an IP literal.
+  1: required string hostname
+  2: required i32 port
+  // Another RPC system's Unix-domain address. Carried along, and part of equality.
+  3: optional string uds_address
+}
+
+struct TStatus {
+  1: required TErrorCode status_code
+  // The message, then details. Empty when all is well.
+  2: list<string> error_msgs = []
+}
+
+// ---- topics ----
+
+struct TTopicItem {
+  1: required binary key
+  // Opaque. May be there for deletions too.
+  2: required binary value
+  // The key is removed.
+  3: required bool deleted = false
+}
+
+struct TTopicDelta {
+  1: required string topic_name
+  // Changes, or the whole topic when is_delta is false.
+  2: required list<TTopicItem> topic_entries
+  3: required bool is_delta
+  // From a statestored: the version this builds on. From a subscriber: set only to ask for a
+  // delta from that version.
+  4: optional i64 from_version
+  // From a statestored: the version reached. Otherwise ignored.
+  5: optional i64 to_version
+  // From a statestored, to whoever asked at registration: the lowest version that any subscriber
+  // of the topic has.
+  6: optional i64 min_subscriber_topic_version
+  // From a subscriber: empty the topic before the entries are applied.
+  7: optional bool clear_topic_entries
+}
+
+struct TTopicRegistration {
+  1: required string topic_name
+  // What this subscriber publishes here goes when its registration does.
+  2: required bool is_transient
+  3: required bool populate_min_subscriber_topic_version = false
+  // Only keys that begin with it are sent.
+  4: optional string filter_prefix = ""
+}
+
+// ---- StatestoreService ----
+
+struct TCatalogRegistration {
+  1: required CatalogServiceVersion protocol
+  2: required TNetworkAddress address
+  // Must equal the statestored's own setting.
+  3: optional bool enable_catalogd_ha
+  4: optional bool force_catalogd_active
+  // Unix milliseconds, set by the statestored; what the catalogd sends is overwritten.
+  5: optional i64 registration_time
+}
+
+struct TRegisterSubscriberRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  // Unique in the cluster, not empty.
+  2: required string subscriber_id
+  // Where the subscriber serves StatestoreSubscriber.
+  3: required TNetworkAddress subscriber_location
+  4: required list<TTopicRegistration> topic_registrations
+  5: optional TStatestoreSubscriberType subscriber_type
+  // Wants UpdateCatalogd.
+  6: optional bool subscribe_catalogd_change
+  // From a catalogd only.
+  7: optional TCatalogRegistration catalogd_registration
+}
+
+struct TRegisterSubscriberResponse {
+  1: required TStatus status
+  // Fresh for every accepted call.
+  2: optional TUniqueId registration_id
+  3: optional StatestoreServiceVersion protocol_version
+  4: optional TUniqueId statestore_id
+  // From an active statestored that knows an active catalogd, with the number of its election.
+  5: optional TCatalogRegistration catalogd_registration
+  6: optional i64 catalogd_version
+  7: optional bool statestore_is_active
+  // Unix microseconds at which this statestored last became active; 0 for never.
+  8: optional i64 active_statestored_version
+}
+
+struct TGetProtocolVersionRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+}
+
+struct TGetProtocolVersionResponse {
+  1: required TStatus status
+  2: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  3: optional TUniqueId statestore_id
+}
+
+struct TSetStatestoreDebugActionRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  2: optional bool disable_network
+}
+
+struct TSetStatestoreDebugActionResponse {
+  1: required TStatus status
+}
+
+// Served by a statestored.
+service StatestoreService {
+  TRegisterSubscriberResponse RegisterSubscriber(1: TRegisterSubscriberRequest params)
+  TGetProtocolVersionResponse GetProtocolVersion(1: TGetProtocolVersionRequest params)
+  // For tests: cuts the statestored off, or joins it again.
+  TSetStatestoreDebugActionResponse SetStatestoreDebugAction(
+      1: TSetStatestoreDebugActionRequest params)
+}
+
+// ---- StatestoreSubscriber ----
+
+struct TUpdateStateRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  // By topic name.
+  2: required map<string, TTopicDelta> topic_deltas
+  3: optional TUniqueId registration_id
+  4: optional TUniqueId statestore_id
+}
+
+struct TUpdateStateResponse {
+  1: required TStatus status
+  // What the subscriber publishes.
+  2: required list<TTopicDelta> topic_updates
+  // Nothing was processed: send it again.
+  3: optional bool skipped = false
+}
+
+struct THeartbeatRequest {
+  1: optional StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  2: optional TUniqueId registration_id
+  3: optional TUniqueId statestore_id
+  // A standby asks how the subscriber finds the active statestored.
+  4: optional bool request_statestore_conn_state
+}
+
+struct THeartbeatResponse {
+  1: required TStatus status
+  // Set when it was asked for.
+  2: optional TStatestoreConnState statestore_conn_state
+}
+
+struct TUpdateCatalogdRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  2: required TUniqueId registration_id
+  3: required TUniqueId statestore_id
+  // Counts the elections of this statestored.
+  4: required i64 catalogd_version
+  // The active catalogd.
+  5: required TCatalogRegistration catalogd_registration
+}
+
+struct TUpdateCatalogdResponse {
+  1: required TStatus status
+  // Send it again later.
+  2: optional bool skipped
+}
+
+struct TUpdateStatestoredRoleRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  2: required TUniqueId registration_id
+  // The sender.
+  3: required TUniqueId statestore_id
+  // Unix microseconds at which the sender became active.
+  4: required i64 active_statestored_version
+  // True whenever it is sent.
+  5: required bool is_active
+  // The active catalogd, for those who want to know.
+  6: optional i64 catalogd_version
+  7: optional TCatalogRegistration catalogd_registration
+}
+
+struct TUpdateStatestoredRoleResponse {
+  1: required TStatus status
+  // Send it again later.
+  2: optional bool skipped
+}
+
+// Served by every subscriber, at the address it gave when it registered.
+service StatestoreSubscriber {
+  TUpdateStateResponse UpdateState(1: TUpdateStateRequest params)
+  THeartbeatResponse Heartbeat(1: THeartbeatRequest params)
+  TUpdateCatalogdResponse UpdateCatalogd(1: TUpdateCatalogdRequest params)
+  TUpdateStatestoredRoleResponse UpdateStatestoredRole(1: TUpdateStatestoredRoleRequest params)
+}
+
+// ---- StatestoreHaService ----
+
+struct TStatestoreHaHandshakeRequest {
+  1: required StatestoreServiceVersion src_protocol_version = StatestoreServiceVersion.V2
+  2: required TUniqueId src_statestore_id
+  // host:port of the sender's own StatestoreHaService; an IPv6 literal stands in brackets.
+  3: required string src_statestore_address
+  // The sender insists on becoming active.
+  4: required bool src_force_active
+}
+
+struct TStatestoreHaHandshakeResponse {
+  1: required TStatus status
+  2: required StatestoreServiceVersion dst_protocol_version = StatestoreServiceVersion.V2
+  // All zero when refused.
+  3: required TUniqueId dst_statestore_id
+  // The answering side's role from now on; the sender takes the other.
+  4: required bool dst_statestore_active
+}
+
+struct TStatestoreHaHeartbeatRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  // The id last learned from the peer.
+  2: required TUniqueId dst_statestore_id
+  3: required TUniqueId src_statestore_id
+}
+
+struct TStatestoreHaHeartbeatResponse {
+  1: required TStatus status
+}
+
+// Served by a statestored of a pair, for the other one.
+service StatestoreHaService {
+  TStatestoreHaHandshakeResponse StatestoreHaHandshake(1: TStatestoreHaHandshakeRequest params)
+  TStatestoreHaHeartbeatResponse StatestoreHaHeartbeat(1: TStatestoreHaHeartbeatRequest params)
+}
