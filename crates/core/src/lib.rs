@@ -33,6 +33,7 @@ pub mod notice;
 pub mod port;
 pub mod refusal;
 pub mod role;
+pub mod subscriber;
 pub mod time;
 pub mod topic;
 pub mod view;

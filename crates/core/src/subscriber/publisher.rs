@@ -1,0 +1,445 @@
+//! [`Publisher`]: what this subscriber wants topics to hold, and how much of it has arrived.
+//!
+//! A wish stays until it is deleted or cleared. It is *unsent*, or *in flight* in the answer to
+//! one UpdateState, or has *arrived*. An answer can be lost, so arriving must be proven by what
+//! comes next: a request over the same connection, a base version that moved to where that
+//! answer put it (T-20), or the entry itself seen again. What is not proven is sent again:
+//! writing an entry twice harms nobody, losing it would.
+//!
+//! All changes of a topic travel in the answers of one stream (S-2), one answer at a time;
+//! otherwise a newer value could overtake an older one and be overwritten by it.
+//!
+//! Deliberately absent: encoding. Updates carry handles; whoever sends them writes the bytes.
+//!
+//! Invariant: each wish is in exactly one of the three states, and only proof moves it to the
+//! last one.
+
+mod flight;
+
+use super::port::{Command, ConnectionId};
+use crate::ids::StatestoreId;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use flight::{Flight, Shipment, Verdict};
+use statestore_wire::{ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
+
+pub(super) use flight::Seen;
+
+/// The answer to an UpdateState before its items are encoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdateAnswer {
+    /// Processed, or why not.
+    pub status: Status,
+    /// Nothing was processed: send again.
+    pub skipped: bool,
+    /// What to publish, and which bases to reset.
+    pub updates: Vec<TopicUpdate>,
+}
+
+/// Changes that this subscriber makes to one topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicUpdate {
+    /// The topic.
+    pub topic: Text,
+    /// Ask for the next delta to start here (T-22).
+    pub from_version: Option<i64>,
+    /// Drop the topic's content first (T-23).
+    pub clear: bool,
+    /// Key and value in the order of writing; no value is a deletion.
+    pub items: Vec<(Text, Option<Bytes>)>,
+}
+
+impl UpdateAnswer {
+    /// Encodes the items: the wire form.
+    pub fn into_response(self) -> UpdateStateResponse {
+        UpdateStateResponse {
+            status: self.status,
+            topic_updates: self
+                .updates
+                .into_iter()
+                .map(TopicUpdate::into_delta)
+                .collect(),
+            skipped: self.skipped.then_some(true),
+        }
+    }
+}
+
+impl TopicUpdate {
+    fn into_delta(self) -> TopicDelta {
+        let items = self.items.iter().map(|(key, value)| {
+            let bytes = value.as_ref().map_or(&[][..], |value| value);
+            (key.as_bytes(), bytes, value.is_none())
+        });
+        TopicDelta {
+            topic_entries: ItemBatch::from_items(items),
+            topic_name: self.topic,
+            is_delta: true,
+            from_version: self.from_version,
+            to_version: None,
+            min_subscriber_topic_version: None,
+            clear_topic_entries: self.clear.then_some(true),
+        }
+    }
+}
+
+/// The two streams of topic messages (S-2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    Priority,
+    Bulk,
+}
+
+impl Lane {
+    /// S-1.
+    pub(super) fn of(topic: &Text) -> Self {
+        let name = topic.as_bytes();
+        let priority =
+            name.ends_with(b"impala-membership") || name.ends_with(b"impala-request-queue");
+        if priority { Self::Priority } else { Self::Bulk }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Priority => Self::Bulk,
+            Self::Bulk => Self::Priority,
+        }
+    }
+}
+
+/// Wishes of one topic.
+#[derive(Debug, Default)]
+struct Publication {
+    transient: bool,
+    /// The filter of the own registration; `None` if the topic is not subscribed.
+    prefix: Option<Text>,
+    entries: BTreeMap<Text, Entry>,
+    /// Wishes to send, in the order of writing.
+    unsent: BTreeMap<u64, Text>,
+    clear: Clear,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None`: the key is to be deleted.
+    value: Option<Bytes>,
+    /// Names this write; a newer write of the key has another.
+    write: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Clear {
+    #[default]
+    None,
+    Unsent,
+    InFlight,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Publisher {
+    topics: BTreeMap<Text, Publication>,
+    /// At most one unproven answer a lane.
+    flights: [Option<Flight>; 2],
+    /// Lanes in which statestored sends updates.
+    lanes: [bool; 2],
+    /// The statestored that has what arrived.
+    holder: Option<StatestoreId>,
+}
+
+impl Publisher {
+    /// The registration will name this topic.
+    pub(super) fn subscribe(&mut self, topic: &Text, transient: bool, prefix: &Text) {
+        self.lanes[Lane::of(topic) as usize] = true;
+        let publication = self.topics.entry(topic.clone()).or_default();
+        publication.transient = transient;
+        publication.prefix = Some(prefix.clone());
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Put { topic, key, value } => self.topic(topic).write(key, Some(value)),
+            Command::Delete { topic, key } => self.topic(topic).write(key, None),
+            Command::Clear { topic } => {
+                let publication = self.topic(topic);
+                publication.entries.clear();
+                publication.unsent.clear();
+                publication.clear = Clear::Unsent;
+            }
+        }
+    }
+
+    /// How many wishes have not provably arrived.
+    pub(super) fn outstanding(&self) -> usize {
+        let unsent = self.topics.values().map(Publication::unsent_len);
+        let in_flight = self.flights.iter().flatten().map(Flight::len);
+        unsent.sum::<usize>() + in_flight.sum::<usize>()
+    }
+
+    /// A new registration with the active statestored, or another active one: what it may not
+    /// have, or will drop with the old registration, must be sent again (B-13).
+    pub(super) fn registered(&mut self, with: StatestoreId) {
+        for flight in self
+            .flights
+            .iter_mut()
+            .filter_map(Option::take)
+            .collect::<Vec<_>>()
+        {
+            self.settle(flight, Verdict::Lost, &BTreeMap::new());
+        }
+        let same = self.holder == Some(with);
+        self.holder = Some(with);
+        for publication in self.topics.values_mut() {
+            if !same || publication.transient {
+                publication.renew();
+            }
+        }
+    }
+
+    /// A message that will be processed has come: judge what earlier answers achieved, and see
+    /// what the topics lack.
+    pub(super) fn arrived(
+        &mut self,
+        lane: Lane,
+        connection: ConnectionId,
+        deltas: &BTreeMap<Text, TopicDelta>,
+    ) {
+        for at in [Lane::Priority, Lane::Bulk] {
+            let Some(flight) = &self.flights[at as usize] else {
+                continue;
+            };
+            let verdict = if flight.connection == connection {
+                Verdict::Arrived
+            } else if at == lane {
+                flight.judge(deltas)
+            } else {
+                continue;
+            };
+            if let Some(flight) = self.flights[at as usize].take() {
+                self.settle(flight, verdict, deltas);
+            }
+        }
+        for (topic, delta) in deltas.iter().filter(|(_, delta)| !delta.is_delta) {
+            if let Some(publication) = self.topics.get_mut(topic) {
+                publication.compare(delta);
+            }
+        }
+    }
+
+    /// What to publish in the answer to a message of `lane` that showed `seen`. Topics in
+    /// `reset` are not cleared in the same answer (T-22).
+    pub(super) fn compose(
+        &mut self,
+        lane: Lane,
+        connection: ConnectionId,
+        seen: Vec<Seen>,
+        reset: &[Text],
+        limit: usize,
+    ) -> Vec<TopicUpdate> {
+        if self.flights[lane as usize].is_some() {
+            return Vec::new();
+        }
+        let mut left = limit;
+        let (mut updates, mut shipments) = (Vec::new(), Vec::new());
+        let lanes = self.lanes;
+        for (name, publication) in &mut self.topics {
+            let own = Lane::of(name);
+            let home = if lanes[own as usize] {
+                own
+            } else {
+                own.other()
+            };
+            let clear = publication.clear == Clear::Unsent;
+            if home != lane || left == 0 || (clear && reset.contains(name)) {
+                continue;
+            }
+            let writes = publication.ship(&mut left);
+            if writes.is_empty() && !clear {
+                continue;
+            }
+            if clear {
+                publication.clear = Clear::InFlight;
+            }
+            let value = |key: &Text| publication.entries.get(key).and_then(|e| e.value.clone());
+            updates.push(TopicUpdate {
+                topic: name.clone(),
+                from_version: None,
+                clear,
+                items: writes
+                    .iter()
+                    .map(|(_, key)| (key.clone(), value(key)))
+                    .collect(),
+            });
+            shipments.push(Shipment {
+                topic: name.clone(),
+                clear,
+                writes,
+            });
+        }
+        if !shipments.is_empty() {
+            self.flights[lane as usize] = Some(Flight {
+                connection,
+                seen,
+                shipments,
+            });
+        }
+        updates
+    }
+
+    fn topic(&mut self, topic: Text) -> &mut Publication {
+        self.topics.entry(topic).or_default()
+    }
+
+    fn settle(&mut self, flight: Flight, verdict: Verdict, deltas: &BTreeMap<Text, TopicDelta>) {
+        for shipment in flight.shipments {
+            let Some(publication) = self.topics.get_mut(&shipment.topic) else {
+                continue;
+            };
+            match verdict {
+                Verdict::Arrived => publication.arrived(shipment.clear, &shipment.writes),
+                Verdict::Lost => publication.lost(shipment.clear, shipment.writes),
+                Verdict::Unclear => match deltas.get(&shipment.topic) {
+                    Some(delta) if !shipment.clear => {
+                        let (seen, unseen) = publication.find(shipment.writes, delta);
+                        publication.arrived(false, &seen);
+                        publication.lost(false, unseen);
+                    }
+                    _ => publication.lost(shipment.clear, shipment.writes),
+                },
+            }
+        }
+    }
+}
+
+/// One write of one key.
+type Write = (u64, Text);
+
+impl Publication {
+    fn write(&mut self, key: Text, value: Option<Bytes>) {
+        let write = self.next;
+        self.next += 1;
+        let entry = Entry { value, write };
+        if let Some(old) = self.entries.insert(key.clone(), entry) {
+            self.unsent.remove(&old.write);
+        }
+        self.unsent.insert(write, key);
+    }
+
+    fn unsent_len(&self) -> usize {
+        self.unsent.len() + usize::from(self.clear == Clear::Unsent)
+    }
+
+    /// Takes the oldest unsent writes that fit; at least one if anything is left.
+    fn ship(&mut self, left: &mut usize) -> Vec<Write> {
+        let mut writes = Vec::new();
+        while let Some((write, key)) = self.unsent.pop_first() {
+            let value = self
+                .entries
+                .get(&key)
+                .and_then(|entry| entry.value.as_ref());
+            let size = key.len() + value.map_or(0, Bytes::len);
+            *left = left.saturating_sub(size);
+            writes.push((write, key));
+            if *left == 0 {
+                break;
+            }
+        }
+        writes
+    }
+
+    fn is_current(&self, write: u64, key: &Text) -> bool {
+        self.entries
+            .get(key)
+            .is_some_and(|entry| entry.write == write)
+    }
+
+    fn arrived(&mut self, clear: bool, writes: &[Write]) {
+        if clear && self.clear == Clear::InFlight {
+            self.clear = Clear::None;
+        }
+        for (write, key) in writes {
+            if self.is_deletion(*write, key) {
+                self.unsent.remove(write);
+                self.entries.remove(key);
+            }
+        }
+    }
+
+    fn is_deletion(&self, write: u64, key: &Text) -> bool {
+        let entry = self.entries.get(key);
+        entry.is_some_and(|entry| entry.write == write && entry.value.is_none())
+    }
+
+    fn lost(&mut self, clear: bool, writes: Vec<Write>) {
+        if clear && self.clear == Clear::InFlight {
+            // A second clear would take with it what went out since the first.
+            self.clear = Clear::Unsent;
+            self.renew();
+        }
+        for (write, key) in writes {
+            if self.is_current(write, &key) {
+                self.unsent.insert(write, key);
+            }
+        }
+    }
+
+    /// Everything is to be sent again.
+    fn renew(&mut self) {
+        self.unsent = self
+            .entries
+            .iter()
+            .map(|(key, entry)| (entry.write, key.clone()))
+            .collect();
+    }
+
+    /// Splits writes into those that the delta shows and the others.
+    fn find(&self, writes: Vec<Write>, delta: &TopicDelta) -> (Vec<Write>, Vec<Write>) {
+        let wanted: BTreeSet<&[u8]> = writes.iter().map(|(_, key)| key.as_bytes()).collect();
+        let shown: BTreeSet<Text> = delta
+            .topic_entries
+            .iter()
+            .filter(|item| wanted.contains(item.key))
+            .filter(|item| self.is_as_wished(item.key, item.value, item.deleted))
+            .map(|item| Text::from(item.key))
+            .collect();
+        writes.into_iter().partition(|(_, key)| shown.contains(key))
+    }
+
+    fn is_as_wished(&self, key: &[u8], value: &[u8], deleted: bool) -> bool {
+        match self.entries.get(key).map(|entry| &entry.value) {
+            Some(Some(wish)) => !deleted && wish == value,
+            Some(None) => deleted,
+            None => true,
+        }
+    }
+
+    /// Compares what arrived with a full message, and sends again what is not in it. From an
+    /// empty topic everything is missing (T-9); what the filter hides is otherwise trusted.
+    fn compare(&mut self, full: &TopicDelta) {
+        if full.to_version.unwrap_or(0) == 0 {
+            return self.renew();
+        }
+        let Some(prefix) = &self.prefix else { return };
+        let mut missing: BTreeMap<&[u8], u64> = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| {
+                entry.value.is_some() && key.as_bytes().starts_with(prefix.as_bytes())
+            })
+            .map(|(key, entry)| (key.as_bytes(), entry.write))
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        for item in full.topic_entries.iter() {
+            if self.is_as_wished(item.key, item.value, item.deleted) {
+                missing.remove(item.key);
+            }
+        }
+        let missing: Vec<Write> = missing
+            .into_iter()
+            .map(|(key, write)| (write, Text::from(key)))
+            .collect();
+        self.unsent.extend(missing);
+    }
+}

@@ -1,0 +1,164 @@
+//! [`Statestore`]: what a subscriber keeps of one statestored.
+//!
+//! Deliberately absent: what the other statestored of a pair is doing, and what follows from a
+//! change; `Subscriber` composes that.
+
+use super::config::Config;
+use super::tally::Tally;
+use super::view::{Role, StatestoreView};
+use crate::ids::{CallId, RegistrationId, StatestoreId};
+use crate::time::{Time, Wall};
+use core::time::Duration;
+use statestore_wire::{ConnState, NetworkAddress, UniqueId};
+
+#[derive(Debug)]
+pub(super) struct Statestore {
+    pub(super) address: NetworkAddress,
+    /// All-zero is unset.
+    pub(super) statestore_id: StatestoreId,
+    /// All-zero is unset.
+    pub(super) registration_id: RegistrationId,
+    pub(super) role: Role,
+    pub(super) active_version: i64,
+    pub(super) phase: Phase,
+    /// The registration at the start is not over.
+    pub(super) starting: bool,
+    /// Since when, while recovering.
+    pub(super) recovering: Option<Time>,
+    pub(super) last_heartbeat: Option<Time>,
+    /// The missing-heartbeat timer: the last heartbeat or registration.
+    pub(super) silent_since: Time,
+    pub(super) last_registration: Option<Time>,
+    pub(super) connection_failures: u64,
+    pub(super) reregistrations: u64,
+    pub(super) last_recovery: Option<Duration>,
+    pub(super) last_recovery_at: Option<Wall>,
+    pub(super) heartbeat_intervals: Tally,
+    pub(super) role_notices: u64,
+}
+
+/// Where the registration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// A registration begins then.
+    Waiting(Time),
+    /// A call is under way.
+    Calling(Attempt, CallId),
+    /// A call failed; the next try is then.
+    Retrying(Attempt, Time),
+    /// Registered.
+    Following,
+}
+
+/// Which call of a registration (B-3), and the how-manieth try of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub(super) step: Step,
+    pub(super) number: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    ProtocolVersion,
+    Register,
+}
+
+impl Step {
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::ProtocolVersion => "GetProtocolVersion",
+            Self::Register => "RegisterSubscriber",
+        }
+    }
+
+    pub(super) fn first(self) -> Attempt {
+        Attempt {
+            step: self,
+            number: 1,
+        }
+    }
+}
+
+impl Statestore {
+    pub(super) fn new(address: NetworkAddress, first_registration: Time) -> Self {
+        Self {
+            address,
+            statestore_id: StatestoreId::default(),
+            registration_id: RegistrationId::default(),
+            role: Role::Unknown,
+            active_version: 0,
+            phase: Phase::Waiting(first_registration),
+            starting: true,
+            recovering: None,
+            last_heartbeat: None,
+            silent_since: first_registration,
+            last_registration: None,
+            connection_failures: 0,
+            reregistrations: 0,
+            last_recovery: None,
+            last_recovery_at: None,
+            heartbeat_intervals: Tally::default(),
+            role_notices: 0,
+        }
+    }
+
+    /// A registration is under way or due: its messages are not processed (B-12, B-22).
+    pub(super) fn is_registering(&self) -> bool {
+        self.phase != Phase::Following
+    }
+
+    /// B-21: an unset own id matches everything.
+    pub(super) fn matches(&self, registration_id: UniqueId) -> bool {
+        self.registration_id.0.is_unset() || self.registration_id.0 == registration_id
+    }
+
+    pub(super) fn heartbeat(&mut self, now: Time) {
+        if let Some(last) = self.last_heartbeat {
+            self.heartbeat_intervals.add(now.since(last));
+        }
+        self.last_heartbeat = Some(now);
+        self.silent_since = now;
+    }
+
+    pub(super) fn state(&self, config: &Config, now: Time) -> ConnState {
+        self.view().state(config, now)
+    }
+
+    /// When something is to be done without anybody asking.
+    pub(super) fn deadline(&self, config: &Config) -> Option<Time> {
+        match self.phase {
+            Phase::Waiting(at) | Phase::Retrying(_, at) => Some(at),
+            Phase::Calling(..) => None,
+            Phase::Following => Some(self.silent_since + config.patience() + TICK),
+        }
+    }
+
+    pub(super) fn is_lost(&self, config: &Config, now: Time) -> bool {
+        self.phase == Phase::Following && now.since(self.silent_since) > config.patience()
+    }
+
+    pub(super) fn view(&self) -> StatestoreView {
+        let registered = self.last_registration.is_some();
+        StatestoreView {
+            address: self.address.clone(),
+            role: self.role,
+            active_version: self.active_version,
+            connected: registered && self.recovering.is_none(),
+            recovering: self.recovering.is_some(),
+            statestore_id: Some(self.statestore_id).filter(|id| !id.0.is_unset()),
+            registration_id: Some(self.registration_id).filter(|id| !id.0.is_unset()),
+            last_heartbeat: self.last_heartbeat,
+            silent_since: self.silent_since,
+            last_registration: self.last_registration,
+            connection_failures: self.connection_failures,
+            reregistrations: self.reregistrations,
+            last_recovery: self.last_recovery,
+            last_recovery_at: self.last_recovery_at,
+            heartbeat_intervals: self.heartbeat_intervals,
+            role_notices: self.role_notices,
+        }
+    }
+}
+
+/// "No heartbeat for longer than" ends one tick after the limit.
+const TICK: Duration = Duration::from_millis(1);
