@@ -10,6 +10,7 @@
 //! passed on by handles and never walked through here unless a reply was lost.
 
 use crate::ids::{CallId, RequestId};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
@@ -179,7 +180,7 @@ pub enum Body {
     /// GetProtocolVersion.
     ProtocolVersion(wire::GetProtocolVersionRequest),
     /// RegisterSubscriber. The driver may put a resolved address in place of the host name.
-    Register(wire::RegisterSubscriberRequest),
+    Register(Box<wire::RegisterSubscriberRequest>),
 }
 
 /// What a statestored answered.

@@ -10,6 +10,7 @@ use super::view::Role;
 use super::{Event, Subscriber};
 use crate::ids::{CallId, RegistrationId, StatestoreId};
 use crate::time::{Now, Time};
+use alloc::boxed::Box;
 use statestore_wire::{
     GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
     RegisterSubscriberRequest, RegisterSubscriberResponse, Status, StatusCode, TopicRegistration,
@@ -110,7 +111,7 @@ impl Subscriber {
                 Step::ProtocolVersion => {
                     Body::ProtocolVersion(GetProtocolVersionRequest::default())
                 }
-                Step::Register => Body::Register(self.registration()),
+                Step::Register => Body::Register(Box::new(self.registration())),
             },
         }));
     }

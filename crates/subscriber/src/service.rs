@@ -1,0 +1,125 @@
+//! [`SubscriberService`]: carries statestored's calls to the owner and its answers back.
+//!
+//! Decoding and encoding happen here, in the connection's task, and for large messages on a
+//! thread of their own, so that the owner only ever moves handles.
+//!
+//! Deliberately absent: every decision.
+
+use crate::driver::{Inbox, Message};
+use statestore_core::subscriber::port::{Answer, ConnectionId, Request};
+use statestore_rpc::{Call, Outcome, Service};
+use statestore_wire::envelope::ApplicationException;
+use statestore_wire::{
+    Envelope, HeartbeatRequest, Rpc, Text, UpdateCatalogdRequest, UpdateStateRequest,
+    UpdateStatestoredRoleRequest, Wire,
+};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
+
+/// From this size, in bytes, a message is decoded on a thread of its own.
+const LARGE: usize = 256 * 1024;
+
+pub(crate) struct SubscriberService {
+    inbox: Inbox,
+    connection: ConnectionId,
+    connections: Arc<AtomicU64>,
+}
+
+impl SubscriberService {
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self {
+            inbox,
+            connection: ConnectionId(0),
+            connections: Arc::default(),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Option<Answer> {
+        let (sender, answer) = oneshot::channel();
+        self.inbox
+            .send(Message::Request(request, sender))
+            .await
+            .ok()?;
+        answer.await.ok()
+    }
+}
+
+/// A server clones its service for every connection: that is how connections are told apart.
+impl Clone for SubscriberService {
+    fn clone(&self) -> Self {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        Self {
+            inbox: self.inbox.clone(),
+            connection: ConnectionId(number + 1),
+            connections: Arc::clone(&self.connections),
+        }
+    }
+}
+
+impl Service for SubscriberService {
+    const METHODS: &'static [&'static str] = &[
+        HeartbeatRequest::METHOD,
+        UpdateStateRequest::METHOD,
+        UpdateCatalogdRequest::METHOD,
+        UpdateStatestoredRoleRequest::METHOD,
+    ];
+
+    async fn call(&self, call: Call) -> Outcome {
+        let envelope = call.envelope().clone();
+        let connection = self.connection;
+        let large = call.size() >= LARGE;
+        let read = move || match call.envelope().method.as_bytes() {
+            b"Heartbeat" => call.args().map(Request::Heartbeat),
+            b"UpdateState" => call.args().map(|request| Request::Update {
+                connection,
+                request,
+            }),
+            b"UpdateCatalogd" => call.args().map(Request::Catalogd),
+            _ => call.args().map(Request::Role),
+        };
+        let request = match apart(large, read).await {
+            Some(Ok(request)) => request,
+            Some(Err(fault)) => return Outcome::Malformed(fault),
+            None => return stopping(),
+        };
+        match self.ask(request).await {
+            None => stopping(),
+            Some(Answer::Heartbeat(response)) => reply(&envelope, response),
+            Some(Answer::Catalogd(response)) => reply(&envelope, response),
+            Some(Answer::Role(response)) => reply(&envelope, response),
+            Some(Answer::Update(answer)) => {
+                let sizes = answer.updates.iter().flat_map(|update| &update.items);
+                let size: usize = sizes
+                    .map(|(key, value)| key.len() + value.as_ref().map_or(0, bytes::Bytes::len))
+                    .sum();
+                let write = move || reply(&envelope, answer.into_response());
+                apart(size >= LARGE, write).await.unwrap_or_else(stopping)
+            }
+        }
+    }
+}
+
+fn reply(envelope: &Envelope, response: impl Wire) -> Outcome {
+    Outcome::answer::<_, Infallible>(envelope, Ok(response))
+}
+
+/// Runs long work on a thread of its own. `None` if the runtime is shutting down.
+async fn apart<T: Send + 'static>(
+    long: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if long {
+        tokio::task::spawn_blocking(work).await.ok()
+    } else {
+        Some(work())
+    }
+}
+
+fn stopping() -> Outcome {
+    Outcome::Exception(ApplicationException {
+        message: Some(Text::from_static("The subscriber is stopping")),
+        kind: Some(ApplicationException::INTERNAL_ERROR),
+    })
+}

@@ -1,0 +1,216 @@
+//! A statestored that does what a test tells it to: real sockets, no will of its own.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test's tool, shared by several test programs"
+)]
+
+use statestore_rpc::net::Listener;
+use statestore_rpc::server::{Limits, Quiet, Server};
+use statestore_rpc::{
+    Call, CallLimits, HostPort, Net, Outcome, Pool, PoolLimits, Purpose, RpcError, Service, TcpNet,
+    dispatch,
+};
+use statestore_wire::*;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// Generous: reached only when something is broken.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+pub struct FakeStatestore {
+    pub port: u16,
+    pub state: Arc<Mutex<State>>,
+    registered: watch::Receiver<u64>,
+    pool: Pool<TcpNet>,
+    _stop: oneshot::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub statestore_id: UniqueId,
+    pub registrations: Vec<RegisterSubscriberRequest>,
+    pub version_calls: u64,
+    /// Answered instead of accepting.
+    pub refuse: Option<Status>,
+    pub is_active: bool,
+    pub catalogd: Option<(CatalogRegistration, i64)>,
+}
+
+#[derive(Clone)]
+struct Front {
+    state: Arc<Mutex<State>>,
+    registered: Arc<watch::Sender<u64>>,
+}
+
+impl Service for Front {
+    const METHODS: &'static [&'static str] = &["RegisterSubscriber", "GetProtocolVersion"];
+
+    async fn call(&self, call: Call) -> Outcome {
+        dispatch!(call, {
+            GetProtocolVersionRequest => |_request| {
+                self.state.lock().unwrap().version_calls += 1;
+                Ok::<_, Infallible>(GetProtocolVersionResponse::default())
+            },
+            RegisterSubscriberRequest => |request| Ok::<_, Infallible>(self.register(request)),
+        })
+    }
+}
+
+impl Front {
+    fn register(&self, request: RegisterSubscriberRequest) -> RegisterSubscriberResponse {
+        let mut state = self.state.lock().unwrap();
+        if let Some(status) = state.refuse.clone() {
+            return RegisterSubscriberResponse {
+                status,
+                ..Default::default()
+            };
+        }
+        state.registrations.push(request);
+        let number = state.registrations.len() as u64;
+        let catalogd = state.catalogd.clone();
+        let response = RegisterSubscriberResponse {
+            registration_id: Some(UniqueId {
+                hi: 7,
+                lo: number as i64,
+            }),
+            protocol_version: Some(ProtocolVersion::V2),
+            statestore_id: Some(state.statestore_id),
+            catalogd_version: catalogd.as_ref().map(|(_, version)| *version),
+            catalogd_registration: catalogd.map(|(registration, _)| registration),
+            statestore_is_active: Some(state.is_active),
+            active_statestored_version: Some(1),
+            ..Default::default()
+        };
+        self.registered.send_replace(number);
+        response
+    }
+}
+
+impl FakeStatestore {
+    /// An active statestored with this id, on a port that the system picks.
+    pub async fn start(id: i64) -> Self {
+        let state = State {
+            statestore_id: UniqueId { hi: id, lo: id },
+            is_active: true,
+            ..State::default()
+        };
+        let state = Arc::new(Mutex::new(state));
+        let (sender, registered) = watch::channel(0);
+        let listener = TcpNet.listen("127.0.0.1", 0).await.unwrap();
+        let port = Listener::local_addr(&listener).unwrap().port();
+        let front = Front {
+            state: Arc::clone(&state),
+            registered: Arc::new(sender),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let server = Server::new(listener, Limits::default(), Arc::new(Quiet));
+            server
+                .serve(front, async move { drop(stopped.await) })
+                .await;
+        });
+        let pool = Pool::new(TcpNet, PoolLimits::default());
+        Self {
+            port,
+            state,
+            registered,
+            pool,
+            _stop: stop,
+        }
+    }
+
+    /// Waits for the `n`th registration and returns it.
+    pub async fn registration(&self, n: u64) -> RegisterSubscriberRequest {
+        let mut registered = self.registered.clone();
+        let wait = registered.wait_for(|count| *count >= n);
+        tokio::time::timeout(LIMIT, wait).await.unwrap().unwrap();
+        self.state.lock().unwrap().registrations[n as usize - 1].clone()
+    }
+
+    pub fn statestore_id(&self) -> UniqueId {
+        self.state.lock().unwrap().statestore_id
+    }
+
+    pub fn registration_id(&self) -> UniqueId {
+        let lo = self.state.lock().unwrap().registrations.len() as i64;
+        UniqueId { hi: 7, lo }
+    }
+
+    pub async fn call<R: Rpc>(
+        &self,
+        lane: &'static str,
+        request: &R,
+    ) -> Result<R::Response, RpcError> {
+        let location = {
+            let state = self.state.lock().unwrap();
+            let last = state.registrations.last().unwrap();
+            HostPort::new("127.0.0.1", last.subscriber_location.port as u16)
+        };
+        let limits = CallLimits {
+            deadline: LIMIT,
+            max_reply: 1 << 30,
+        };
+        self.pool
+            .call(&location, Purpose(lane), request, limits)
+            .await
+    }
+
+    /// The next call of every lane goes over a new connection.
+    pub fn disconnect(&self) {
+        self.pool.close_all();
+    }
+
+    pub async fn heartbeat(&self) -> HeartbeatResponse {
+        let request = HeartbeatRequest {
+            protocol_version: ProtocolVersion::V2,
+            registration_id: Some(self.registration_id()),
+            statestore_id: Some(self.statestore_id()),
+            request_statestore_conn_state: None,
+        };
+        self.call("heartbeat", &request).await.unwrap()
+    }
+
+    pub async fn update(&self, deltas: Vec<TopicDelta>) -> UpdateStateResponse {
+        let deltas = deltas
+            .into_iter()
+            .map(|delta| (delta.topic_name.clone(), delta));
+        let request = UpdateStateRequest {
+            protocol_version: ProtocolVersion::V2,
+            topic_deltas: TopicDeltas(deltas.collect()),
+            registration_id: Some(self.registration_id()),
+            statestore_id: Some(self.statestore_id()),
+        };
+        self.call("update", &request).await.unwrap()
+    }
+}
+
+/// A delta of puts; a full message if `from` is 0.
+pub fn delta(topic: &str, from: i64, to: i64, entries: &[(&str, &str)]) -> TopicDelta {
+    let items = entries
+        .iter()
+        .map(|(key, value)| (key.as_bytes(), value.as_bytes(), false));
+    TopicDelta {
+        topic_name: topic.into(),
+        topic_entries: ItemBatch::from_items(items),
+        is_delta: from > 0,
+        from_version: Some(from),
+        to_version: Some(to),
+        ..Default::default()
+    }
+}
+
+/// The entries of a reply's update, as text.
+pub fn entries(update: &TopicDelta) -> Vec<(String, String, bool)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    update
+        .topic_entries
+        .iter()
+        .map(|item| (text(item.key), text(item.value), item.deleted))
+        .collect()
+}
