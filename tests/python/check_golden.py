@@ -44,7 +44,7 @@ def main():
     problems = []
     if not make_golden.GOLDEN.exists() or make_golden.GOLDEN.read_text() != made:
         problems.append(f"{make_golden.GOLDEN.relative_to(ROOT)} is stale: run make_golden.py")
-    command = ["cargo", "run", "--quiet", "--locked", "-p", "statestore-wire", "--example", "golden"]
+    command = "cargo run --quiet --locked -p statestore-wire --example golden".split()
     rust = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     rust = rust.stdout.splitlines()
     reference = REFERENCE.read_text().splitlines()

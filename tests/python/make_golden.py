@@ -115,7 +115,8 @@ def lines():
                 made[line(method, kind, encode(method, kind, content))] = None
         for error in range(8):
             exception = TApplicationException(error, f"Invalid method name: '{method}'")
-            made[line(method, "exception", encode(method, "exception", exception, seqid=error))] = None
+            data = encode(method, "exception", exception, seqid=error)
+            made[line(method, "exception", data)] = None
     return list(made)
 
 

@@ -19,7 +19,11 @@ from thrift.transport.TTransport import TMemoryBuffer
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IDL = ROOT / "idl" / "statestore.thrift"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-TYPES = {"call": TMessageType.CALL, "reply": TMessageType.REPLY, "exception": TMessageType.EXCEPTION}
+TYPES = {
+    "call": TMessageType.CALL,
+    "reply": TMessageType.REPLY,
+    "exception": TMessageType.EXCEPTION,
+}
 
 
 def _generate():

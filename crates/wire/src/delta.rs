@@ -49,7 +49,7 @@ pub struct TopicParts<'a> {
 
 /// More items than a message can say; the caller's mistake, nothing was built.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("topic {topic:?} has {items} items to send, a message holds at most {most}", most = i32::MAX)]
+#[error("topic {topic:?} has {items} items to send, a message holds at most 2147483647")]
 pub struct TooManyItems {
     /// The topic.
     pub topic: Text,

@@ -82,8 +82,9 @@ proptest! {
         let mut r = Reader::new(&bytes);
         let batch = ItemBatch::read(&mut r).unwrap();
         prop_assert!(r.rest().is_empty());
-        let plain: Vec<_> =
-            entries.iter().map(|(key, value, deleted, _)| (&key[..], &value[..], *deleted)).collect();
+        let plain = |(key, value, deleted, _): &'_ Entry| (key.clone(), value.clone(), *deleted);
+        let plain: Vec<_> = entries.iter().map(plain).collect();
+        let plain: Vec<_> = plain.iter().map(|(k, v, d)| (&k[..], &v[..], *d)).collect();
         prop_assert_eq!(&batch, &ItemBatch::from_items(plain.iter().copied()));
         for (i, (key, value, deleted)) in plain.iter().copied().enumerate() {
             let item = batch.item(i);
