@@ -4,7 +4,7 @@
 //!            first arrives            wait over, forced,
 //!   Nobody ----------------> First    or a second arrives      Led { active, standby? }
 //!      \________________________\_____________________________/   ^            |
-//!        alone, and forced or the wait is over                    |  active fails, standby moves up
+//!        alone, and forced or the wait is over                    |  active fails, standby is next
 //!      ^                                                          +------------+
 //!      +---------------------- the last one fails ----------------------------/
 //! ```

@@ -1,4 +1,5 @@
 //! Names for things, one type each, so that none is taken for another.
+//! No arithmetic and no meaning here: they can be compared and shown, nothing else.
 
 use core::fmt;
 use statestore_wire::UniqueId;

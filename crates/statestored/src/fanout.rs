@@ -1,8 +1,8 @@
 //! From a [`Call`] of the core to bytes on a connection, and back.
 //!
 //! ```text
-//!   heartbeat, notice, small update -> pool of the control thread ---> reply, small -> decode
-//!   large update ------------------> pool of the bulk runtime          reply, large -> decode there
+//!   heartbeat, notice, small update -> pool of the control thread ---> small reply -> decode
+//!   large update ------------------> pool of the bulk runtime          large reply -> decode there
 //! ```
 //!
 //! Small messages never leave the control thread; a large one never runs on it, so a heartbeat

@@ -1,4 +1,5 @@
 //! What the node looks like from outside: it fills the structs of [`crate::view`].
+//! Read only: a look never changes what happens next.
 
 use super::Node;
 use super::topics::Topic;

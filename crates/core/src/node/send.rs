@@ -1,4 +1,5 @@
 //! A lane is due: a heartbeat or an update goes out (rules S), and the report of who answers.
+//! What the answer then does is `complete.rs`; when the next one is due is `lanes.rs`.
 
 use super::calls::{About, Pending, Sent};
 use super::{Node, SHORTEST};

@@ -1,4 +1,5 @@
 //! `--help` and its kin, `--version`: text only, in gflags' layout.
+//! Deciding to exit is the caller's: nothing here prints or ends the process.
 
 use std::fmt::Write;
 

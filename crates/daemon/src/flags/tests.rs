@@ -277,7 +277,8 @@ proptest! {
         args in proptest::collection::vec(
             prop_oneof![
                 ".*",
-                "--?(no)?(flagfile|fromenv|tryfromenv|v|logtostderr|undefok|idle)(=[a-c0-9x,]*)?",
+                "--?(no)?(flagfile|fromenv|tryfromenv|v|logtostderr)(=[a-c0-9x,]*)?",
+                "--?(no)?(undefok|idle)(=[a-c0-9x,]*)?",
             ],
             0..8,
         ),

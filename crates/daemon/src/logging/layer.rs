@@ -1,4 +1,5 @@
 //! From `tracing` events to lines: which are wanted, and what their text is.
+//! Where lines go is `sinks.rs`, their first columns are `format.rs`; this knows no files.
 
 use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicI32, Ordering};

@@ -36,6 +36,16 @@ fn with<R>(config: &LogConfig, body: impl FnOnce(&Logging) -> R) -> R {
     tracing::subscriber::with_default(logging.subscriber(), || body(&logging))
 }
 
+/// The name of the next file differs only when the second does.
+fn write_until_rotated(logging: &Logging, first: &Path) {
+    let start = Instant::now();
+    while logging.info_file().is_some_and(|now| now == first) {
+        assert!(start.elapsed() < Duration::from_secs(20), "no rotation");
+        tracing::info!("a line that is long enough to fill the file before long");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn read(dir: &Path, link: &str) -> String {
     fs::read_to_string(dir.join(link)).unwrap_or_default()
 }
@@ -163,13 +173,7 @@ fn a_full_file_is_replaced_and_only_the_newest_are_kept() {
     };
     with(&config, |logging| {
         let first = logging.info_file().unwrap();
-        let start = Instant::now();
-        // The name of the next file differs only when the second does.
-        while logging.info_file().unwrap() == first {
-            assert!(start.elapsed() < Duration::from_secs(20), "no rotation");
-            tracing::info!("a line that is long enough to fill the file before long");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        write_until_rotated(logging, &first);
         let link = fs::read_link(dir.path().join("link.INFO")).unwrap();
         assert_eq!(
             Some(link.as_os_str()),

@@ -1,4 +1,5 @@
 //! Metrics as the documents of `/metrics` and `/jsonmetrics` (observability.md section 4).
+//! The shapes are the reference's, field by field: scripts read them. No figure is made here.
 
 use serde_json::{Map, Value as Json, json};
 

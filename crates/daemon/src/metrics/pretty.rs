@@ -1,4 +1,5 @@
 //! Numbers for people (observability.md section 5).
+//! Rounding follows the reference, so that texts compare; machines read the plain value instead.
 
 use super::Units;
 

@@ -1,4 +1,5 @@
 //! Figures that need memory: running statistics and percentiles, both of bounded size.
+//! No clock and no locks: whoever measures brings the number, whoever shares brings the lock.
 
 /// Most that a histogram tells apart; larger values count as this (about 19 hours in us).
 const HISTOGRAM_MAX: u64 = 1 << 36;

@@ -1,4 +1,5 @@
 //! The figures of the process itself, the same for every daemon (observability.md section 1).
+//! Read anew for each look at a page; nothing is sampled in the background.
 
 use super::{Group, Metric, Units};
 use crate::procfs;

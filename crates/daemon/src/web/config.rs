@@ -1,4 +1,5 @@
 //! The web server's settings and what can be wrong with them.
+//! Parsed once, before anything is opened: a server that exists has settings that make sense.
 
 use std::io;
 use std::path::Path;

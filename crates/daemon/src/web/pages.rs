@@ -1,4 +1,5 @@
 //! The pages that every daemon has (observability.md section 4): one file each.
+//! They show what they are handed; a page that needs knowledge of topics is its daemon's own.
 
 mod log_level;
 mod logs;

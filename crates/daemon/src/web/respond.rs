@@ -1,4 +1,6 @@
 //! From an HTTP request to an HTTP response: the rules of observability.md section 3.
+//! What is common to all pages: arguments, JSON or HTML, compression, headers, limits. Which pages
+//! there are is `site.rs`; sockets are `server.rs`.
 
 use std::collections::BTreeMap;
 use std::io::Write;

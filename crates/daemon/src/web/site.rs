@@ -1,4 +1,5 @@
 //! Pages and the table of them. Pages may join while the server runs; until then they are 404.
+//! A page gives a document, never bytes: how it is shown is decided in `respond.rs` alone.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,4 +1,5 @@
 //! Flags of the flag library itself (flags.md section 11).
+//! Only their names and texts; what `--flagfile` and `--fromenv` do is in `parse.rs`.
 
 use crate::flags::{FlagDef, FlagTable};
 

@@ -1,4 +1,5 @@
 //! Flags of the host, the RPC servers and the process (flags.md section 6).
+//! Data only; a flag without effect here is marked as accepted, and start-up warns of its use.
 
 use crate::flags::{FlagDef, FlagTable, Value};
 

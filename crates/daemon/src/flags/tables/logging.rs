@@ -1,4 +1,5 @@
 //! Flags of logging and crash dumps (flags.md section 9).
+//! Data only; `crate::logging` reads the ones that act, the others are marked as accepted.
 
 use crate::flags::{FlagDef, FlagTable, Value};
 

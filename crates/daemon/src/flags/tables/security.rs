@@ -1,4 +1,5 @@
 //! Flags of TLS and Kerberos (flags.md section 8).
+//! Data only; all are marked as accepted, so that none takes effect without being noticed.
 
 use crate::flags::{FlagDef, FlagTable, Value};
 

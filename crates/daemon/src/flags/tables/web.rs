@@ -1,4 +1,5 @@
 //! Flags of the web server (flags.md section 7).
+//! Data only; `crate::web::WebConfig` gives the ones that act their meaning.
 
 use super::{is_port, not_negative};
 use crate::flags::{FlagDef, FlagTable, Value};

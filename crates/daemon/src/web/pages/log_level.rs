@@ -1,4 +1,5 @@
 //! `/log_level`, `/set_glog_level`, `/reset_glog_level`.
+//! They change the running process only; the flags keep saying what it started with.
 
 use maud::{Markup, PreEscaped, html};
 

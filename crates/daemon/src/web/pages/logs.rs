@@ -1,4 +1,5 @@
 //! `/logs`: the end of the INFO log.
+//! Bounded: the file is read from near its end, off the threads that serve.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

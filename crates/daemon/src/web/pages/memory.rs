@@ -1,4 +1,5 @@
 //! `/memz`: where the memory is.
+//! The figures are the kernel's and the metrics' own; nothing is counted here.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
 //! `/metrics`, `/jsonmetrics`, `/metrics_prometheus`.
+//! One tree of figures in three forms; making the forms is `crate::metrics`.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};

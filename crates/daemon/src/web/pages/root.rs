@@ -1,4 +1,5 @@
 //! `/`: what is running, and on what.
+//! Facts of the process and the machine; the daemon adds its own below them.
 
 use serde_json::{Value as Json, json};
 

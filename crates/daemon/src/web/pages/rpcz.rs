@@ -1,4 +1,5 @@
 //! `/rpcz`, `/rpcz_reset`: how long the daemon's own methods take.
+//! The figures are the daemon's ([`RpcStatistics`]); this page only lays them out.
 
 use std::sync::Arc;
 

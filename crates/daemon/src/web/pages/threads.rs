@@ -1,4 +1,5 @@
 //! `/threadz`, `/thread-group`: the threads of the process.
+//! Read from the system at each look, so that a thread is shown even if nobody registered it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 //! `/varz`: every flag.
+//! Secrets are hidden by the flag table, not here: nothing on this page can leak by omission.
 
 use std::sync::Arc;
 
