@@ -3,7 +3,7 @@
 //! Without it a thousand peers that each send half of a large message would need as much memory
 //! as their claims. Small buffers are free, so that small calls go on when the budget is spent.
 //!
-//! Invariant: what is used is exactly the sum of the living [`Charge`]s.
+//! Invariant: what is used is exactly the sum of the living charges.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

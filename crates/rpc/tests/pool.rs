@@ -179,17 +179,9 @@ async fn a_receive_timeout_is_not_retried() {
         peer.at
     );
     assert_eq!(error.to_string(), text);
-    assert_eq!((peer.accepted(), peer.calls()), (1, 1));
+    until("the call arrived", || peer.calls() == 1).await;
+    assert_eq!(peer.accepted(), 1);
     assert_eq!(pool.usage(BEATS), usage(0, 0));
-}
-
-// K-3: 31 only in the first of the two sends
-#[tokio::test]
-async fn a_receive_timeout_after_a_reconnect_is_a_general_error() {
-    let peer = Scripted::start(vec![Act::Answer(0), Act::Silent]).await;
-    let error = call(&pool(), &peer.at, SHORT).await.unwrap_err();
-    assert_eq!(error.code(), StatusCode::RPC_GENERAL_ERROR);
-    assert_eq!(peer.calls(), 2);
 }
 
 // K-3: 2
@@ -252,7 +244,7 @@ async fn a_connect_that_hangs_ends_at_the_deadline() {
     let bound = std::net::SocketAddr::try_from(rustix::net::getsockname(&full).unwrap()).unwrap();
     let at = HostPort::new("127.0.0.1", bound.port());
     let mut queued = Vec::new();
-    while let Ok(connected) = tokio::time::timeout(SHORT, TcpNet.connect(&at)).await {
+    while let Ok(connected) = tokio::time::timeout(4 * SHORT, TcpNet.connect(&at)).await {
         queued.push(connected.unwrap());
     }
     let start = Instant::now();

@@ -1,0 +1,139 @@
+//! Cutting messages out of streams: any chunks, any bytes.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use bytes::Bytes;
+use common::{exception, heartbeat, reply};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use statestore_rpc::Budget;
+use statestore_rpc::message::{MessageReader, ReadError};
+use statestore_wire::UpdateStateRequest;
+use statestore_wire::envelope::write_call;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// A stream that yields its bytes in given portions, then ends.
+struct Portions {
+    bytes: Vec<u8>,
+    at: usize,
+    sizes: Vec<usize>,
+    next: usize,
+}
+
+impl AsyncRead for Portions {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let size = self.sizes[self.next % self.sizes.len()];
+        let n = size.min(target.remaining()).min(self.bytes.len() - self.at);
+        target.put_slice(&self.bytes[self.at..self.at + n]);
+        self.at += n;
+        self.next += 1;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// All messages of a stream, and why it ended early if it did.
+fn read_all(bytes: &[u8], sizes: &[usize], limit: u64) -> (Vec<Bytes>, Option<ReadError>) {
+    let budget = Budget::new(1 << 40);
+    let mut reader = MessageReader::new(limit, &budget);
+    let mut stream = Portions {
+        bytes: bytes.to_vec(),
+        at: 0,
+        sizes: sizes.to_vec(),
+        next: 0,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let result = runtime.block_on(async {
+        let mut messages = Vec::new();
+        loop {
+            match reader.read(&mut stream).await {
+                Ok(Some(message)) => messages.push(message.bytes().clone()),
+                Ok(None) => return (messages, None),
+                Err(error) => return (messages, Some(error)),
+            }
+        }
+    });
+    drop(reader);
+    assert_eq!(budget.used(), 0);
+    result
+}
+
+fn update(value_sizes: &[usize]) -> Vec<u8> {
+    let values: Vec<Vec<u8>> = value_sizes.iter().map(|n| vec![0xc; *n]).collect();
+    let items = values.iter().map(|value| (&b"key"[..], &value[..], false));
+    let delta = statestore_wire::TopicDelta {
+        topic_name: "t".into(),
+        topic_entries: statestore_wire::ItemBatch::from_items(items),
+        ..Default::default()
+    };
+    let request = UpdateStateRequest {
+        topic_deltas: statestore_wire::TopicDeltas(vec![("t".into(), delta)]),
+        ..Default::default()
+    };
+    let mut out = Vec::new();
+    write_call(&request, &mut out);
+    out
+}
+
+fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let message = prop_oneof![
+        Just(heartbeat()),
+        Just(reply("Heartbeat", 5)),
+        Just(exception("Ride", 1, 1, "no")),
+        vec(0..3000usize, 0..20).prop_map(|sizes| update(&sizes)),
+        vec(0..300_000usize, 1..4).prop_map(|sizes| update(&sizes)),
+    ];
+    vec(message, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
+
+    #[test]
+    fn messages_come_out_as_they_went_in_whatever_the_portions(
+        messages in messages(),
+        sizes in vec(prop_oneof![1..40usize, 1..200_000usize], 1..20),
+    ) {
+        let (got, error) = read_all(&messages.concat(), &sizes, 1 << 30);
+        prop_assert!(error.is_none(), "{error:?}");
+        prop_assert_eq!(got, messages);
+    }
+
+    // P9
+    #[test]
+    fn damaged_streams_end_in_an_error_or_in_other_messages(
+        messages in messages(),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = messages.concat();
+        bytes.extend(heartbeat());
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        let (got, _) = read_all(&bytes, &[70_000, 3], 1 << 20);
+        prop_assert!(bytes.starts_with(&got.concat()));
+    }
+}
+
+#[test]
+fn many_small_messages_sent_ahead_cost_no_more_than_their_bytes() {
+    let many = heartbeat().repeat(200_000);
+    let start = std::time::Instant::now();
+    let (got, error) = read_all(&many, &[usize::MAX], 1 << 20);
+    assert!(error.is_none());
+    assert_eq!(got.len(), 200_000);
+    // Quadratic copying would take minutes.
+    assert!(start.elapsed() < common::PATIENCE);
+}
