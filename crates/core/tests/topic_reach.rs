@@ -44,7 +44,8 @@ proptest! {
             prop_assert_eq!(reach.lowest(), lowest(Version::ZERO));
             prop_assert_eq!(reach.lowest_above_zero(), lowest(Version(1)));
             prop_assert_eq!(reach.len(), naive.len());
-            prop_assert!(reach.iter().eq(naive.iter().map(|(member, version)| (*member, *version))));
+            let expected = naive.iter().map(|(member, version)| (*member, *version));
+            prop_assert!(reach.iter().eq(expected));
         }
     }
 }

@@ -165,9 +165,13 @@ fn is_text(name: &str) -> bool {
         .is_some_and(|(_, extension)| KNOWN.contains(&extension))
 }
 
-/// Files that hold nothing but tests.
+/// Files that hold nothing but tests, or show something.
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.starts_with("tests/") || path.ends_with("/tests.rs")
+    let folder = ["tests/", "examples/", "benches/"];
+    folder
+        .iter()
+        .any(|name| path.starts_with(name) || path.contains(&format!("/{name}")))
+        || path.ends_with("/tests.rs")
 }
 
 /// After `#[cfg(test)]`: a module with its body here, not a file of its own.

@@ -21,6 +21,7 @@ const RIGHTS: [Right; 5] = [
             "crates/rpc/src/",
             "crates/daemon/src/",
             "crates/subscriber/src/driver",
+            "crates/subscriber/src/delivery.rs",
             "crates/statestored/src/clock.rs",
             "crates/agent/src/",
             "crates/statestorectl/src/",
@@ -32,6 +33,7 @@ const RIGHTS: [Right; 5] = [
         calls: &["SystemTime::now", "Timestamp::now", "Zoned::now"],
         holders: &[
             "crates/daemon/src/",
+            "crates/subscriber/src/driver",
             "crates/statestored/src/clock.rs",
             "crates/agent/src/",
             "crates/statestorectl/src/",

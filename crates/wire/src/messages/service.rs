@@ -1,4 +1,5 @@
 //! `StatestoreService`: what subscribers call on a statestored (wire.md section 5.3).
+//! A statestored answers these; what it calls itself is in `subscriber`, its peer in `ha`.
 
 use super::{CatalogVersion, NetworkAddress, ProtocolVersion, SubscriberType, UniqueId};
 use crate::message;

@@ -1,4 +1,5 @@
 //! `StatestoreSubscriber`: what a statestored calls on subscribers (wire.md sections 5.2 and 5.4).
+//! The topics in here are batches of encoded items, never one object per entry.
 
 use super::{CatalogRegistration, ConnState, ProtocolVersion, UniqueId};
 use crate::item::ItemBatch;
