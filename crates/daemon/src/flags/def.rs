@@ -45,6 +45,8 @@ pub struct FlagDef {
     pub hidden: bool,
     /// Its value must not be shown.
     pub sensitive: bool,
+    /// May be given several times, each adding a value; see `Flags::list`.
+    pub repeated: bool,
     /// `GLOG_<name>` in the environment replaces the default (flags.md section 9).
     pub glog: bool,
     /// What setting it does.
@@ -99,6 +101,7 @@ impl FlagDef {
             help,
             hidden: false,
             sensitive: false,
+            repeated: false,
             glog: false,
             effect: Effect::Acts,
             validator: None,
@@ -120,6 +123,12 @@ impl FlagDef {
     /// Hides the value from pages and logs.
     pub const fn sensitive(mut self) -> Self {
         self.sensitive = true;
+        self
+    }
+
+    /// Lets every occurrence of a string flag add a value instead of replacing the last one.
+    pub const fn repeated(mut self) -> Self {
+        self.repeated = true;
         self
     }
 

@@ -23,6 +23,8 @@ struct Entry {
     def: &'static FlagDef,
     default: Value,
     current: Value,
+    /// Every value of a repeated flag.
+    given: Vec<String>,
     was_set: bool,
 }
 
@@ -56,6 +58,7 @@ impl Flags {
                 def,
                 default,
                 current,
+                given: Vec::new(),
                 was_set: false,
             });
         }
@@ -115,6 +118,17 @@ impl Flags {
         }
     }
 
+    /// The values of a [repeated](super::FlagDef::repeated) flag, in the order they were given.
+    ///
+    /// # Panics
+    /// As [`Flags::bool`].
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let Value::Str(_) = self.value(name) else {
+            wrong_type(name, "string", self.value(name))
+        };
+        self.entry(name).given.clone()
+    }
+
     /// Whether the command line, a flagfile or the environment named this flag.
     pub fn was_set(&self, name: &str) -> bool {
         self.entry(name).was_set
@@ -172,7 +186,13 @@ impl Flags {
 
     pub(super) fn set(&mut self, def: &'static FlagDef, value: Value) {
         if let Some(entry) = self.entries.get_mut(def.name) {
-            entry.current = value;
+            entry.current = match value {
+                Value::Str(text) if def.repeated => {
+                    entry.given.push(text.into_owned());
+                    Value::Str(entry.given.join("\n").into())
+                }
+                value => value,
+            };
             entry.was_set = true;
         }
     }

@@ -17,6 +17,7 @@ static OWN: FlagTable = FlagTable {
         FlagDef::double("monitoring_ms", 60000.0, "a period").hidden(),
         FlagDef::string("secret_cmd", "", "a secret").sensitive(),
         FlagDef::string("idle", "x", "idle").accepted(),
+        FlagDef::string("each", "", "a list").repeated(),
     ],
 };
 
@@ -295,4 +296,12 @@ proptest! {
         let arg = format!("--max_log_files={n}");
         prop_assert_eq!(run(&[&arg]).i32("max_log_files"), n);
     }
+}
+
+#[test]
+fn a_repeated_flag_keeps_every_value_whatever_it_holds() {
+    let flags = run(&["--each=a", "--each", "b\nc", "-each="]);
+    assert_eq!(flags.list("each"), ["a", "b\nc", ""]);
+    assert_eq!(flags.str("each"), "a\nb\nc\n");
+    assert!(run(&[]).list("each").is_empty());
 }
