@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::args::{Follow, MirrorTopic, OnChange};
-use crate::json_line::json_lines;
+use statestore_subscriber::json_lines;
 use crate::mirror::{Mirror, MirrorError};
 
 /// Why following ended before the process was asked to.

@@ -62,6 +62,7 @@ mod driver;
 mod error;
 mod feed;
 mod handle;
+mod json;
 mod service;
 mod status;
 mod topic;
@@ -70,6 +71,7 @@ pub use builder::{Builder, Inject, InjectionPoint};
 pub use error::{ConfigError, MAX_LEN, Refused, StartError};
 pub use feed::Follow;
 pub use handle::{Batch, Handle};
+pub use json::json_lines;
 pub use status::{Metrics, StatestoreStatus, Status, TopicStatus};
 pub use topic::{Delta, Publish, Topic};
 
