@@ -90,7 +90,8 @@ impl Node {
             });
             topics.push(TopicPart {
                 name: subscription.topic.clone(),
-                min_version: subscription.wants_min.then(|| topic.lowest()),
+                // T-10. What they have processed may be gone since, by a clear.
+                min_version: subscription.wants_min.then(|| topic.lowest().min(delta.to)),
                 delta,
             });
         }
