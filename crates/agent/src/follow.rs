@@ -12,8 +12,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::args::{Follow, MirrorTopic, OnChange};
-use statestore_subscriber::json_lines;
 use crate::mirror::{Mirror, MirrorError};
+use statestore_subscriber::json_lines;
 
 /// Why following ended before the process was asked to.
 #[derive(Debug, Error)]
@@ -57,7 +57,9 @@ pub(crate) async fn mirror(
             true => {
                 let entries = handle.entries(task.topic.as_str())?;
                 blocking(move || {
-                    let entries = entries.iter().filter(|(key, _)| key.as_bytes().starts_with(&prefix));
+                    let entries = entries
+                        .iter()
+                        .filter(|(key, _)| key.as_bytes().starts_with(&prefix));
                     to.replace(entries.map(|(key, value)| (key.as_bytes(), value.as_ref())))
                 })
                 .await
@@ -73,7 +75,11 @@ pub(crate) async fn mirror(
 
 fn apply(folder: &Mirror, delta: &Delta, prefix: &[u8]) -> Result<(), MirrorError> {
     let mut first = Ok(());
-    for item in delta.items().iter().filter(|item| item.key.starts_with(prefix)) {
+    for item in delta
+        .items()
+        .iter()
+        .filter(|item| item.key.starts_with(prefix))
+    {
         let done = match item.deleted {
             true => folder.delete(item.key),
             false => folder.put(item.key, item.value),

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::args::{Publish, PublishFolder, PublishValue};
 use crate::folder::{Change, Folder, Look};
+use crate::standing::Standing;
 use crate::watch::{Watch, Where};
 
 /// Bytes of files that are handed over at once.
@@ -41,16 +42,25 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(topic: String, key: String, value: impl Into<Bytes>) -> Self {
-        Self { topic, key, value: value.into() }
+        Self {
+            topic,
+            key,
+            value: value.into(),
+        }
     }
 
     /// Reads the value from its file if it is in one.
     pub(crate) fn load(publish: &Publish) -> Result<Self, PublishError> {
         let value = match &publish.value {
             PublishValue::Text(text) => Bytes::from(text.clone()),
-            PublishValue::File(path) => std::fs::read(path)
-                .map(Bytes::from)
-                .map_err(|error| PublishError::File { path: path.clone(), error })?,
+            PublishValue::File(path) => {
+                std::fs::read(path)
+                    .map(Bytes::from)
+                    .map_err(|error| PublishError::File {
+                        path: path.clone(),
+                        error,
+                    })?
+            }
         };
         Ok(Self::new(publish.topic.clone(), publish.key.clone(), value))
     }
@@ -64,6 +74,8 @@ pub(crate) struct Publisher {
     pub(crate) folders: Vec<PublishFolder>,
     /// A catalogd's own address: publish only while that is the active one's.
     pub(crate) only_as: Option<NetworkAddress>,
+    /// Where that is noted.
+    pub(crate) standing: Standing,
 }
 
 impl Publisher {
@@ -84,20 +96,28 @@ impl Publisher {
             if is_active.await.is_err() {
                 return Ok(()); // left
             }
+            self.standing.set(true);
             tracing::info!("This is the active catalogd: publishing");
             let mut lost = self.handle.catalogd();
             let until_lost = lost
                 .wait_for(|change| !is_own(change.as_ref().map(|c| &c.registration.address), own));
             tokio::select! {
                 done = self.publish(true) => return done,
-                _ = until_lost => tracing::info!("Another catalogd is active: publishing ends"),
+                _ = until_lost => {
+                    self.standing.set(false);
+                    tracing::info!("Another catalogd is active: publishing ends");
+                }
             }
         }
     }
 
     async fn publish(&self, replace: bool) -> Result<(), PublishError> {
-        let topics: BTreeSet<&String> =
-            self.entries.iter().map(|e| &e.topic).chain(self.folders.iter().map(|f| &f.topic)).collect();
+        let topics: BTreeSet<&String> = self
+            .entries
+            .iter()
+            .map(|e| &e.topic)
+            .chain(self.folders.iter().map(|f| &f.topic))
+            .collect();
         if replace {
             for topic in topics {
                 self.handle.clear(topic.as_str()).await?;
@@ -105,7 +125,11 @@ impl Publisher {
         }
         let mut batch = Batch::new();
         for entry in &self.entries {
-            batch.put(entry.topic.as_str(), entry.key.as_str(), entry.value.clone())?;
+            batch.put(
+                entry.topic.as_str(),
+                entry.key.as_str(),
+                entry.value.clone(),
+            )?;
         }
         self.handle.publish_all(batch).await?;
         let folders = self.folders.iter().map(|it| self.publish_folder(it));
@@ -154,7 +178,10 @@ fn is_own(active: Option<&NetworkAddress>, own: &NetworkAddress) -> bool {
 }
 
 fn open(path: &Path) -> Result<Folder, PublishError> {
-    let failed = |error| PublishError::Folder { path: path.to_owned(), error };
+    let failed = |error| PublishError::Folder {
+        path: path.to_owned(),
+        error,
+    };
     // Announcements name real paths.
     let root = path.canonicalize().map_err(failed)?;
     Folder::open(&root).map_err(failed)

@@ -45,7 +45,8 @@ impl Role {
             .map_or("", |(name, _)| name)
     }
 
-    fn is_coordinator(self) -> bool {
+    /// Serves queries, so it needs the catalog.
+    pub(crate) fn is_coordinator(self) -> bool {
         matches!(self, Self::Coordinator | Self::CoordinatorExecutor)
     }
 

@@ -79,6 +79,12 @@ pub fn format_nanos(time: &jiff::Zoned) -> String {
     format!("{}000", time.strftime("%Y-%m-%d %H:%M:%S.%6f"))
 }
 
+/// Microseconds since the Unix epoch as local time, in the form of [`format_nanos`].
+pub fn local_time(micros: i64) -> String {
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap_or_default();
+    format_nanos(&time.to_zoned(jiff::tz::TimeZone::system()))
+}
+
 /// Milliseconds, as all other times are shown.
 pub fn format_millis(time: &jiff::Zoned) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()

@@ -161,8 +161,8 @@ fn start_statestored(programs: &Programs, root: &Path) -> Result<(Process, Ports
     let ports = wait_for("the statestored's ports in its log", START, || {
         process.expect_alive()?;
         let log = process.log("statestored");
-        let service = announced_port(&log, "StatestoreService listening on");
-        let web = announced_port(&log, "Web server listening on");
+        let service = announced_port(&log, "StatestoreService listening on port");
+        let web = announced_port(&log, "Web server listening on port");
         Ok(service
             .zip(web)
             .map(|(service, web)| Ports { service, web }))
@@ -170,15 +170,9 @@ fn start_statestored(programs: &Programs, root: &Path) -> Result<(Process, Ports
     Ok((process, ports))
 }
 
-/// The port at the end of the address that follows `what` in a log.
+/// The port that follows `what` in a log.
 fn announced_port(log: &str, what: &str) -> Option<u16> {
-    let address = log.split(what).nth(1)?.split_whitespace().next()?;
-    address
-        .trim_end_matches('/')
-        .rsplit(':')
-        .next()?
-        .parse()
-        .ok()
+    log.split(what).nth(1)?.split_whitespace().next()?.parse().ok()
 }
 
 /// How agents are started.
@@ -228,13 +222,11 @@ mod tests {
     use super::announced_port;
 
     #[test]
-    fn a_port_is_the_end_of_an_announced_address() {
-        let log = "I2026 x.rs:1] Web server listening on http://127.0.0.1:4711/\nmore";
-        assert_eq!(announced_port(log, "Web server listening on"), Some(4711));
-        assert_eq!(announced_port("", "Web server listening on"), None);
-        assert_eq!(
-            announced_port("s listening on [::]:24000 plain", "s listening on"),
-            Some(24000)
-        );
+    fn a_port_follows_its_announcement() {
+        let log = "I2026 x.rs:1] Web server listening on port 4711\nmore";
+        assert_eq!(announced_port(log, "Web server listening on port"), Some(4711));
+        assert_eq!(announced_port("", "Web server listening on port"), None);
+        let log = "StatestoreService listening on port 24000 without TLS";
+        assert_eq!(announced_port(log, "StatestoreService listening on port"), Some(24000));
     }
 }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 
+/// The agent's own mark of a mirror; it is no entry.
+const MARKER: &str = ".statestore-mirror";
+
 /// Relative paths of all regular files below a folder, links followed, with their sizes.
 pub(crate) type Listing = BTreeMap<PathBuf, u64>;
 
@@ -20,6 +23,9 @@ pub(crate) fn list(root: &Path) -> Result<Listing, Failure> {
         let path = root.join(&folder);
         for entry in fs::read_dir(&path).map_err(|e| Failure::io("read", &path, e))? {
             let entry = entry.map_err(|e| Failure::io("read", &path, e))?;
+            if entry.file_name() == MARKER {
+                continue;
+            }
             let name = folder.join(entry.file_name());
             // A link into nothing is no file of the tree.
             let Ok(facts) = fs::metadata(entry.path()) else {
