@@ -217,3 +217,6 @@ impl Election {
         Verdict::Unchanged
     }
 }
+
+#[cfg(test)]
+mod tests;

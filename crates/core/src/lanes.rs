@@ -198,3 +198,6 @@ impl Rhythm {
         self.turn = Turn::Waiting(schedule.add(at, self.task));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -290,3 +290,6 @@ impl Members {
         self.by_key.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,15 +47,21 @@ impl Node {
             standby: election.standby().map(|standby| standby.subscriber.clone()),
         }));
         self.catalog.changed = Some(now.wall);
-        if !self.role.acts() {
-            return; // N-1
-        }
-        self.catalog.announced = Some(address);
+        self.announce_catalogd(now, out);
+    }
+
+    /// Tells everybody who wants to know, if we are the one to tell and there is something (N-1).
+    pub(super) fn announce_catalogd(&mut self, now: Now, out: &mut Outbox) {
+        let Some(catalogd) = self.active_catalogd().filter(|_| self.role.acts()) else {
+            return;
+        };
+        self.catalog.announced = Some(catalogd.address.clone());
         let wants = self
             .members
             .iter()
             .filter(|m| m.registration.wants_catalogd);
         let receivers: Vec<Text> = wants.map(|m| m.registration.id.clone()).collect();
+        let version = self.catalog.election.version();
         self.catalog.notice.announce(version, receivers);
         self.tell_catalogd(now, out);
     }

@@ -140,6 +140,16 @@ impl Node {
         }
     }
 
+    /// The pair's decision: this statestored is now active, or no longer. One that becomes active
+    /// announces its election, also if it did not change (N-6); updates start by themselves.
+    pub fn assume_role(&mut self, now: Now, role: Role, out: &mut Outbox) {
+        let acted = core::mem::replace(&mut self.role, role).acts();
+        if role.acts() && !acted {
+            self.active_since = now.wall;
+            self.announce_catalogd(now, out);
+        }
+    }
+
     /// When the node wants a step, if nothing else happens before.
     pub fn deadline(&self) -> Option<Time> {
         self.schedule.first()
@@ -159,3 +169,6 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The schedule's order and each lane's rhythm.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use alloc::vec::Vec;
+
+const CONFIG: LaneConfig = LaneConfig {
+    period: Duration::from_millis(100),
+    timeout: Duration::from_secs(1),
+};
+const PUSH: Duration = Duration::from_millis(10);
+
+fn at(millis: u64) -> Time {
+    Time::from_millis(millis)
+}
+
+fn lane() -> (Rhythm, Schedule) {
+    let mut schedule = Schedule::default();
+    let mut rhythm = Rhythm::new(MemberKey(1), Lane::Bulk);
+    rhythm.start(at(0), &mut schedule);
+    (rhythm, schedule)
+}
+
+/// Sends at `start` and ends at `end`.
+fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), ending: Ending) {
+    assert!(schedule.pop_due(at(start)).is_some());
+    rhythm.begin();
+    rhythm.end(at(end), ending, &CONFIG, Some(PUSH), schedule);
+}
+
+#[test]
+fn what_is_due_comes_in_order_of_time_and_then_of_addition() {
+    let mut schedule = Schedule::default();
+    let tasks = [
+        (5, Task::Report),
+        (3, Task::CatalogWait),
+        (5, Task::CatalogRound),
+    ];
+    for (time, task) in tasks {
+        schedule.add(at(time), task);
+    }
+    let mut due = Vec::new();
+    while let Some((_, task)) = schedule.pop_due(at(5)) {
+        due.push(task);
+    }
+    assert_eq!(due, [Task::CatalogWait, Task::Report, Task::CatalogRound]);
+}
+
+// S-3, S-4
+#[test]
+fn a_lane_holds_one_slot_while_it_waits_and_none_while_it_calls() {
+    let (mut rhythm, mut schedule) = lane();
+    assert_eq!(schedule.len(), 1);
+    schedule.pop_due(at(0)).unwrap();
+    rhythm.begin();
+    assert!(schedule.is_empty() && rhythm.is_calling());
+    rhythm.hurry(at(1), PUSH, &mut schedule);
+    assert!(schedule.is_empty());
+    rhythm.end(at(2), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
+    assert_eq!(
+        schedule.first(),
+        Some(at(12)),
+        "the change shortened the wait"
+    );
+    rhythm.stop(&mut schedule);
+    assert!(schedule.is_empty());
+}
+
+// S-5
+#[test]
+fn the_wait_counts_from_the_end_and_doubles_after_a_skip() {
+    for (ending, next) in [
+        (Ending::Done, 150),
+        (Ending::Failed, 150),
+        (Ending::Skipped, 250),
+    ] {
+        let (mut rhythm, mut schedule) = lane();
+        turn(&mut rhythm, &mut schedule, (0, 50), ending);
+        assert_eq!(schedule.first(), Some(at(next)), "{ending:?}");
+    }
+}
+
+// S-5
+#[test]
+fn a_lane_that_backs_off_is_not_hurried() {
+    for ending in [Ending::Failed, Ending::Skipped] {
+        let (mut rhythm, mut schedule) = lane();
+        turn(&mut rhythm, &mut schedule, (0, 50), ending);
+        let due = schedule.first();
+        rhythm.hurry(at(60), PUSH, &mut schedule);
+        assert_eq!(schedule.first(), due, "{ending:?}");
+    }
+}
+
+#[test]
+fn a_hurried_lane_keeps_the_coalescing_distance_and_is_never_delayed() {
+    let (mut rhythm, mut schedule) = lane();
+    turn(&mut rhythm, &mut schedule, (0, 50), Ending::Done);
+    rhythm.hurry(at(53), PUSH, &mut schedule);
+    assert_eq!(schedule.first(), Some(at(60)));
+    rhythm.hurry(at(59), PUSH, &mut schedule);
+    assert_eq!((schedule.first(), schedule.len()), (Some(at(60)), 1));
+}
+
+#[test]
+fn a_push_interval_longer_than_the_period_does_not_slow_the_lane_down() {
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0)).unwrap();
+    rhythm.begin();
+    let long = Duration::from_secs(9);
+    rhythm.hurry(at(1), long, &mut schedule);
+    rhythm.end(at(2), Ending::Done, &CONFIG, Some(long), &mut schedule);
+    assert_eq!(schedule.first(), Some(at(102)));
+}
+
+#[test]
+fn a_period_of_nothing_does_not_spin() {
+    let none = LaneConfig {
+        period: Duration::ZERO,
+        ..CONFIG
+    };
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0)).unwrap();
+    rhythm.begin();
+    rhythm.end(at(0), Ending::Done, &none, None, &mut schedule);
+    assert_eq!(schedule.pop_due(at(0)), None);
+}
