@@ -37,8 +37,8 @@ FAMILIES = {
     "W": "Weaknesses of the reference, built right",
 }
 REQUIRED = "TSFRCNKB"
-# Subscriber rules that only mean something with two statestoreds.
-WITH_HA = {"B-30", "B-31", "B-32", "B-33", "B-35"}
+# Rules that only mean something with two statestoreds; N-6 is about becoming active.
+WITH_HA = {"B-30", "B-31", "B-32", "B-33", "B-35", "N-6"}
 # Its samples name rules without showing any.
 OWN_TESTS = "tests/python/test_coverage_tool.py"
 SKIPPED_FOLDERS = {"target", ".git", "__pycache__", "node_modules", "proptest-regressions"}
@@ -48,7 +48,7 @@ WEAKNESS_ROW = re.compile(r"^\|\s*(\d+)\s*\|(.*)\|\s*$")
 CITED = re.compile(
     r"(?<![\w-])([TSFRCNKBH])-(\d+)([a-f]?)(?![\w])"  # T-6, H-5a
     r"(?:\s*(?:\.\.=?|to|\u2013)\s*(?:\1-)?(\d+)(?![\w]))?"  # T-20..T-24, T-20..24
-    r"|(?<![\w-])W(\d+)(?![\w])(?:\s*(?:\.\.=?|to|\u2013)\s*W(\d+)(?![\w]))?"  # W13, W12..W19
+    r"|(?<![\w-])W([1-9]\d*)(?![\w])(?:\s*(?:\.\.=?|to|\u2013)\s*W(\d+)(?![\w]))?"  # W13, W12..W19
 )
 NAMED = re.compile(r"^(?:test_)?((?:[tsfrcnkbhw]_?\d+[a-f]?_)+)")
 NAME_PART = re.compile(r"([tsfrcnkbhw])_?(\d+[a-f]?)_")
@@ -242,7 +242,7 @@ def tests_of(file, text):
         return rust_tests(text)
     if file.endswith(".py"):
         return python_tests(text)
-    return [("", "\n".join(l for l in text.splitlines() if l.lstrip().startswith("#")))]
+    return [("", "\n".join(line for line in text.splitlines() if line.startswith("#")))]
 
 
 def python_tests(text):

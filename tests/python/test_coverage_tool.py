@@ -113,7 +113,7 @@ def test_python_tests_are_functions_named_test_with_their_comments():
 
 
 def test_only_comments_of_a_scenario_count():
-    text = "# T-1\n\nregister T-2\n"
+    text = "# T-1\n\n> register T-2\n  #6 T-2\n"
     [(_, body)] = tool.tests_of("tests/scenarios/a.txt", text)
     assert tool.cited("", body) == {"T-1"}
 

@@ -105,7 +105,7 @@ mod tests {
         names.iter().map(|&name| Text::from(name)).collect()
     }
 
-    // N-2, W22
+    // N-1, N-2, W22: all at once, not one after another
     #[test]
     fn everybody_is_told_in_one_round() {
         let mut notice = Notice::default();

@@ -1,4 +1,5 @@
-//! What a server does with a call: [`Service`], [`Call`], [`Outcome`], [`dispatch!`](crate::dispatch).
+//! What a server does with a call: [`Service`], [`Call`], [`Outcome`],
+//! [`dispatch!`](crate::dispatch).
 //!
 //! [`LocalService`] is for a current-thread runtime and may hold `Rc`; [`Service`] is for any
 //! runtime, and every one is also a [`LocalService`], which is what the connection loop knows.

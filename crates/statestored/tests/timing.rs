@@ -53,7 +53,7 @@ fn a_dead_port_is_given_up_after_the_limit_of_missed_heartbeats() {
     assert!(log.contains("removed after 5 missed heartbeats"), "{log}");
 }
 
-// F-2, F-5
+// F-2, F-5, S-6 and W14: no workers that a hung one could occupy
 #[test]
 fn a_hung_subscriber_costs_a_timeout_per_heartbeat_and_nobody_elses_time() {
     let statestored = Statestored::start(&[

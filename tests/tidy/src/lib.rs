@@ -172,6 +172,7 @@ fn is_test(path: &str) -> bool {
         .iter()
         .any(|name| path.starts_with(name) || path.contains(&format!("/{name}")))
         || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
 }
 
 /// After `#[cfg(test)]`: a module with its body here, not a file of its own.

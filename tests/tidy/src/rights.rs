@@ -145,28 +145,39 @@ pub fn tests_do_not_sleep(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for file in tree.rust() {
         let text: Vec<&str> = file.text.lines().collect();
-        let (mut function, mut virtual_time) = (String::new(), false);
+        let (mut function, mut virtual_time) = ("", false);
+        let all_virtual = only_virtual_time(file);
         for (line, code) in file.code() {
-            if code.contains("start_paused") {
-                virtual_time = true;
-            }
             if let Some(name) = function_named(code) {
-                function = name.to_owned();
-            } else if code.trim_start().starts_with("#[") && words(code).any(|word| word == "test")
-            {
+                function = name;
+            } else if is_test_attribute(code) {
                 virtual_time = code.contains("start_paused");
             }
             let sleeps = ["thread::sleep(", "time::sleep("]
                 .iter()
                 .any(|call| code.contains(call))
                 || code.trim_start().starts_with("sleep(");
-            let fixed = sleeps && !virtual_time && !waits(&function);
+            let fixed = sleeps && !virtual_time && !all_virtual && !waits(function);
             if line > file.tests_from && fixed && !excused(&text[..line]) {
                 found.push(file.violation(line, "a fixed sleep: wait for a condition"));
             }
         }
     }
     found
+}
+
+fn is_test_attribute(code: &str) -> bool {
+    code.trim_start().starts_with("#[") && words(code).any(|word| word == "test")
+}
+
+/// True if every test of the file runs in virtual time, so that what they share does too.
+fn only_virtual_time(file: &File) -> bool {
+    let mut tests = file
+        .code()
+        .map(|(_, code)| code)
+        .filter(|code| is_test_attribute(code))
+        .peekable();
+    tests.peek().is_some() && tests.all(|code| code.contains("start_paused"))
 }
 
 fn waits(function: &str) -> bool {
@@ -268,6 +279,12 @@ mod tests {
         let paused =
             "#[tokio::test(start_paused = true)]\nasync fn a() {\n    time::sleep(T).await;\n}\n";
         assert!(lines(rule, "crates/rpc/tests/a.rs", paused).is_empty());
+        let shared = format!("fn peer() {{\n    time::sleep(T).await;\n}}\n{paused}");
+        assert!(lines(rule, "crates/rpc/tests/a.rs", &shared).is_empty());
+        assert_eq!(
+            lines(rule, "crates/rpc/tests/a.rs", &format!("{shared}{sleep}")),
+            [2, 10]
+        );
         let looped = "fn a() {\n    assert!(start.elapsed() < LIMIT);\n    thread::sleep(T);\n}\n";
         assert!(lines(rule, "crates/rpc/tests/a.rs", looped).is_empty());
         let excused =

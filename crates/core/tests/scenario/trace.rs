@@ -251,7 +251,8 @@ pub(crate) fn totals(totals: &Totals) -> Vec<String> {
             totals.calls_pending
         ),
         format!(
-            "  heartbeats {} priority updates {} updates {} (last {} s) clears {} catalogd told {} failed {}",
+            "  heartbeats {} priority updates {} updates {} (last {} s) clears {} catalogd told {} \
+             failed {}",
             counters.heartbeats.count,
             counters.priority_updates.count,
             counters.updates.count,
