@@ -24,6 +24,9 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// How much of the log a failed test shows.
+const LOG_LINES: usize = 40;
+
 /// Asks until there is an answer; what is awaited is named in the failure.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -171,7 +174,10 @@ impl Drop for Statestored {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- log of statestored\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            eprintln!("--- end of statestored's log\n{}", end.join("\n"));
         }
     }
 }

@@ -278,7 +278,10 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, behaviour: &Behaviour) {
 }
 
 /// One message, or `None` at the end of the stream.
-fn read_message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<Option<Vec<u8>>> {
+pub fn read_message(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<Option<Vec<u8>>> {
     let mut scanner = Scanner::new(u64::MAX);
     let mut chunk = vec![0; 1 << 20];
     loop {

@@ -1,0 +1,129 @@
+//! Unusual sizes and numbers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::subscriber::{Subscriber, read_message};
+use common::{LIMIT, Statestored, eventually};
+use statestore_wire::RegisterSubscriberRequest;
+use statestore_wire::envelope::{read_result, write_call};
+use statestore_wire::{Envelope, Reader, RegisterSubscriberResponse};
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+const CATALOG: &str = "catalog-update";
+const MEMBERSHIP: &str = "impala-membership";
+
+/// Registers over and over on one connection.
+fn register_often(stream: &mut TcpStream, request: &RegisterSubscriberRequest, times: usize) {
+    let mut message = Vec::new();
+    write_call(request, &mut message);
+    let mut buffer = Vec::new();
+    for _ in 0..times {
+        stream.write_all(&message).unwrap();
+        let answer = read_message(stream, &mut buffer).unwrap().unwrap();
+        let mut reader = Reader::new(&answer);
+        Envelope::read(&mut reader).unwrap();
+        let response: RegisterSubscriberResponse = read_result(&mut reader).unwrap().unwrap();
+        assert!(response.status.is_ok(), "{:?}", response.status);
+    }
+}
+
+//
+#[test]
+fn ten_thousand_registrations_of_one_id_leave_nothing_behind() {
+    let statestored = Statestored::start(&["--statestore_heartbeat_frequency_ms=100"]);
+    let healthy = Subscriber::new("healthy");
+    healthy.register(statestored.rpc, &[(MEMBERSHIP, true)]);
+    let a = Subscriber::new("a");
+    let request = a.request(&[(MEMBERSHIP, true), (CATALOG, false)]);
+    let mut stream = TcpStream::connect(statestored.rpc).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    register_often(&mut stream, &request, 1_000);
+    let (memory, files) = (statestored.rss(), statestored.open_files());
+    register_often(&mut stream, &request, 9_000);
+    drop(stream);
+    assert_eq!(statestored.subscribers(), ["a", "healthy"]);
+    a.await_heartbeats(2);
+    a.publish(MEMBERSHIP, &[(b"a", b"here", false)]);
+    a.await_value(MEMBERSHIP, b"a", Some(b"here"));
+    eventually("connections are given back", || {
+        (statestored.open_files() <= files + 20).then_some(())
+    });
+    eventually("no call is left over", || {
+        let in_use = ["heartbeat", "update-state"].map(|name| {
+            let key = format!("subscriber-{name}.client-cache.clients-in-use");
+            statestored.metric(&key).as_i64().unwrap()
+        });
+        (in_use.iter().sum::<i64>() <= 2).then_some(())
+    });
+    let grown = statestored.rss().saturating_sub(memory);
+    assert!(grown < 64 << 20, "{grown} bytes more");
+    let worst = healthy.beat().into_iter().max().unwrap();
+    assert!(worst < Duration::from_secs(1), "{worst:?}");
+}
+
+#[test]
+fn topics_may_have_no_name_and_keys_a_megabyte() {
+    let statestored = Statestored::start(&["--statestore_update_frequency_ms=100"]);
+    let (a, b) = (Subscriber::new("a"), Subscriber::new("b"));
+    let key = vec![0xff; 1 << 20];
+    a.publish("", &[(&key, b"v", false), (b"", b"", false)]);
+    a.register(statestored.rpc, &[("", false)]);
+    b.register(statestored.rpc, &[("", false)]);
+    b.await_value("", &key, Some(b"v"));
+    b.await_value("", b"", Some(b""));
+    let topic = statestored.topic("").unwrap();
+    assert_eq!(
+        (&topic["key_size_bytes"], &topic["value_size_bytes"]),
+        (&1_048_576.into(), &1.into())
+    );
+    assert_eq!(
+        (&topic["key_size"], &topic["total_size"]),
+        (&"1.00 MB".into(), &"1.00 MB".into())
+    );
+}
+
+/// 256 MiB where the code is optimised, less where it is not: the machine's time, not the
+/// daemon's limit.
+const LARGE: usize = if cfg!(debug_assertions) {
+    64 << 20
+} else {
+    256 << 20
+};
+
+// P4: a large update delays no heartbeat
+#[test]
+fn a_huge_value_arrives_whole_while_heartbeats_keep_their_beat() {
+    let statestored = Statestored::start(&[
+        "--statestore_heartbeat_frequency_ms=100",
+        "--statestore_update_frequency_ms=100",
+    ]);
+    let watcher = Subscriber::new("watcher");
+    watcher.register(statestored.rpc, &[]);
+    let (a, b) = (Subscriber::new("a"), Subscriber::new("b"));
+    let value: Vec<u8> = (0..LARGE).map(|i| (i / 4096 % 251) as u8).collect();
+    a.publish(CATALOG, &[(b"k", &value, false)]);
+    a.register(statestored.rpc, &[(CATALOG, false)]);
+    b.register(statestored.rpc, &[(CATALOG, false)]);
+    eventually("the value", || {
+        let state = b.state.lock().unwrap();
+        let found = state.topics.get(CATALOG)?.get(&b"k"[..])?;
+        assert_eq!(found.len(), LARGE);
+        Some(())
+    });
+    assert!(b.value(CATALOG, b"k").as_deref() == Some(&value[..]));
+    let worst = watcher.beat().into_iter().max().unwrap();
+    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    assert_eq!(
+        statestored.metric("statestore.total-value-size-bytes"),
+        LARGE
+    );
+    // Gone once all have seen that it is deleted.
+    a.publish(CATALOG, &[(b"k", b"", true)]);
+    b.await_value(CATALOG, b"k", None);
+    eventually("the memory is given back", || {
+        (statestored.rss() < (LARGE / 2) as u64).then_some(())
+    });
+}
