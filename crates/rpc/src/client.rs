@@ -8,7 +8,7 @@
 use crate::address::HostPort;
 use crate::budget::Budget;
 use crate::error::{Failure, RpcError};
-use crate::message::{MessageReader, ReadError, Received};
+use crate::message::{Begun, MessageReader, ReadError, Received};
 use crate::net::Net;
 use crate::send::Sending;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// Bounds of one call.
@@ -108,14 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         deadline: Instant,
         max_reply: u64,
     ) -> Result<Received, RpcError> {
-        match timeout_at(deadline, self.exchange(method, parts, max_reply)).await {
-            Ok(result) => result.map_err(|failure| failure.of(address, method)),
-            Err(_) if self.stage == Stage::Receiving => Err(RpcError::RecvTimeout {
-                address: address.clone(),
-                method,
-            }),
-            Err(_) => Err(Failure::SendTimeout.of(address, method)),
-        }
+        self.begin(address, method, parts, deadline, max_reply)
+            .await?;
+        self.finish(address, method, deadline).await
     }
 
     /// The result in a reply; a bad one spoils the connection.
@@ -151,12 +147,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stage == Stage::Ready && self.reader.received() == 0
     }
 
-    async fn exchange(
+    /// Sends a request and receives the beginning of its answer: all of a small one. A call that
+    /// fails here may be tried again; [`finish`](Self::finish) has the answer.
+    pub(crate) async fn begin(
         &mut self,
-        method: &str,
+        address: &HostPort,
+        method: &'static str,
         parts: &[Bytes],
+        deadline: Instant,
         max_reply: u64,
-    ) -> Result<Received, Failure> {
+    ) -> Result<Begun, RpcError> {
+        let begun = timeout_at(deadline, self.send(parts, max_reply)).await;
+        self.in_time(begun, address, method)
+    }
+
+    /// Receives the rest of the answer.
+    pub(crate) async fn finish(
+        &mut self,
+        address: &HostPort,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Received, RpcError> {
+        let received = timeout_at(deadline, self.receive(method)).await;
+        self.in_time(received, address, method)
+    }
+
+    fn in_time<T>(
+        &self,
+        result: Result<Result<T, Failure>, Elapsed>,
+        address: &HostPort,
+        method: &'static str,
+    ) -> Result<T, RpcError> {
+        match result {
+            Ok(result) => result.map_err(|failure| failure.of(address, method)),
+            Err(_) if self.stage == Stage::Receiving => Err(RpcError::RecvTimeout {
+                address: address.clone(),
+                method,
+            }),
+            Err(_) => Err(Failure::SendTimeout.of(address, method)),
+        }
+    }
+
+    async fn send(&mut self, parts: &[Bytes], max_reply: u64) -> Result<Begun, Failure> {
         if !self.is_ready() {
             return Err(Failure::Unusable);
         }
@@ -165,6 +197,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         sending.run(&mut self.stream).await.map_err(Failure::Send)?;
         self.stage = Stage::Receiving;
         self.reader.limit(max_reply);
+        match self.reader.begin(&mut self.stream).await {
+            Ok(Some(begun)) => Ok(begun),
+            Ok(None) => Err(Failure::Closed),
+            Err(error) => Err(self.receive_failure(error)),
+        }
+    }
+
+    async fn receive(&mut self, method: &str) -> Result<Received, Failure> {
         let read = self.reader.read(&mut self.stream).await;
         // Left over if anything below fails.
         self.stage = Stage::Spoiled;

@@ -68,6 +68,15 @@ impl Received {
     }
 }
 
+/// How much of a message is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// All of it.
+    Whole,
+    /// More than goes through a scratch buffer; the rest is bulk.
+    Large,
+}
+
 /// Cuts messages out of the bytes of one stream.
 #[derive(Debug)]
 pub struct MessageReader {
@@ -97,6 +106,29 @@ impl MessageReader {
     /// Bytes that arrived and belong to no message handed out yet.
     pub fn received(&self) -> usize {
         self.buf.len() - self.start
+    }
+
+    /// Waits for a whole message, or for the beginning of a large one, without handing it out;
+    /// `None` if the peer ended the stream before.
+    pub async fn begin<S>(&mut self, stream: &mut S) -> Result<Option<Begun>, ReadError>
+    where
+        S: AsyncRead + Unpin,
+    {
+        loop {
+            let arrived = &self.buf[self.start..];
+            if !arrived.is_empty() && self.scanner.advance(arrived)?.is_some() {
+                return Ok(Some(Begun::Whole));
+            }
+            if self.received() >= SCRATCH {
+                return Ok(Some(Begun::Large));
+            }
+            if self.fill(stream).await? == 0 {
+                return match self.received() {
+                    0 => Ok(None),
+                    received => Err(ReadError::Truncated { received }),
+                };
+            }
+        }
     }
 
     /// The next message; `None` if the peer ended the stream between two messages.

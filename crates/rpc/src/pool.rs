@@ -13,15 +13,18 @@ use crate::address::HostPort;
 use crate::budget::Budget;
 use crate::client::{CallLimits, Connection, open, result_of};
 use crate::error::{Failure, RpcError};
-use crate::message::Received;
+use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
 use bytes::Bytes;
 use idle::State;
 use statestore_wire::envelope::write_call;
 use statestore_wire::{Rpc, Wire};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 mod idle;
@@ -40,6 +43,9 @@ pub struct PoolLimits {
     pub max_idle_time: Duration,
     /// What all replies under way may buffer together.
     pub budget: Budget,
+    /// A runtime that receives the rest of a reply once it turns out large, so that the caller's
+    /// is free for others meanwhile; `None` receives everything where the call is made.
+    pub bulk: Option<Handle>,
 }
 
 impl Default for PoolLimits {
@@ -48,6 +54,7 @@ impl Default for PoolLimits {
             max_idle: 40_000,
             max_idle_time: Duration::from_secs(600),
             budget: Budget::unlimited(),
+            bulk: None,
         }
     }
 }
@@ -148,9 +155,9 @@ impl<N: Net> Pool<N> {
                 }
             })?;
         }
-        let first = lease.exchange(method, parts, deadline, limits.max_reply);
+        let first = lease.begin(method, parts, deadline, limits.max_reply);
         let error = match first.await {
-            Ok(received) => return Ok(Reply::new(method, received, lease)),
+            Ok(begun) => return lease.finish(begun, method, deadline).await,
             Err(error) => error,
         };
         lease.connection = None;
@@ -162,12 +169,15 @@ impl<N: Net> Pool<N> {
             let address = to.clone();
             RpcError::Reconnect { address, reason }
         })?;
-        let second = lease.exchange(method, parts, deadline, limits.max_reply);
-        match second.await {
-            Ok(received) => Ok(Reply::new(method, received, lease)),
-            Err(RpcError::RecvTimeout { .. }) => Err(Failure::SecondRecvTimeout.of(to, method)),
+        let second = lease.begin(method, parts, deadline, limits.max_reply);
+        let reply = match second.await {
+            Ok(begun) => lease.finish(begun, method, deadline).await,
             Err(error) => Err(error),
-        }
+        };
+        reply.map_err(|error| match error {
+            RpcError::RecvTimeout { .. } => Failure::SecondRecvTimeout.of(to, method),
+            error => error,
+        })
     }
 
     /// Closes the idle connections to an address; those in use are closed when their call ends.
@@ -236,20 +246,60 @@ impl<N: Net> Lease<N> {
         Ok(())
     }
 
-    async fn exchange(
+    async fn begin(
         &mut self,
         method: &'static str,
         parts: &[Bytes],
         deadline: Instant,
         max_reply: u64,
-    ) -> Result<Received, RpcError> {
+    ) -> Result<Begun, RpcError> {
         match &mut self.connection {
             Some(open) => {
-                let call = open.call_raw(&self.to, method, parts, deadline, max_reply);
-                call.await
+                let begin = open.begin(&self.to, method, parts, deadline, max_reply);
+                begin.await
             }
             None => Err(Failure::Unusable.of(&self.to, method)),
         }
+    }
+
+    /// The answer, its rest received elsewhere if it is large.
+    async fn finish(
+        self,
+        begun: Begun,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Reply<N>, RpcError> {
+        let bulk = self.pool.0.limits.bulk.clone();
+        let Some(bulk) = bulk.filter(|_| begun == Begun::Large) else {
+            return self.receive(method, deadline).await;
+        };
+        let to = self.to.clone();
+        let mut task = AbortOnDrop(bulk.spawn(self.receive(method, deadline)));
+        (&mut task.0).await.unwrap_or_else(|error| {
+            let error = ReadError::Io(io::Error::other(error));
+            Err(Failure::Receive(error).of(&to, method))
+        })
+    }
+
+    async fn receive(
+        mut self,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Reply<N>, RpcError> {
+        let received = match &mut self.connection {
+            Some(open) => open.finish(&self.to, method, deadline).await?,
+            None => return Err(Failure::Unusable.of(&self.to, method)),
+        };
+        Ok(Reply::new(method, received, self))
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

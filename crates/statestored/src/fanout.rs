@@ -41,7 +41,7 @@ const BULK: usize = 64 * 1024;
 pub struct FanoutLimits {
     /// Largest reply to an update, in bytes.
     pub max_reply: u64,
-    /// Connections and buffers.
+    /// Connections and buffers; where large replies are received is the fan-out's own choice.
     pub pool: PoolLimits,
 }
 
@@ -57,9 +57,18 @@ pub struct Fanout<N: Net> {
 impl<N: Net> Fanout<N> {
     /// A fan-out whose large messages run on `bulk_runtime`.
     pub fn new(net: N, limits: FanoutLimits, debug: DebugActions, bulk_runtime: Handle) -> Self {
+        let small = PoolLimits {
+            bulk: Some(bulk_runtime.clone()),
+            ..limits.pool.clone()
+        };
+        // Few subscribers get large messages at a time; the others' connections need not wait.
+        let bulk = PoolLimits {
+            max_idle: limits.pool.max_idle / 4,
+            ..limits.pool
+        };
         Self {
-            small: Pool::new(net.clone(), limits.pool.clone()),
-            bulk: Pool::new(net, limits.pool),
+            small: Pool::new(net.clone(), small),
+            bulk: Pool::new(net, bulk),
             bulk_runtime,
             max_reply: limits.max_reply,
             debug,

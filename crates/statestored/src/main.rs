@@ -14,6 +14,7 @@ use statestore_daemon::web::{Readiness, Server, Site, WebConfig, serve};
 use statestore_rpc::{Budget, PoolLimits, TcpNet};
 use statestored::World;
 use statestored::clock::SystemClock;
+use statestored::debug_actions::LOG_MAINTENANCE_STDERR;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::Config;
 use statestored::rpc_statistics::ServiceStatistics;
@@ -22,6 +23,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -81,6 +83,9 @@ fn run(app: &App) -> Result<String, StartError> {
     let background = background()?;
     let _entered = background.enter();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("signals", &error))?;
+    if config.debug.concern(LOG_MAINTENANCE_STDERR) {
+        background.spawn(make_noise());
+    }
     let (views, questions) = views();
     let statistics = ServiceStatistics::default();
     let ready = Readiness::default();
@@ -194,11 +199,24 @@ fn raise_file_limit() -> u64 {
     }
 }
 
+/// For tests of the log's rotation: writes to standard error each second.
+async fn make_noise() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let _ = writeln!(
+            std::io::stderr(),
+            "{LOG_MAINTENANCE_STDERR}: noise for the log"
+        );
+    }
+}
+
 fn failed(what: &str, error: &std::io::Error) -> StartError {
     StartError::Failed(format!("{what} could not be started: {error}"))
 }
 
-/// Tells the log, and the terminal too if standard error has gone into the log.
+/// Tells the log, and the terminal too if standard error has gone into the log. Always exit
+/// code 1: the reference aborts where a port is in use, but a core file helps nobody there.
 fn fail(app: &App, terminal: Option<File>, error: &StartError) -> ! {
     tracing::error!("{error}. {NAME} exiting.");
     app.logging.flush();

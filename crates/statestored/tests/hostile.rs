@@ -207,7 +207,7 @@ fn garbage_on_the_service_port_closes_its_connection_and_no_other() {
     let garbage: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x80\x01\0\x01\x7f\xff\xff\xff",
-        b"\x80\x01\0\x01\0\0\0\x12RegisterSubscriber\0\0\0\0\x0c\0\x01\x0f\0\x04\x0c\x7f\xff\xff\xff",
+        b"\x80\x01\0\x01\0\0\0\x12RegisterSubscriber\0\0\0\0\x0c\0\x01\x0f\0\x04\x0c\x7f\xff\xff",
         b"\xff\xff\xff\xff\xff\xff\xff\xff",
         b"\x80\x01\0\x01\0\0\0\x12RegisterSubscriber\0\0\0\0\0",
         &truncated,
