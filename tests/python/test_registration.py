@@ -92,7 +92,8 @@ def test_a_client_of_the_first_protocol_reads_its_refusal(statestored):
         head = reader.read(4 + 4 + len("RegisterSubscriber") + 4)
         assert head[:4] == b"\x80\x01\x00\x02"
         # success, its status, the code 158 in it
-        assert reader.read(13) == b"\x0c\x00\x00" b"\x0c\x00\x01" b"\x08\x00\x01" + (158).to_bytes(4)
+        fields = b"\x0c\x00\x00" b"\x0c\x00\x01" b"\x08\x00\x01"
+        assert reader.read(13) == fields + (158).to_bytes(4)
 
 
 def test_a_protocol_from_the_future_is_accepted(statestored, subscriber):
