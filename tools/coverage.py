@@ -37,8 +37,8 @@ FAMILIES = {
     "W": "Weaknesses of the reference, built right",
 }
 REQUIRED = "TSFRCNKB"
-# Rules that only mean something with two statestoreds; N-6 is about becoming active.
-WITH_HA = {"B-30", "B-31", "B-32", "B-33", "B-35", "N-6"}
+# Rules that only mean something with two statestoreds.
+WITH_HA = {"B-30", "B-31", "B-32", "B-33", "B-35", "R-10"}
 # Its samples name rules without showing any.
 OWN_TESTS = "tests/python/test_coverage_tool.py"
 SKIPPED_FOLDERS = {"target", ".git", "__pycache__", "node_modules", "proptest-regressions"}

@@ -4,7 +4,7 @@
 //!   service, handle, calls, deliveries --Message--> owner: step --Effect--> answers, calls, ...
 //! ```
 //!
-//! The only place that reads a clock and spawns tasks. Steps are short, so no lock is needed and
+//! The only place that reads a clock (in `clock`) and spawns tasks. Steps are short, so no lock is needed and
 //! no heartbeat waits; whatever may take long (calls, deliveries, encoding) runs elsewhere and
 //! comes back as a message.
 //!
@@ -22,19 +22,20 @@ use statestore_core::subscriber::port::{
     Answer, CatalogdChange, Command, Effect, Input, Outbox, Reply, Request, Token,
 };
 use statestore_core::subscriber::{Config, Event, Subscriber, View};
-use statestore_core::time::{Now, Time, Wall};
 use statestore_rpc::net::Listener;
 use statestore_rpc::server::{Limits, Observer, Server};
 use statestore_rpc::{Budget, Net, Pool, PoolLimits};
 use statestore_wire::{NetworkAddress, Status, Text, TopicDelta};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+
+pub(crate) use clock::Clock;
 
 mod caller;
+mod clock;
 
 /// Everything a subscriber is started from.
 pub(crate) struct Plan {
@@ -66,37 +67,6 @@ const INBOX: usize = 1024;
 /// Messages taken in before others get to see the result.
 const BATCH: usize = 64;
 
-/// Readings of the clocks, as the core wants them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    origin: Instant,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        // Above zero, so that no reading before the start is cut off.
-        Self {
-            origin: Instant::now(),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Now {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Now {
-            time: Time::from_nanos(nanos),
-            wall: Wall(micros),
-        }
-    }
-
-    pub(crate) fn instant(&self, time: Time) -> Instant {
-        self.origin + Duration::from_nanos(time.as_nanos())
-    }
-}
-
 /// The ends that the handle keeps.
 pub(crate) struct Reins {
     pub(crate) config: Arc<Config>,
@@ -116,24 +86,12 @@ pub(crate) async fn start<S: Net, C: Net>(
     server_net: S,
     client_net: C,
 ) -> Result<Handle, StartError> {
+    let (listener, real_port) = listen(&plan, server_net).await?;
     let Plan {
         mut config,
         application,
-        interface,
-        port,
-        observer,
         ..
     } = plan;
-    let listening = |source| StartError::Listen {
-        interface: interface.clone(),
-        port,
-        source,
-    };
-    let listener = server_net
-        .listen(&interface, port)
-        .await
-        .map_err(listening)?;
-    let real_port = listener.local_addr().map_err(listening)?.port();
     let hostname = plan.hostname.unwrap_or_else(host_name);
     config.location = NetworkAddress {
         hostname: Text::from(hostname.clone()),
@@ -148,20 +106,8 @@ pub(crate) async fn start<S: Net, C: Net>(
 
     let (inbox, messages) = mpsc::channel(INBOX);
     let (stop, stopped) = watch::channel(false);
-    let limits = Limits {
-        max_message: plan.max_message,
-        budget: Budget::new(plan.max_message.saturating_mul(2)),
-        ..Limits::default()
-    };
-    let service = SubscriberService::new(inbox.clone());
-    let mut server_stop = stopped.clone();
-    let server = tokio::spawn(async move {
-        let stop = async move { drop(server_stop.wait_for(|stop| *stop).await) };
-        Server::new(listener, limits, observer)
-            .serve(service, stop)
-            .await;
-    });
-
+    let server = Server::new(listener, limits(plan.max_message), plan.observer);
+    let server = serve(server, &inbox, stopped.clone());
     let clock = Clock::start();
     let pool = Pool::new(client_net, PoolLimits::default());
     let tolerant = config.tolerate_startup_delay;
@@ -201,9 +147,17 @@ pub(crate) async fn start<S: Net, C: Net>(
         usage: Arc::new(move || pool.usage(caller::PURPOSE)),
     };
     let handle = Handle::new(reins);
-    if tolerant {
-        return Ok(handle);
+    match tolerant {
+        true => Ok(handle),
+        false => registered(handle, failure).await,
     }
+}
+
+/// The handle, if the first registration does not fail (B-5).
+async fn registered(
+    handle: Handle,
+    failure: oneshot::Receiver<StartError>,
+) -> Result<Handle, StartError> {
     tokio::select! {
         biased;
         Ok(error) = failure => {
@@ -212,6 +166,42 @@ pub(crate) async fn start<S: Net, C: Net>(
         }
         _ = handle.registered() => Ok(handle),
     }
+}
+
+/// The port where statestoreds reach us, and its number.
+async fn listen<S: Net>(plan: &Plan, net: S) -> Result<(S::Listener, u16), StartError> {
+    let failed = |source| StartError::Listen {
+        interface: plan.interface.clone(),
+        port: plan.port,
+        source,
+    };
+    let listener = net
+        .listen(&plan.interface, plan.port)
+        .await
+        .map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
+}
+
+fn limits(max_message: u64) -> Limits {
+    Limits {
+        max_message,
+        budget: Budget::new(max_message.saturating_mul(2)),
+        ..Limits::default()
+    }
+}
+
+/// Brings what statestoreds say to the owner, until told to stop.
+fn serve<L: Listener>(
+    server: Server<L>,
+    inbox: &Inbox,
+    mut stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let service = SubscriberService::new(inbox.clone());
+    tokio::spawn(async move {
+        let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        server.serve(service, stop).await;
+    })
 }
 
 fn host_name() -> String {

@@ -108,7 +108,12 @@ fn a_standby_sends_heartbeats_only_and_announces_its_election_when_it_becomes_ac
 
     let mut out = Outbox::new();
     node.assume_role(at(20), Role::Active, &mut out);
-    let told = |effect: &Effect| matches!(effect, Effect::Call(call) if matches!(&call.body, Body::Catalogd(request) if request.catalogd_version == 1));
+    let told = |effect: &Effect| match effect {
+        Effect::Call(call) => {
+            matches!(&call.body, Body::Catalogd(news) if news.catalogd_version == 1)
+        }
+        _ => false,
+    };
     assert_eq!(
         out.iter().filter(|effect| told(effect)).count(),
         2,

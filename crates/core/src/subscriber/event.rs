@@ -122,24 +122,7 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Registered {
-                statestore,
-                registration_id,
-                statestore_id,
-                is_active,
-                ..
-            } => {
-                let role = if *is_active { "active" } else { "not active" };
-                write!(
-                    f,
-                    "Registered with statestored {statestore} (statestore id \
-                    {statestore_id}, {role}), registration id {registration_id}"
-                )?;
-                match self.recovery() {
-                    Some(after) => write!(f, ", after {:.1} s of recovery", after.as_secs_f64()),
-                    None => Ok(()),
-                }
-            }
+            Self::Registered { .. } => self.fmt_registered(f),
             Self::AttemptFailed {
                 statestore,
                 method,
@@ -197,12 +180,26 @@ impl fmt::Display for Event {
 }
 
 impl Event {
-    fn recovery(&self) -> Option<Duration> {
-        match self {
-            Self::Registered {
-                recovered_after, ..
-            } => *recovered_after,
-            _ => None,
+    fn fmt_registered(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Registered {
+            statestore,
+            registration_id,
+            statestore_id,
+            is_active,
+            recovered_after,
+        } = self
+        else {
+            return Ok(());
+        };
+        let role = if *is_active { "active" } else { "not active" };
+        write!(
+            f,
+            "Registered with statestored {statestore} (statestore id {statestore_id}, {role}), \
+             registration id {registration_id}"
+        )?;
+        match recovered_after {
+            Some(after) => write!(f, ", after {:.1} s of recovery", after.as_secs_f64()),
+            None => Ok(()),
         }
     }
 
@@ -269,6 +266,13 @@ impl Event {
                     status.message()
                 )
             }
+            other => other.fmt_topic(f),
+        }
+    }
+
+    /// The events of topics.
+    fn fmt_topic(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::UnexpectedBase { topic, from, own } => write!(
                 f,
                 "Unexpected delta base {from} of topic '{topic}', own version is {own}; asking \

@@ -172,7 +172,12 @@ fn start_statestored(programs: &Programs, root: &Path) -> Result<(Process, Ports
 
 /// The port that follows `what` in a log.
 fn announced_port(log: &str, what: &str) -> Option<u16> {
-    log.split(what).nth(1)?.split_whitespace().next()?.parse().ok()
+    log.split(what)
+        .nth(1)?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// How agents are started.
@@ -224,9 +229,15 @@ mod tests {
     #[test]
     fn a_port_follows_its_announcement() {
         let log = "I2026 x.rs:1] Web server listening on port 4711\nmore";
-        assert_eq!(announced_port(log, "Web server listening on port"), Some(4711));
+        assert_eq!(
+            announced_port(log, "Web server listening on port"),
+            Some(4711)
+        );
         assert_eq!(announced_port("", "Web server listening on port"), None);
         let log = "StatestoreService listening on port 24000 without TLS";
-        assert_eq!(announced_port(log, "StatestoreService listening on port"), Some(24000));
+        assert_eq!(
+            announced_port(log, "StatestoreService listening on port"),
+            Some(24000)
+        );
     }
 }
