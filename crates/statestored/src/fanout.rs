@@ -95,6 +95,12 @@ impl<N: Net> Fanout<N> {
 
     /// Makes one call.
     pub async fn send(&self, call: Call) -> Result<Reply, CallFault> {
+        tracing::trace!(
+            "{:?} message to '{}' at {}",
+            call.lane,
+            call.subscriber,
+            call.to
+        );
         self.inject(&call).await?;
         let to = HostPort::try_from(&call.to).map_err(|error| {
             let text = format!("Couldn't open transport for {} ({error})", call.to);

@@ -85,6 +85,81 @@ fn topics_may_have_no_name_and_keys_a_megabyte() {
     );
 }
 
+// Files used up: new connections have to wait, those that are open do not notice.
+#[test]
+fn without_files_for_more_connections_those_that_are_open_go_on() {
+    let flags = ["--statestore_heartbeat_frequency_ms=100"];
+    let statestored = Statestored::start_with_files(48, &flags);
+    let healthy = Subscriber::new("healthy");
+    healthy.register(statestored.rpc, &[(CATALOG, false)]);
+    healthy.await_heartbeats(2);
+    let crowd: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(statestored.rpc).unwrap())
+        .collect();
+    eventually("the files are used up", || {
+        let log = statestored.log();
+        log.contains("accepting connections fails").then_some(())
+    });
+    healthy.await_heartbeats(5);
+    healthy.publish(CATALOG, &[(b"k", b"v", false)]);
+    healthy.await_value(CATALOG, b"k", Some(b"v"));
+    drop(crowd);
+    let late = Subscriber::new("late");
+    late.register(statestored.rpc, &[]);
+    late.await_heartbeats(2);
+    assert_eq!(statestored.subscribers(), ["healthy", "late"]);
+}
+
+// T-3, W12: a day of churn
+#[test]
+fn a_million_rewritten_and_deleted_entries_leave_what_is_alive() {
+    const KEYS: usize = 5_000;
+    const ROUNDS: usize = 200;
+    let statestored = Statestored::start(&[
+        "--statestore_update_frequency_ms=1",
+        "--statestore_push_coalesce_ms=0",
+    ]);
+    let (a, b) = (Subscriber::new("a"), Subscriber::new("b"));
+    a.register(statestored.rpc, &[(CATALOG, false)]);
+    b.register(statestored.rpc, &[(CATALOG, false)]);
+    let key = |i: usize| format!("key-{i:06}").into_bytes();
+    let mut settled = 0;
+    for round in 0..ROUNDS {
+        let value = format!("{round:0100}").into_bytes();
+        // Every fifth round deletes every other key.
+        let deletes = |i: usize| round % 5 == 4 && i % 2 == 0;
+        let keys: Vec<Vec<u8>> = (0..KEYS).map(key).collect();
+        let items: Vec<(&[u8], &[u8], bool)> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| (key.as_slice(), value.as_slice(), deletes(i)))
+            .collect();
+        a.publish(CATALOG, &items);
+        a.await_value(CATALOG, &keys[KEYS - 1], Some(&value));
+        if round == ROUNDS / 10 {
+            settled = statestored.rss();
+        }
+    }
+    let last = format!("{:0100}", ROUNDS - 1).into_bytes();
+    b.await_value(CATALOG, &key(KEYS - 1), Some(&last));
+    let live = KEYS / 2;
+    for subscriber in [&a, &b] {
+        let state = subscriber.state.lock().unwrap();
+        assert_eq!(state.topics[CATALOG].len(), live);
+    }
+    eventually("only what is alive is left", || {
+        let topic = statestored.topic(CATALOG)?;
+        (topic["num_entries"] == live).then_some(())
+    });
+    let version = statestored.topic(CATALOG).unwrap()["version"].clone();
+    assert_eq!(version, KEYS * ROUNDS);
+    let grown = statestored.rss().saturating_sub(settled);
+    assert!(
+        grown < 16 << 20,
+        "{grown} bytes more after a million writes"
+    );
+}
+
 /// 256 MiB where the code is optimised, less where it is not: the machine's time, not the
 /// daemon's limit.
 const LARGE: usize = if cfg!(debug_assertions) {

@@ -69,7 +69,26 @@ impl Statestored {
     /// Starts one and waits until it is ready.
     pub fn start(flags: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
-        let child = command(&dir, flags).spawn().unwrap();
+        let command = command(&dir, flags);
+        Self::spawn(command, dir)
+    }
+
+    /// The same with a limit of open files.
+    pub fn start_with_files(files: u32, flags: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let inner = command(&dir, flags);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .stdout(File::create(dir.path().join("stdout")).unwrap())
+            .stderr(File::create(dir.path().join("stderr")).unwrap());
+        Self::spawn(command, dir)
+    }
+
+    fn spawn(mut command: Command, dir: TempDir) -> Self {
+        let child = command.spawn().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut this = Self {
             child,
