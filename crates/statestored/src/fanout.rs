@@ -93,15 +93,16 @@ impl<N: Net> Fanout<N> {
         }
     }
 
-    /// Makes one call.
-    pub async fn send(&self, call: Call) -> Result<Reply, CallFault> {
-        tracing::trace!(
-            "{:?} message to '{}' at {}",
-            call.lane,
-            call.subscriber,
-            call.to
-        );
-        self.inject(&call).await?;
+    /// Makes one call, after what tests want to happen before.
+    pub async fn send(&self, call: Call, injected: Vec<Step>) -> Result<Reply, CallFault> {
+        let Call {
+            lane,
+            subscriber,
+            to,
+            ..
+        } = &call;
+        tracing::trace!("{lane:?} message to '{subscriber}' at {to}");
+        inject(&call, injected).await?;
         let to = HostPort::try_from(&call.to).map_err(|error| {
             let text = format!("Couldn't open transport for {} ({error})", call.to);
             CallFault(Status::error(StatusCode::GENERAL, text))
@@ -169,31 +170,37 @@ impl<N: Net> Fanout<N> {
         answer.decode().map_err(failed)
     }
 
-    /// Failures that tests ask for (flags.md section 10).
-    async fn inject(&self, call: &Call) -> Result<(), CallFault> {
-        let label = match call.lane {
-            Lane::Heartbeat | Lane::Priority | Lane::Bulk => DO_SUBSCRIBER_UPDATE,
-            Lane::Catalogd if call.first_attempt => SEND_UPDATE_CATALOGD,
-            Lane::Role if call.first_attempt => SEND_UPDATE_STATESTORED,
-            Lane::Catalogd | Lane::Role => return Ok(()),
-        };
-        if !self.debug.concern(label) {
-            return Ok(());
-        }
-        for step in self.debug.at(label, rand::random) {
-            match step {
-                Step::Sleep(time) => tokio::time::sleep(time).await,
-                Step::Fail(status) if label == DO_SUBSCRIBER_UPDATE => {
-                    tracing::warn!("Ignoring debug action failure: {}", status.message());
-                }
-                Step::Fail(status) => {
-                    tracing::warn!("Injected RPC error to {}: {}", call.to, status.message());
-                    return Err(CallFault(status));
-                }
+    /// What tests want to happen before a call (flags.md section 10); `dice` yields 0 to 1.
+    pub fn injections(&self, call: &Call, dice: impl FnMut() -> f64) -> Vec<Step> {
+        label(call)
+            .filter(|label| self.debug.concern(label))
+            .map_or_else(Vec::new, |label| self.debug.at(label, dice))
+    }
+}
+
+fn label(call: &Call) -> Option<&'static str> {
+    match call.lane {
+        Lane::Heartbeat | Lane::Priority | Lane::Bulk => Some(DO_SUBSCRIBER_UPDATE),
+        Lane::Catalogd if call.first_attempt => Some(SEND_UPDATE_CATALOGD),
+        Lane::Role if call.first_attempt => Some(SEND_UPDATE_STATESTORED),
+        Lane::Catalogd | Lane::Role => None,
+    }
+}
+
+async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
+    for step in injected {
+        match step {
+            Step::Sleep(time) => tokio::time::sleep(time).await,
+            Step::Fail(status) if label(call) == Some(DO_SUBSCRIBER_UPDATE) => {
+                tracing::warn!("Ignoring debug action failure: {}", status.message());
+            }
+            Step::Fail(status) => {
+                tracing::warn!("Injected RPC error to {}: {}", call.to, status.message());
+                return Err(CallFault(status));
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn encode(update: &Update) -> Result<UpdateFrame, CallFault> {

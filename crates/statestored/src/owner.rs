@@ -206,7 +206,11 @@ impl<N: Net> Owner<N> {
             owner: &self,
             call: Some(call.id),
         };
-        let outcome = self.0.fanout.send(call).await;
+        let injected = {
+            let mut dice = self.0.dice.borrow_mut();
+            self.0.fanout.injections(&call, || dice.random())
+        };
+        let outcome = self.0.fanout.send(call, injected).await;
         outstanding.complete(outcome);
     }
 }

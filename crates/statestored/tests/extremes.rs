@@ -127,7 +127,7 @@ fn a_million_rewritten_and_deleted_entries_leave_what_is_alive() {
     for round in 0..ROUNDS {
         let value = format!("{round:0100}").into_bytes();
         // Every fifth round deletes every other key.
-        let deletes = |i: usize| round % 5 == 4 && i % 2 == 0;
+        let deletes = |i: usize| round % 5 == 4 && i.is_multiple_of(2);
         let keys: Vec<Vec<u8>> = (0..KEYS).map(key).collect();
         let items: Vec<(&[u8], &[u8], bool)> = keys
             .iter()

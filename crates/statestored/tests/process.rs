@@ -186,6 +186,41 @@ fn sigterm_and_sigint_end_it_within_a_second_with_code_0() {
     }
 }
 
+// flags.md section 9
+#[test]
+fn by_default_it_logs_to_files_that_say_at_once_when_it_is_ready() {
+    let flags = ["--redirect_stdout_stderr", "--nologtostderr", "--v=1"];
+    let mut statestored = Statestored::start(&flags);
+    let page = statestored.json("/logs");
+    assert!(
+        page["logfile"].as_str().unwrap().contains("statestored."),
+        "{page}"
+    );
+    assert!(
+        page["log"]
+            .as_str()
+            .unwrap()
+            .contains("statestored is ready"),
+        "{page}"
+    );
+    let log = statestored.log();
+    for words in [
+        "statestored version ",
+        "Using hostname: localhost",
+        "Process ID: ",
+        "--v=1",
+    ] {
+        assert!(log.contains(words), "{words} in {log}");
+    }
+    statestored.signal(Signal::TERM);
+    assert_eq!(statestored.wait().code(), Some(0));
+    let log = statestored.log();
+    assert!(
+        log.contains("\nCaught signal: SIGTERM. Daemon will exit."),
+        "on stdout: {log}"
+    );
+}
+
 // observability.md section 3, start order
 #[test]
 fn health_is_503_until_the_service_is_open() {

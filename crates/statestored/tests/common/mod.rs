@@ -120,9 +120,13 @@ impl Statestored {
         digits.parse().unwrap()
     }
 
-    /// Everything it has logged.
+    /// Everything it has logged, wherever its flags sent it.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+        let read = |name| std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
+        match read("stderr") {
+            stderr if stderr.is_empty() => read("statestored.INFO"),
+            stderr => stderr,
+        }
     }
 
     pub fn pid(&self) -> Pid {
