@@ -4,8 +4,9 @@
 mod common;
 
 use common::subscriber::Subscriber;
-use common::{LIMIT, Statestored, http, run_to_end};
+use common::{Statestored, eventually, http, run_to_end};
 use rustix::process::Signal;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 // flags.md section 11
@@ -225,27 +226,29 @@ fn by_default_it_logs_to_files_that_say_at_once_when_it_is_ready() {
 #[test]
 fn health_is_503_until_the_service_is_open() {
     let dir = tempfile::TempDir::new().unwrap();
-    // The child gets the port's number late, so it is chosen here; nobody else asks for it.
-    let web = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let port = format!("--webserver_port={}", web.port());
-    let flags = [port.as_str(), "--stress_statestore_startup_delay_ms=1500"];
+    let flags = ["--stress_statestore_startup_delay_ms=1500"];
     let mut child = common::command(&dir, &flags).spawn().unwrap();
-    let start = Instant::now();
+    let port: u16 = eventually("the web server's port in the log", || {
+        let log = std::fs::read_to_string(dir.path().join("stderr")).unwrap();
+        let (_, after) = log.split_once("Web server listening on port ")?;
+        let (port, _) = after.split_once('\n')?;
+        Some(port.parse().unwrap())
+    });
+    let web = SocketAddr::from(([127, 0, 0, 1], port));
     let mut seen = Vec::new();
-    while seen.last() != Some(&200) && start.elapsed() < LIMIT {
-        if let Ok((status, _)) = http(web, "GET", "/healthz")
-            && seen.last() != Some(&status)
-        {
-            seen.push(status);
+    eventually("health", || {
+        let (status, body) = http(web, "GET", "/healthz").unwrap();
+        if seen.last() != Some(&(status, body.clone())) {
+            seen.push((status, body));
         }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        (status == 200).then_some(())
+    });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(seen, [503, 200]);
+    assert_eq!(
+        seen,
+        [(503, "Not Available".to_owned()), (200, "OK".to_owned())]
+    );
 }
 
 // wire.md section 8
