@@ -35,6 +35,8 @@ pub enum Task {
     CatalogRound,
     /// The report of who answered (F-8).
     Report,
+    /// More of a large publication than one step should write.
+    Absorb,
     /// More tombstones to collect than one step should.
     Collect,
 }

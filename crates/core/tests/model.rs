@@ -61,8 +61,9 @@ proptest! {
     fn after_any_history_all_subscribers_hold_the_naive_topics(
         acts in prop::collection::vec(act(), 0..80),
         push in any::<bool>(),
+        items_per_step in 1..6usize,
     ) {
-        let mut world = World::new(push);
+        let mut world = World::new(push, items_per_step);
         for act in acts {
             world.act(act);
         }

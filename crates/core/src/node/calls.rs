@@ -22,7 +22,6 @@ pub(super) struct Pending {
     pub(super) registration: Arc<Registration>,
     pub(super) lane: Lane,
     pub(super) started: Time,
-    pub(super) about: About,
 }
 
 /// What a call said.
@@ -30,10 +29,14 @@ pub(super) struct Pending {
 pub(super) enum About {
     Heartbeat,
     Update(Vec<Sent>),
-    Catalogd {
-        version: i64,
-        address: NetworkAddress,
-    },
+    Catalogd(Told),
+}
+
+/// The catalogd of a notice.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) version: i64,
+    pub(super) address: NetworkAddress,
 }
 
 /// One topic of an update.
@@ -47,7 +50,7 @@ pub(super) struct Sent {
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    pending: BTreeMap<CallId, Pending>,
+    pending: BTreeMap<CallId, (Pending, About)>,
     next: u64,
     /// Calls of ended registrations, by subscriber id and lane.
     outlived: BTreeMap<Text, [u32; 3]>,
@@ -58,7 +61,7 @@ impl Calls {
     pub(super) fn send(
         &mut self,
         pending: Pending,
-        body: Body,
+        (about, body): (About, Body),
         (timeout, first_attempt): (Duration, bool),
         out: &mut Outbox,
     ) {
@@ -73,11 +76,11 @@ impl Calls {
             first_attempt,
             body,
         }));
-        self.pending.insert(id, pending);
+        self.pending.insert(id, (pending, about));
     }
 
     /// Takes the call that ended; none if it is not pending.
-    pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
+    pub(super) fn take(&mut self, id: CallId) -> Option<(Pending, About)> {
         self.pending.remove(&id)
     }
 

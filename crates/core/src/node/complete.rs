@@ -12,6 +12,7 @@ use crate::lanes::Ending;
 use crate::members::{MemberKey, rhythm_of};
 use crate::port::{CallFault, Effect, Lane, Outbox, Reply};
 use crate::time::Now;
+use alloc::vec::Vec;
 use statestore_wire as wire;
 use statestore_wire::{Status, StatusCode};
 
@@ -23,7 +24,7 @@ impl Node {
         outcome: Result<Reply, CallFault>,
         out: &mut Outbox,
     ) {
-        let Some(pending) = self.calls.take(call) else {
+        let Some((pending, about)) = self.calls.take(call) else {
             return;
         };
         let registration = &pending.registration;
@@ -31,25 +32,27 @@ impl Node {
             self.calls.outlived_ended(&registration.id, pending.lane);
         }
         let outcome = outcome.map_err(|CallFault(status)| status);
-        match (&pending.about, outcome) {
-            (About::Heartbeat, Ok(Reply::Heartbeat(reply))) => {
-                self.heartbeat_ended(now, &pending, Ok(reply), out);
+        match (about, outcome) {
+            (About::Heartbeat, outcome) => {
+                let outcome = match outcome {
+                    Ok(Reply::Heartbeat(reply)) => Ok(reply),
+                    other => Err(fault(other)),
+                };
+                self.heartbeat_ended(now, &pending, outcome, out);
             }
-            (About::Heartbeat, other) => {
-                self.heartbeat_ended(now, &pending, Err(fault(other)), out);
+            (About::Update(sent), outcome) => {
+                let outcome = match outcome {
+                    Ok(Reply::Update(reply)) => Ok(reply),
+                    other => Err(fault(other)),
+                };
+                self.update_ended(now, pending, sent, outcome, out);
             }
-            (About::Update(sent), Ok(Reply::Update(reply))) => {
-                self.update_ended(now, &pending, sent, Ok(reply), out);
-            }
-            (About::Update(sent), other) => {
-                self.update_ended(now, &pending, sent, Err(fault(other)), out);
-            }
-            (About::Catalogd { version, address }, Ok(Reply::Catalogd(reply))) => {
-                self.told_catalogd(now, &pending, (*version, address), Ok(reply), out);
-            }
-            (About::Catalogd { version, address }, other) => {
-                let outcome = Err(fault(other));
-                self.told_catalogd(now, &pending, (*version, address), outcome, out);
+            (About::Catalogd(told), outcome) => {
+                let outcome = match outcome {
+                    Ok(Reply::Catalogd(reply)) => Ok(reply),
+                    other => Err(fault(other)),
+                };
+                self.told_catalogd(now, &pending, told, outcome, out);
             }
         }
     }
@@ -118,12 +121,12 @@ impl Node {
     fn update_ended(
         &mut self,
         now: Now,
-        pending: &Pending,
-        sent: &[Sent],
+        pending: Pending,
+        sent: Vec<Sent>,
         outcome: Result<wire::UpdateStateResponse, Status>,
         out: &mut Outbox,
     ) {
-        let (registration, lane) = (&pending.registration, pending.lane);
+        let (key, lane) = (pending.registration.key, pending.lane);
         if outcome.is_ok() {
             let took = now.time.since(pending.started);
             match lane {
@@ -131,30 +134,26 @@ impl Node {
                 _ => self.counters.updates.add(took),
             }
         }
-        let (ending, updates) = match outcome {
-            Ok(reply) if !reply.status.is_ok() => (Ending::Failed, Err(reply.status)),
-            Ok(reply) if reply.skipped == Some(true) => (Ending::Skipped, Ok(None)),
-            Ok(reply) => (Ending::Done, Ok(Some(reply.topic_updates))),
-            Err(status) => (Ending::Failed, Err(status)),
-        };
-        self.arrived(registration.key, sent, ending == Ending::Done);
-        match updates {
-            Ok(Some(updates)) => {
-                self.publish(now, registration, updates, out);
-                self.settle_inheritance(now, registration.key, sent);
+        let status = match outcome {
+            Ok(reply) if !reply.status.is_ok() => reply.status,
+            Ok(reply) if reply.skipped == Some(true) => {
+                self.arrived(key, &sent, false);
+                return self.end_turn(now, key, lane, Ending::Skipped);
             }
-            Ok(None) => {}
-            Err(status) => out.push(Effect::Log(Event::UpdateFailed {
-                subscriber: registration.id.clone(),
-                address: registration.address.clone(),
-                lane,
-                status,
-            })),
-        }
-        self.end_turn(now, registration.key, lane, ending);
-        for Sent { place, .. } in sent {
-            self.collect(now, &registration.topics[*place].topic);
-        }
+            Ok(reply) => {
+                self.arrived(key, &sent, true);
+                return self.take_in(now, pending, sent, reply.topic_updates, out);
+            }
+            Err(status) => status,
+        };
+        out.push(Effect::Log(Event::UpdateFailed {
+            subscriber: pending.registration.id.clone(),
+            address: pending.registration.address.clone(),
+            lane,
+            status,
+        }));
+        self.arrived(key, &sent, false);
+        self.end_turn(now, key, lane, Ending::Failed);
     }
 
     /// T-20: a message that was processed brought its subscriber to where it leads; any other

@@ -3,7 +3,7 @@
 //! The election decides without time, the notice tells without knowing what; here both meet the
 //! registrations and the clock.
 
-use super::calls::{About, Pending};
+use super::calls::{About, Pending, Told};
 use super::{Node, SHORTEST};
 use crate::catalog::Verdict;
 use crate::event::Event;
@@ -14,7 +14,7 @@ use crate::time::Now;
 use crate::view::KnownCatalogd;
 use alloc::vec::Vec;
 use statestore_wire as wire;
-use statestore_wire::{CatalogRegistration, NetworkAddress, ProtocolVersion, Status, Text};
+use statestore_wire::{CatalogRegistration, ProtocolVersion, Status, Text};
 
 impl Node {
     /// What the active catalogd said when it registered last.
@@ -122,14 +122,14 @@ impl Node {
             registration,
             lane: Lane::Catalogd,
             started: now.time,
-            about: About::Catalogd {
-                version,
-                address: catalogd.address,
-            },
         };
+        let about = About::Catalogd(Told {
+            version,
+            address: catalogd.address,
+        });
         let limits = (self.config.catalog.timeout, first_attempt);
         self.calls
-            .send(pending, Body::Catalogd(request), limits, out);
+            .send(pending, (about, Body::Catalogd(request)), limits, out);
     }
 
     /// A call ended (N-3, N-7).
@@ -137,7 +137,7 @@ impl Node {
         &mut self,
         now: Now,
         pending: &Pending,
-        (version, address): (i64, &NetworkAddress),
+        Told { version, address }: Told,
         outcome: Result<wire::UpdateCatalogdResponse, Status>,
         out: &mut Outbox,
     ) {
@@ -148,7 +148,7 @@ impl Node {
             if let Some(member) = self.members.find_mut(registration.key) {
                 member.knows = Some(KnownCatalogd {
                     version,
-                    address: address.clone(),
+                    address,
                     at: now.wall,
                 });
             }

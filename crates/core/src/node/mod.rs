@@ -8,7 +8,8 @@
 //! | `register` | a subscriber joins, or is refused (R) |
 //! | `send` | a lane is due: a heartbeat or an update goes out (S) |
 //! | `complete` | a call ends: who lives, who processed what (F, T-20, T-26) |
-//! | `publish` | what a reply changes in the topics (T-21 to T-27), and who should hear of it |
+//! | `intake` | what a reply publishes enters in short steps |
+//! | `publish` | what it changes in the topics (T-21 to T-27), and who should hear of it |
 //! | `leave` | a registration ends and takes its transient entries along (T-30 to T-34, F-4) |
 //! | `elect` | the active catalogd is elected and announced (C, N) |
 //! | `pages` | what the node looks like from outside |
@@ -22,6 +23,7 @@
 mod calls;
 mod complete;
 mod elect;
+mod intake;
 mod leave;
 mod pages;
 mod publish;
@@ -43,6 +45,7 @@ use crate::view::Counters;
 use alloc::collections::BTreeSet;
 use calls::Calls;
 use core::time::Duration;
+use intake::Intakes;
 use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
 
@@ -58,6 +61,7 @@ pub struct Node {
     topics: Topics,
     /// Topics with more tombstones to collect than one step should.
     uncollected: BTreeSet<Text>,
+    intakes: Intakes,
     schedule: Schedule,
     calls: Calls,
     catalog: Catalog,
@@ -96,6 +100,7 @@ impl Node {
             members: Members::default(),
             topics: Topics::new(config.hash_seed),
             uncollected: BTreeSet::new(),
+            intakes: Intakes::new(),
             schedule,
             calls: Calls::default(),
             catalog: Catalog {
@@ -165,6 +170,7 @@ impl Node {
             }
             Task::CatalogRound => self.tell_catalogd(now, out),
             Task::Report => self.report(now, out),
+            Task::Absorb => self.absorb(now, out),
             Task::Collect => self.collect_more(now),
         }
     }

@@ -11,56 +11,72 @@ use crate::port::{Effect, Lane, Outbox};
 use crate::time::Now;
 use crate::topic::Version;
 use alloc::vec::Vec;
+use core::ops::Range;
 use statestore_wire::{ItemBatch, Text, TopicDelta};
 
 impl Node {
-    /// T-21: one delta after the other, as they came.
-    pub(super) fn publish(
+    /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored.
+    pub(super) fn begin_delta(
+        &mut self,
+        writer: &Registration,
+        delta: &TopicDelta,
+        out: &mut Outbox,
+    ) -> bool {
+        let topic = &delta.topic_name;
+        let (topic_copy, subscriber) = (topic.clone(), writer.id.clone());
+        let place = writer.place_of(topic);
+        let log = match place {
+            // A late reply (T-32) may name a topic that went with its registration.
+            Some(place) => {
+                let created = self.topics.ensure(topic, writer.topics[place].lane).1;
+                created.then_some(Event::TopicCreated {
+                    topic: topic_copy,
+                    subscriber,
+                })
+            }
+            None if self.topics.find(topic).is_none() => {
+                out.push(Effect::Log(Event::UnknownTopic {
+                    topic: topic_copy,
+                    subscriber,
+                }));
+                return false;
+            }
+            // T-27, W25
+            None => Some(Event::NotSubscribed {
+                topic: topic_copy,
+                subscriber,
+            }),
+        };
+        out.extend(log.map(Effect::Log));
+        if let (Some(from), Some(place)) = (delta.from_version, place) {
+            self.reset_base(writer, place, from, out);
+        }
+        if delta.clear_topic_entries == Some(true) {
+            self.clear(writer, topic, out);
+        }
+        true
+    }
+
+    /// After the items of a delta.
+    pub(super) fn end_delta(
         &mut self,
         now: Now,
         writer: &Registration,
-        updates: Vec<TopicDelta>,
+        delta: &TopicDelta,
         out: &mut Outbox,
     ) {
-        for delta in updates {
-            let topic = delta.topic_name.clone();
-            let subscriber = writer.id.clone();
-            let place = writer.place_of(&topic);
-            match place {
-                // A late reply (T-32) may name a topic that went with its registration.
-                Some(place) => {
-                    let lane = writer.topics[place].lane;
-                    if self.topics.ensure(&topic, lane).1 {
-                        let (topic, subscriber) = (topic.clone(), subscriber.clone());
-                        out.push(Effect::Log(Event::TopicCreated { topic, subscriber }));
-                    }
-                }
-                None if self.topics.find(&topic).is_none() => {
-                    out.push(Effect::Log(Event::UnknownTopic { topic, subscriber }));
-                    continue;
-                }
-                // T-27, W25
-                None => {
-                    let topic = topic.clone();
-                    out.push(Effect::Log(Event::NotSubscribed { topic, subscriber }));
-                }
-            }
-            if let (Some(from), Some(place)) = (delta.from_version, place) {
-                self.reset_base(writer, place, from, out);
-            }
-            let cleared = delta.clear_topic_entries == Some(true);
-            if cleared {
-                self.clear(writer, &topic, out);
-            }
-            self.write(now, writer, place, &topic, &delta.topic_entries);
-            if cleared {
-                self.hurry(now, &topic, Some(writer.key), None);
-            } else if !delta.topic_entries.is_empty() {
-                self.hurry(now, &topic, Some(writer.key), Some(&delta.topic_entries));
-            }
-            if self.topics.drop_if_idle(&topic) {
-                out.push(Effect::Log(Event::TopicDropped { topic }));
-            }
+        let name = &delta.topic_name;
+        if let Some(topic) = self.topics.find_mut(name) {
+            topic.open = false;
+        }
+        let cleared = delta.clear_topic_entries == Some(true);
+        if cleared || !delta.topic_entries.is_empty() {
+            let items = (!cleared).then_some(&delta.topic_entries);
+            self.hurry(now, name, Some(writer.key), items);
+        }
+        if self.topics.drop_if_idle(name) {
+            let topic = name.clone();
+            out.push(Effect::Log(Event::TopicDropped { topic }));
         }
     }
 
@@ -99,18 +115,20 @@ impl Node {
     }
 
     /// T-24; for a registration that ended meanwhile T-32.
-    fn write(
+    pub(super) fn write_part(
         &mut self,
         now: Now,
         writer: &Registration,
-        place: Option<usize>,
-        name: &Text,
-        items: &ItemBatch,
+        delta: &TopicDelta,
+        part: Range<usize>,
     ) {
+        let name = &delta.topic_name;
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
-        let written = topic.log.write(items);
+        topic.open = true;
+        let written = topic.log.write_part(&delta.topic_entries, part);
+        let place = writer.place_of(name);
         let Some(place) = place.filter(|&place| writer.topics[place].transient) else {
             return; // T-31
         };

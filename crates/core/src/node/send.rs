@@ -9,8 +9,12 @@ use crate::members::{MemberKey, rhythm_of};
 use crate::port::{Body, Effect, Lane, Outbox, TopicPart, Update};
 use crate::time::{Now, Time};
 use alloc::vec::Vec;
+use core::time::Duration;
 use statestore_wire as wire;
 use statestore_wire::{ProtocolVersion, Status, StatusCode};
+
+/// When to look again whether a topic's publication is complete.
+const OPEN_RETRY: Duration = Duration::from_millis(2);
 
 impl Node {
     pub(super) fn send(
@@ -57,11 +61,14 @@ impl Node {
             registration,
             lane: Lane::Heartbeat,
             started: now.time,
-            about: About::Heartbeat,
         };
         let limits = (self.config.heartbeat.timeout, true);
-        self.calls
-            .send(pending, Body::Heartbeat(request), limits, out);
+        self.calls.send(
+            pending,
+            (About::Heartbeat, Body::Heartbeat(request)),
+            limits,
+            out,
+        );
     }
 
     fn send_update(&mut self, now: Now, key: MemberKey, lane: Lane, out: &mut Outbox) {
@@ -72,6 +79,11 @@ impl Node {
             return self.end_turn(now, key, lane, Ending::Done); // S-10
         }
         let registration = member.registration.clone();
+        let carried = registration.topics.iter().filter(|s| s.lane == lane);
+        let mut carried = carried.filter_map(|s| self.topics.find(&s.topic));
+        if let (Some(rhythm), true) = (rhythm_of(lane), carried.any(|topic| topic.open)) {
+            return member.rhythms[rhythm].start(now.time + OPEN_RETRY, &mut self.schedule);
+        }
         let mut topics = Vec::new();
         let mut sent = Vec::new();
         for (place, subscription) in registration.topics.iter().enumerate() {
@@ -114,10 +126,14 @@ impl Node {
             registration,
             lane,
             started: now.time,
-            about: About::Update(sent),
         };
         let limits = (self.config.lane(lane).timeout, true);
-        self.calls.send(pending, Body::Update(update), limits, out);
+        self.calls.send(
+            pending,
+            (About::Update(sent), Body::Update(update)),
+            limits,
+            out,
+        );
     }
 
     /// A lane's turn is over: it waits for the next one (S-5).

@@ -252,6 +252,65 @@ fn a_million_rewrites_and_deletions_leave_what_is_alive() {
     assert!(topic.memory_bytes < 2 << 20, "{topic:?}");
 }
 
+// T-6, T-32: a large publication enters in short steps, is seen whole or not at all, and does not
+// outlive its registration.
+#[test]
+fn a_large_publication_enters_in_steps_and_is_sent_only_when_complete() {
+    let mut node = node(Config {
+        items_per_step: 1_000,
+        ..Config::default()
+    });
+    let calls = register(&mut node, at(5), 1, request("w", &["t"]));
+    let keys: Vec<_> = (0..10_500).map(|n| format!("{n}")).collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let update = TopicDelta {
+        topic_name: Text::from("t"),
+        topic_entries: ItemBatch::from_items(items),
+        ..Default::default()
+    };
+    let call = calls
+        .iter()
+        .find(|call| call.lane == crate::port::Lane::Bulk)
+        .unwrap()
+        .id;
+    let response = wire::UpdateStateResponse {
+        topic_updates: Vec::from([update]),
+        ..Default::default()
+    };
+    let outcome = Ok(Reply::Update(response));
+    step(&mut node, at(10), Input::Completed { call, outcome });
+    assert_eq!(node.topics()[0].version, 1_000);
+    let calls = register(&mut node, at(10), 2, request("r", &["t"]));
+    assert_eq!(
+        calls.len(),
+        1,
+        "only a heartbeat: half a publication is not sent"
+    );
+    assert!(register(&mut node, at(10), 3, request("w", &["t"])).len() == 1);
+
+    let (mut steps, mut updates) = (0, Vec::new());
+    while node
+        .deadline()
+        .is_some_and(|deadline| deadline < at(100).time)
+    {
+        steps += 1;
+        let now = Now {
+            time: node.deadline().unwrap(),
+            ..at(10)
+        };
+        updates.extend(step(&mut node, now, Input::Timer));
+    }
+    assert!(steps >= 10, "{steps} steps");
+    let seen = updates.iter().filter_map(|call| match &call.body {
+        Body::Update(update) => Some(update.topics[0].delta.count),
+        _ => None,
+    });
+    // What the former registration had published before it ended is inherited (W33), the rest
+    // came too late and went at once.
+    assert_eq!(seen.collect::<Vec<_>>(), [1_000, 1_000]);
+    assert_eq!(node.topics()[0].version, 10_500 + 9_500);
+}
+
 // T-22, T-27, W25: no claim of a subscriber makes a step panic.
 #[test]
 fn absurd_replies_disturb_nobody() {

@@ -17,6 +17,8 @@ use statestore_wire::Text;
 pub(super) struct Topic {
     pub(super) log: TopicLog,
     pub(super) lane: Lane,
+    /// Only a part of a publication is written: not to be sent.
+    pub(super) open: bool,
     /// The place of this topic in each subscriber's registration.
     pub(super) subscribers: BTreeMap<MemberKey, usize>,
     /// What each subscriber that counts has processed (T-10).
@@ -97,6 +99,7 @@ impl Topics {
             Topic {
                 log: TopicLog::new(hash_seed),
                 lane,
+                open: false,
                 subscribers: BTreeMap::new(),
                 reach: Reach::new(),
                 holds: Reach::new(),
@@ -115,7 +118,7 @@ impl Topics {
 
     /// Drops the topic if nobody subscribes to it and nothing lives in it (W12).
     pub(super) fn drop_if_idle(&mut self, name: &Text) -> bool {
-        let idle = |t: &Topic| t.subscribers.is_empty() && t.log.sizes().entries == 0;
+        let idle = |t: &Topic| !t.open && t.subscribers.is_empty() && t.log.sizes().entries == 0;
         self.find(name).is_some_and(idle) && self.by_name.remove(name).is_some()
     }
 

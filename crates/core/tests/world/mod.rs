@@ -93,10 +93,11 @@ fn name_of(who: usize) -> Text {
 }
 
 impl World {
-    pub(crate) fn new(push: bool) -> Self {
+    pub(crate) fn new(push: bool, items_per_step: usize) -> Self {
         let config = Config {
             push_coalesce: push.then_some(Duration::from_millis(10)),
             max_missed_heartbeats: 3,
+            items_per_step,
             ..Config::default()
         };
         let identity = Identity::new(UniqueId { hi: 1, lo: 1 });

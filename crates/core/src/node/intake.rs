@@ -1,0 +1,189 @@
+//! Publications enter the topics in short steps, so that nothing waits for the size of a topic.
+//!
+//! ```text
+//!   reply --> Intake --advance--> topics        (small: all of it in the reply's own step)
+//!                |  too much for one step, or its topics are being written: it queues
+//!                +--> queue --Task::Absorb, a piece a step--> ... --> finished: the lane goes on
+//! ```
+//!
+//! While only a part of a delta is written its topic is *open*: nobody is sent an update of it,
+//! because half a publication is nothing that was ever published.
+//!
+//! Invariant: what replies say about one topic is applied in the order in which they came.
+
+use super::Node;
+use super::calls::{Pending, Sent};
+use crate::lanes::{Ending, Task};
+use crate::members::Registration;
+use crate::port::{Lane, Outbox};
+use crate::time::{Now, Time};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::{IntoIter, Vec};
+use core::ops::Range;
+use core::time::Duration;
+use statestore_wire::{ItemBatch, TopicDelta};
+
+/// Bytes of items that one step writes at most, unless a single item is longer.
+const BYTES_A_STEP: usize = 4 << 20;
+/// Between two pieces: as soon as the driver has looked around.
+const AT_ONCE: Duration = Duration::from_nanos(1);
+
+/// A reply whose publications are being written.
+#[derive(Debug)]
+pub(super) struct Intake {
+    registration: Arc<Registration>,
+    lane: Lane,
+    sent: Vec<Sent>,
+    /// The registration was current when the reply came.
+    current: bool,
+    /// The delta being written, and how many of its items are.
+    open: Option<(TopicDelta, usize)>,
+    rest: IntoIter<TopicDelta>,
+}
+
+impl Intake {
+    fn deltas(&self) -> impl Iterator<Item = &TopicDelta> {
+        let open = self.open.iter().map(|(delta, _)| delta);
+        open.chain(self.rest.as_slice())
+    }
+
+    fn names_any_of(&self, other: &Self) -> bool {
+        self.deltas().any(|own| {
+            let mut theirs = other.deltas();
+            theirs.any(|delta| delta.topic_name == own.topic_name)
+        })
+    }
+}
+
+impl Node {
+    /// A reply publishes something, perhaps nothing.
+    pub(super) fn take_in(
+        &mut self,
+        now: Now,
+        pending: Pending,
+        sent: Vec<Sent>,
+        updates: Vec<TopicDelta>,
+        out: &mut Outbox,
+    ) {
+        let mut intake = Intake {
+            current: self.members.find(pending.registration.key).is_some(),
+            registration: pending.registration,
+            lane: pending.lane,
+            sent,
+            open: None,
+            rest: updates.into_iter(),
+        };
+        let in_turn = !self.intakes.iter().any(|other| other.names_any_of(&intake));
+        if in_turn && self.advance(now, &mut intake, out) {
+            return self.finish(now, intake);
+        }
+        if self.intakes.is_empty() {
+            self.absorb_soon(now.time);
+        }
+        self.intakes.push_back(intake);
+    }
+
+    /// Another piece of what queues.
+    pub(super) fn absorb(&mut self, now: Now, out: &mut Outbox) {
+        let Some(mut intake) = self.intakes.pop_front() else {
+            return;
+        };
+        if self.advance(now, &mut intake, out) {
+            self.finish(now, intake);
+        } else {
+            self.intakes.push_front(intake);
+        }
+        if !self.intakes.is_empty() {
+            self.absorb_soon(now.time);
+        }
+    }
+
+    /// Writes as much as one step should. True if that was all.
+    fn advance(&mut self, now: Now, intake: &mut Intake, out: &mut Outbox) -> bool {
+        let writer = &intake.registration;
+        let mut budget = self.config.items_per_step.max(1);
+        while let Some((delta, written)) = intake.open.take().or_else(|| {
+            let delta = intake.rest.next()?;
+            Some((delta, 0))
+        }) {
+            if written == 0 && !self.begin_delta(writer, &delta, out) {
+                continue;
+            }
+            let part = piece(&delta.topic_entries, written, budget);
+            budget = budget.saturating_sub(part.len().max(1));
+            let end = part.end;
+            self.write_part(now, writer, &delta, part);
+            if end < delta.topic_entries.len() {
+                intake.open = Some((delta, end));
+                return false;
+            }
+            self.end_delta(now, writer, &delta, out);
+            if budget == 0 {
+                break;
+            }
+        }
+        intake.rest.as_slice().is_empty()
+    }
+
+    /// Everything is written: the lane's turn is over.
+    fn finish(&mut self, now: Now, intake: Intake) {
+        let (registration, lane) = (&intake.registration, intake.lane);
+        if intake.current && self.members.find(registration.key).is_none() {
+            // It ended meanwhile, and its end took this call for a pending one.
+            self.calls.outlived_ended(&registration.id, lane);
+        }
+        self.settle_inheritance(now, registration.key, &intake.sent);
+        self.end_turn(now, registration.key, lane, Ending::Done);
+        for Sent { place, .. } in &intake.sent {
+            self.collect(now, &registration.topics[*place].topic);
+        }
+    }
+
+    fn absorb_soon(&mut self, now: Time) {
+        self.schedule.add(now + AT_ONCE, Task::Absorb);
+    }
+}
+
+/// All replies that are being written or wait for it.
+pub(super) type Intakes = VecDeque<Intake>;
+
+/// The next items to write in one go: at least one, if there is one.
+fn piece(items: &ItemBatch, from: usize, most: usize) -> Range<usize> {
+    let most = items.len().min(from + most);
+    if from == most || items.range(most - 1).end - items.range(from).start <= BYTES_A_STEP {
+        return from..most;
+    }
+    let limit = items.range(from).start + BYTES_A_STEP;
+    let (mut low, mut high) = (from + 1, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if items.range(middle - 1).end <= limit {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    from..low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn a_piece_is_bounded_by_count_and_by_bytes_but_never_empty() {
+        let long = vec![0u8; BYTES_A_STEP / 2];
+        let batch = |n: usize, value: &[u8]| {
+            ItemBatch::from_items((0..n).map(|_| (&b"k"[..], value, false)))
+        };
+        assert_eq!(piece(&batch(0, b""), 0, 10), 0..0);
+        assert_eq!(piece(&batch(25, b""), 0, 10), 0..10);
+        assert_eq!(piece(&batch(25, b""), 20, 10), 20..25);
+        let three = batch(3, &long);
+        assert_eq!(piece(&three, 0, 10), 0..1, "two are just too long");
+        assert_eq!(piece(&three, 2, 10), 2..3);
+        assert_eq!(piece(&batch(1, &vec![0; 2 * BYTES_A_STEP]), 0, 10), 0..1);
+    }
+}
