@@ -15,13 +15,15 @@
 //! last one.
 
 mod flight;
+mod publication;
 
 use super::port::{Command, ConnectionId};
 use crate::ids::StatestoreId;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use flight::{Flight, Shipment, Verdict};
+use publication::{Clear, Publication};
 use statestore_wire::{ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
 
 pub(super) use flight::Seen;
@@ -107,35 +109,6 @@ impl Lane {
     }
 }
 
-/// Wishes of one topic.
-#[derive(Debug, Default)]
-struct Publication {
-    transient: bool,
-    /// The filter of the own registration; `None` if the topic is not subscribed.
-    prefix: Option<Text>,
-    entries: BTreeMap<Text, Entry>,
-    /// Wishes to send, in the order of writing.
-    unsent: BTreeMap<u64, Text>,
-    clear: Clear,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// `None`: the key is to be deleted.
-    value: Option<Bytes>,
-    /// Names this write; a newer write of the key has another.
-    write: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Clear {
-    #[default]
-    None,
-    Unsent,
-    InFlight,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     topics: BTreeMap<Text, Publication>,
@@ -160,12 +133,7 @@ impl Publisher {
         match command {
             Command::Put { topic, key, value } => self.topic(topic).write(key, Some(value)),
             Command::Delete { topic, key } => self.topic(topic).write(key, None),
-            Command::Clear { topic } => {
-                let publication = self.topic(topic);
-                publication.entries.clear();
-                publication.unsent.clear();
-                publication.clear = Clear::Unsent;
-            }
+            Command::Clear { topic } => self.topic(topic).wipe(),
         }
     }
 
@@ -260,14 +228,13 @@ impl Publisher {
             if clear {
                 publication.clear = Clear::InFlight;
             }
-            let value = |key: &Text| publication.entries.get(key).and_then(|e| e.value.clone());
             updates.push(TopicUpdate {
                 topic: name.clone(),
                 from_version: None,
                 clear,
                 items: writes
                     .iter()
-                    .map(|(_, key)| (key.clone(), value(key)))
+                    .map(|(_, key)| (key.clone(), publication.value(key)))
                     .collect(),
             });
             shipments.push(Shipment {
@@ -291,155 +258,23 @@ impl Publisher {
     }
 
     fn settle(&mut self, flight: Flight, verdict: Verdict, deltas: &BTreeMap<Text, TopicDelta>) {
-        for shipment in flight.shipments {
+        for shipment in &flight.shipments {
             let Some(publication) = self.topics.get_mut(&shipment.topic) else {
                 continue;
             };
-            match verdict {
-                Verdict::Arrived => publication.arrived(shipment.clear, &shipment.writes),
-                Verdict::Lost => publication.lost(shipment.clear, shipment.writes),
-                Verdict::Unclear => match deltas.get(&shipment.topic) {
-                    Some(delta) if !shipment.clear => {
-                        let (seen, unseen) = publication.find(shipment.writes, delta);
-                        publication.arrived(false, &seen);
-                        publication.lost(false, unseen);
-                    }
-                    _ => publication.lost(shipment.clear, shipment.writes),
-                },
+            let Shipment {
+                topic,
+                clear,
+                writes,
+            } = shipment;
+            match (verdict, deltas.get(topic)) {
+                (Verdict::Arrived, _) => publication.arrived(*clear, writes),
+                (Verdict::Unclear, Some(delta)) => {
+                    let cleared = flight.shows_cleared(topic, delta);
+                    publication.unclear(*clear, cleared, writes, delta);
+                }
+                (Verdict::Lost | Verdict::Unclear, _) => publication.lost(*clear, writes),
             }
         }
-    }
-}
-
-/// One write of one key.
-type Write = (u64, Text);
-
-impl Publication {
-    fn write(&mut self, key: Text, value: Option<Bytes>) {
-        let write = self.next;
-        self.next += 1;
-        let entry = Entry { value, write };
-        if let Some(old) = self.entries.insert(key.clone(), entry) {
-            self.unsent.remove(&old.write);
-        }
-        self.unsent.insert(write, key);
-    }
-
-    fn unsent_len(&self) -> usize {
-        self.unsent.len() + usize::from(self.clear == Clear::Unsent)
-    }
-
-    /// Takes the oldest unsent writes that fit; at least one if anything is left.
-    fn ship(&mut self, left: &mut usize) -> Vec<Write> {
-        let mut writes = Vec::new();
-        while let Some((write, key)) = self.unsent.pop_first() {
-            let value = self
-                .entries
-                .get(&key)
-                .and_then(|entry| entry.value.as_ref());
-            let size = key.len() + value.map_or(0, Bytes::len);
-            *left = left.saturating_sub(size);
-            writes.push((write, key));
-            if *left == 0 {
-                break;
-            }
-        }
-        writes
-    }
-
-    fn is_current(&self, write: u64, key: &Text) -> bool {
-        self.entries
-            .get(key)
-            .is_some_and(|entry| entry.write == write)
-    }
-
-    fn arrived(&mut self, clear: bool, writes: &[Write]) {
-        if clear && self.clear == Clear::InFlight {
-            self.clear = Clear::None;
-        }
-        for (write, key) in writes {
-            if self.is_deletion(*write, key) {
-                self.unsent.remove(write);
-                self.entries.remove(key);
-            }
-        }
-    }
-
-    fn is_deletion(&self, write: u64, key: &Text) -> bool {
-        let entry = self.entries.get(key);
-        entry.is_some_and(|entry| entry.write == write && entry.value.is_none())
-    }
-
-    fn lost(&mut self, clear: bool, writes: Vec<Write>) {
-        if clear && self.clear == Clear::InFlight {
-            // A second clear would take with it what went out since the first.
-            self.clear = Clear::Unsent;
-            self.renew();
-        }
-        for (write, key) in writes {
-            if self.is_current(write, &key) {
-                self.unsent.insert(write, key);
-            }
-        }
-    }
-
-    /// Everything is to be sent again.
-    fn renew(&mut self) {
-        self.unsent = self
-            .entries
-            .iter()
-            .map(|(key, entry)| (entry.write, key.clone()))
-            .collect();
-    }
-
-    /// Splits writes into those that the delta shows and the others.
-    fn find(&self, writes: Vec<Write>, delta: &TopicDelta) -> (Vec<Write>, Vec<Write>) {
-        let wanted: BTreeSet<&[u8]> = writes.iter().map(|(_, key)| key.as_bytes()).collect();
-        let shown: BTreeSet<Text> = delta
-            .topic_entries
-            .iter()
-            .filter(|item| wanted.contains(item.key))
-            .filter(|item| self.is_as_wished(item.key, item.value, item.deleted))
-            .map(|item| Text::from(item.key))
-            .collect();
-        writes.into_iter().partition(|(_, key)| shown.contains(key))
-    }
-
-    fn is_as_wished(&self, key: &[u8], value: &[u8], deleted: bool) -> bool {
-        match self.entries.get(key).map(|entry| &entry.value) {
-            Some(Some(wish)) => !deleted && wish == value,
-            Some(None) => deleted,
-            None => true,
-        }
-    }
-
-    /// Compares what arrived with a full message, and sends again what is not in it. From an
-    /// empty topic everything is missing (T-9); what the filter hides is otherwise trusted.
-    fn compare(&mut self, full: &TopicDelta) {
-        if full.to_version.unwrap_or(0) == 0 {
-            return self.renew();
-        }
-        let Some(prefix) = &self.prefix else { return };
-        let mut missing: BTreeMap<&[u8], u64> = self
-            .entries
-            .iter()
-            .filter(|(key, entry)| {
-                entry.value.is_some() && key.as_bytes().starts_with(prefix.as_bytes())
-            })
-            .map(|(key, entry)| (key.as_bytes(), entry.write))
-            .collect();
-        if missing.is_empty() {
-            return;
-        }
-        for item in full.topic_entries.iter() {
-            if self.is_as_wished(item.key, item.value, item.deleted) {
-                missing.remove(item.key);
-            }
-        }
-        let missing: Vec<Write> = missing
-            .into_iter()
-            .map(|(key, write)| (write, Text::from(key)))
-            .collect();
-        self.unsent.extend(missing);
     }
 }
