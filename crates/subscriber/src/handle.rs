@@ -148,12 +148,7 @@ impl Handle {
     /// What is known of the statestoreds: address, role, last heartbeat, missed ones and more.
     pub fn status(&self) -> Status {
         let reins = &self.0.reins;
-        Status::new(
-            &self.view(),
-            &reins.config,
-            reins.clock,
-            reins.address.clone(),
-        )
+        Status::new(&self.view(), &reins.config, reins.clock)
     }
 
     /// Counters and tallies.
@@ -209,7 +204,7 @@ impl Handle {
 
     /// Waits until the core's view, which changes with every step, is as wanted.
     pub async fn wait(&self, wanted: impl Fn(&View) -> bool) -> Result<(), Refused> {
-        let mut views = self.0.reins.view.clone();
+        let mut views = self.0.reins.shown.view.clone();
         let view = views.wait_for(|view| view.left || wanted(view)).await;
         let view = view.map_err(|_| Refused::Left)?;
         if wanted(&view) {
@@ -221,12 +216,12 @@ impl Handle {
 
     /// The active catalogd, and each change of it; needs `follow_catalogd`.
     pub fn catalogd(&self) -> watch::Receiver<Option<CatalogdChange>> {
-        self.0.reins.catalogd.clone()
+        self.0.reins.shown.catalogd.clone()
     }
 
     /// Where the own server listens, as registered: with the real port.
     pub fn address(&self) -> &NetworkAddress {
-        &self.0.reins.address
+        &self.0.reins.config.location
     }
 
     /// Stops: answers calls in hand, closes the server, ends streams. The protocol knows no
@@ -244,7 +239,7 @@ impl Handle {
     }
 
     fn view(&self) -> Arc<View> {
-        Arc::clone(&self.0.reins.view.borrow())
+        Arc::clone(&self.0.reins.shown.view.borrow())
     }
 
     fn feed(&self, topic: &Text) -> Result<&Arc<Feed>, Refused> {

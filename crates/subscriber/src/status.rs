@@ -85,7 +85,7 @@ pub struct Metrics {
 }
 
 impl Status {
-    pub(crate) fn new(view: &View, config: &Config, clock: Clock, address: NetworkAddress) -> Self {
+    pub(crate) fn new(view: &View, config: &Config, clock: Clock) -> Self {
         let now = clock.now().time;
         let statestore = |it: &statestore_core::subscriber::StatestoreView| StatestoreStatus {
             address: it.address.clone(),
@@ -113,7 +113,7 @@ impl Status {
         });
         Self {
             id: config.id.clone(),
-            address,
+            address: config.location.clone(),
             statestores: view.statestores.iter().map(statestore).collect(),
             topics: topics.collect(),
             outstanding: view.outstanding,

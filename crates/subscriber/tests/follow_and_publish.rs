@@ -4,17 +4,10 @@
 
 mod support;
 
-use statestore_subscriber::{Builder, Refused, Subscriber, Topic};
+use statestore_subscriber::{Refused, Topic};
+use statestore_wire::{TopicDeltas, UpdateStateRequest};
 use std::time::Duration;
-use support::{FakeStatestore, delta, entries};
-
-fn builder(statestore: &FakeStatestore) -> Builder {
-    Subscriber::builder("tester")
-        .statestore("127.0.0.1", statestore.port)
-        .hostname("127.0.0.1")
-        .recovery_interval(Duration::from_millis(20))
-        .retry_interval(Duration::from_millis(20))
-}
+use support::{FakeStatestore, LIMIT, builder, delta, entries};
 
 #[tokio::test]
 async fn a_stream_begins_with_the_whole_content_and_goes_on_with_deltas() {
@@ -131,4 +124,127 @@ async fn silence_is_counted_and_a_silent_statestored_is_joined_again() {
     let status = subscriber.status();
     assert_eq!(status.statestores[0].connection_failures, 1);
     assert!(status.in_grace, "B-40");
+}
+
+// W23, B-36
+#[tokio::test]
+async fn a_handler_that_blocks_delays_no_heartbeat_and_no_other_topic() {
+    let statestore = FakeStatestore::start(1).await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let slow = Topic::new("slow").handler(move |_, _| released.recv().unwrap_or(()));
+    let start = builder(&statestore)
+        .topic(slow)
+        .topic(Topic::new("other-impala-membership"));
+    let subscriber = start.start().await.unwrap();
+    subscriber.registered().await.unwrap();
+    let deltas = TopicDeltas(vec![("slow".into(), delta("slow", 0, 1, &[("a", "1")]))]);
+    let request = UpdateStateRequest {
+        topic_deltas: deltas,
+        registration_id: Some(statestore.registration_id()),
+        statestore_id: Some(statestore.statestore_id()),
+        ..UpdateStateRequest::default()
+    };
+    let mut slow = std::pin::pin!(statestore.call("bulk", &request));
+    let meanwhile = async {
+        while !statestore
+            .call("second", &request)
+            .await
+            .unwrap()
+            .skipped
+            .unwrap_or(false)
+        {}
+        for _ in 0..20 {
+            assert!(statestore.heartbeat().await.status.is_ok());
+        }
+        let other = delta("other-impala-membership", 0, 1, &[("a", "1")]);
+        assert_eq!(statestore.update(vec![other]).await.skipped, None);
+    };
+    tokio::select! {
+        biased;
+        _ = &mut slow => panic!("the handler has not been released"),
+        () = async { tokio::time::timeout(LIMIT, meanwhile).await.unwrap() } => {}
+    }
+    release.send(()).unwrap();
+    drop(release);
+    let answer = tokio::time::timeout(LIMIT, slow).await.unwrap().unwrap();
+    assert!(answer.status.is_ok() && answer.skipped.is_none());
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_fails_its_message_only() {
+    let statestore = FakeStatestore::start(1).await;
+    let mut first = true;
+    let fragile = Topic::new("t").handler(move |_, _| {
+        assert!(!std::mem::take(&mut first), "not today");
+    });
+    let subscriber = builder(&statestore).topic(fragile).start().await.unwrap();
+    subscriber.registered().await.unwrap();
+    let answer = statestore
+        .update(vec![delta("t", 0, 1, &[("a", "1")])])
+        .await;
+    assert_eq!(
+        answer.status.message(),
+        "the handler of topic 't' panicked: not today"
+    );
+    let again = statestore
+        .update(vec![delta("t", 0, 1, &[("a", "1")])])
+        .await;
+    assert!(again.status.is_ok());
+    assert_eq!(subscriber.status().topics[0].version, 1);
+}
+
+// K-2, T-26
+#[tokio::test]
+async fn what_was_in_a_lost_answer_is_sent_again() {
+    let statestore = FakeStatestore::start(1).await;
+    let subscriber = builder(&statestore)
+        .topic(Topic::new("t"))
+        .start()
+        .await
+        .unwrap();
+    subscriber.registered().await.unwrap();
+    subscriber.publish("t", "k", "v").await.unwrap();
+    for _ in 0..3 {
+        let reply = statestore.update(vec![delta("t", 0, 0, &[])]).await;
+        assert_eq!(
+            entries(&reply.topic_updates[0]),
+            [("k".into(), "v".into(), false)]
+        );
+        statestore.disconnect();
+    }
+    let reply = statestore
+        .update(vec![delta("t", 0, 1, &[("k", "v")])])
+        .await;
+    assert!(reply.topic_updates.is_empty());
+    subscriber.flush().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_behind_gets_the_whole_content_instead() {
+    let statestore = FakeStatestore::start(1).await;
+    let subscriber = builder(&statestore)
+        .topic(Topic::new("t"))
+        .start()
+        .await
+        .unwrap();
+    subscriber.registered().await.unwrap();
+    let mut stream = subscriber.follow("t").unwrap();
+    statestore
+        .update(vec![delta("t", 0, 1, &[("k0", "x")])])
+        .await;
+    assert!(!stream.next().await.unwrap().is_delta());
+    for i in 1..1000 {
+        let key = format!("k{}", i % 10);
+        statestore
+            .update(vec![delta("t", i, i + 1, &[(&key, &i.to_string())])])
+            .await;
+    }
+    let all = stream.next().await.unwrap();
+    assert!(!all.is_delta() && all.items().len() == 10 && all.to_version() > 256);
+    let mut version = all.to_version();
+    while version < 1000 {
+        let delta = stream.next().await.unwrap();
+        assert_eq!((delta.is_delta(), delta.from_version()), (true, version));
+        version = delta.to_version();
+    }
 }

@@ -122,34 +122,68 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Registered { .. } => self.fmt_registered(f),
+            Self::ActiveChanged { .. }
+            | Self::RoleIgnored { .. }
+            | Self::CatalogdChanged { .. }
+            | Self::CatalogdIgnored { .. } => self.fmt_news(f),
+            Self::HeartbeatRefused { .. }
+            | Self::UpdateRefused { .. }
+            | Self::UnexpectedBase { .. }
+            | Self::UnknownTopic { .. }
+            | Self::DeliveryFailed { .. }
+            | Self::Incompatible { .. } => self.fmt_trouble(f),
+            _ => self.fmt_registration(f),
+        }
+    }
+}
+
+impl Event {
+    /// Joining and losing.
+    fn fmt_registration(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered {
+                statestore,
+                registration_id,
+                statestore_id,
+                is_active,
+                recovered_after,
+            } => {
+                let role = if *is_active { "active" } else { "not active" };
+                write!(
+                    f,
+                    "Registered with statestored {statestore} (statestore id {statestore_id}, \
+                     {role}), registration id {registration_id}"
+                )?;
+                recovered_after.map_or(Ok(()), |after| {
+                    write!(f, ", after {:.1} s of recovery", after.as_secs_f64())
+                })
+            }
             Self::AttemptFailed {
                 statestore,
                 method,
                 attempt,
                 status,
             } => {
+                let why = status.message();
                 write!(
                     f,
-                    "{method} of {statestore} failed (attempt {attempt}): {}",
-                    status.message()
+                    "{method} of {statestore} failed (attempt {attempt}): {why}"
                 )
             }
             Self::RegistrationFailed { statestore, status } => {
-                write!(
-                    f,
-                    "Registration with {statestore} failed: {}",
-                    status.message()
-                )
+                let why = status.message();
+                write!(f, "Registration with {statestore} failed: {why}")
             }
             Self::StartupDelayed {
                 statestore,
                 retry_in,
-            } => write!(
-                f,
-                "Started without statestored {statestore}; trying again in {} ms",
-                retry_in.as_millis()
-            ),
+            } => {
+                let pause = retry_in.as_millis();
+                write!(
+                    f,
+                    "Started without statestored {statestore}; trying again in {pause} ms"
+                )
+            }
             Self::ConnectionLost {
                 statestore,
                 silent_for,
@@ -166,63 +200,24 @@ impl fmt::Display for Event {
             } => {
                 write!(f, "Registering with {statestore} again (attempt {attempt})")
             }
-            Self::Left => f.write_str("Subscriber leaves"),
-            Self::Incompatible { method, version } => {
-                write!(
-                    f,
-                    "{method} of protocol V{} ignored",
-                    i64::from(*version) + 1
-                )
-            }
-            other => other.fmt_message(f),
-        }
-    }
-}
-
-impl Event {
-    fn fmt_registered(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Registered {
-            statestore,
-            registration_id,
-            statestore_id,
-            is_active,
-            recovered_after,
-        } = self
-        else {
-            return Ok(());
-        };
-        let role = if *is_active { "active" } else { "not active" };
-        write!(
-            f,
-            "Registered with statestored {statestore} (statestore id {statestore_id}, {role}), \
-             registration id {registration_id}"
-        )?;
-        match recovered_after {
-            Some(after) => write!(f, ", after {:.1} s of recovery", after.as_secs_f64()),
-            None => Ok(()),
+            _ => f.write_str("Subscriber leaves"),
         }
     }
 
-    /// The events that a message from statestored caused.
-    fn fmt_message(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Roles and catalogds.
+    fn fmt_news(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ActiveChanged {
                 active,
                 version,
-                before: None,
-            } => {
-                write!(f, "Active statestored is {active} (version {version})")
-            }
-            Self::ActiveChanged {
-                active,
-                version,
-                before: Some(before),
-            } => {
-                write!(
+                before,
+            } => match before {
+                None => write!(f, "Active statestored is {active} (version {version})"),
+                Some(before) => write!(
                     f,
                     "Active statestored changed from {before} to {active} (version {version})"
-                )
-            }
+                ),
+            },
             Self::RoleIgnored {
                 statestore_id,
                 version,
@@ -233,9 +228,6 @@ impl Event {
                 "Role message of statestored {statestore_id} (version {version}) {}: {why}",
                 done(*skipped)
             ),
-            Self::CatalogdChanged { address, version } => {
-                write!(f, "Active catalogd is {address} (version {version})")
-            }
             Self::CatalogdIgnored {
                 version,
                 known,
@@ -246,6 +238,16 @@ impl Event {
                 "Catalogd message with version {version} (known: {known}) {}: {why}",
                 done(*skipped)
             ),
+            Self::CatalogdChanged { address, version } => {
+                write!(f, "Active catalogd is {address} (version {version})")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Messages that were not, or not wholly, processed.
+    fn fmt_trouble(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::HeartbeatRefused {
                 statestore_id,
                 registration_id,
@@ -260,19 +262,9 @@ impl Event {
                 statestore_id,
                 status,
             } => {
-                write!(
-                    f,
-                    "Update of statestored {statestore_id} refused: {}",
-                    status.message()
-                )
+                let why = status.message();
+                write!(f, "Update of statestored {statestore_id} refused: {why}")
             }
-            other => other.fmt_topic(f),
-        }
-    }
-
-    /// The events of topics.
-    fn fmt_topic(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::UnexpectedBase { topic, from, own } => write!(
                 f,
                 "Unexpected delta base {from} of topic '{topic}', own version is {own}; asking \
@@ -282,6 +274,13 @@ impl Event {
                 write!(f, "Delta of topic '{topic}' ignored: not registered")
             }
             Self::DeliveryFailed { why } => write!(f, "Processing an update failed: {why}"),
+            Self::Incompatible { method, version } => {
+                write!(
+                    f,
+                    "{method} of protocol V{} ignored",
+                    i64::from(*version) + 1
+                )
+            }
             _ => Ok(()),
         }
     }

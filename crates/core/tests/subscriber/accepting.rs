@@ -1,6 +1,7 @@
 //! What is accepted from whom: B-20 to B-25, B-41.
 
 use crate::support::*;
+use crate::words::*;
 use statestore_core::subscriber::port::*;
 use statestore_wire::*;
 

@@ -2,6 +2,7 @@
 //! serves others too: in the end the topics hold what was wished for, and mirrors equal topics.
 
 use crate::support::*;
+use crate::words::*;
 use proptest::prelude::*;
 use statestore_core::subscriber::port::*;
 use statestore_core::subscriber::{Mirror, TopicConfig};

@@ -9,3 +9,4 @@ mod registering;
 mod roles;
 mod support;
 mod topics;
+mod words;

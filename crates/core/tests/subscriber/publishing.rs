@@ -1,6 +1,7 @@
 //! What is published: sent once, proven, sent again when in doubt, never lost.
 
 use crate::support::*;
+use crate::words::*;
 use statestore_core::subscriber::TopicConfig;
 use statestore_core::subscriber::port::*;
 

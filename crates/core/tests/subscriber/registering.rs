@@ -1,6 +1,7 @@
 //! Joining, losing and joining again: B-1 to B-6, B-10 to B-13.
 
 use crate::support::*;
+use crate::words::*;
 use statestore_core::subscriber::port::*;
 use statestore_wire::*;
 

@@ -1,6 +1,7 @@
 //! Two statestoreds: B-4, B-13, B-25, B-30 to B-35, B-40.
 
 use crate::support::*;
+use crate::words::*;
 use statestore_core::subscriber::Role;
 use statestore_core::subscriber::port::*;
 use statestore_wire::*;

@@ -1,6 +1,7 @@
 //! Deltas: B-36 to B-39, and what is counted of them.
 
 use crate::support::*;
+use crate::words::*;
 use statestore_core::subscriber::Mirror;
 use statestore_core::subscriber::port::*;
 use statestore_wire::*;

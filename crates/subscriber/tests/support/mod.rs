@@ -190,6 +190,15 @@ impl FakeStatestore {
     }
 }
 
+/// A subscriber of this statestored that does not wait long.
+pub fn builder(statestore: &FakeStatestore) -> statestore_subscriber::Builder {
+    statestore_subscriber::Subscriber::builder("tester")
+        .statestore("127.0.0.1", statestore.port)
+        .hostname("127.0.0.1")
+        .recovery_interval(Duration::from_millis(20))
+        .retry_interval(Duration::from_millis(20))
+}
+
 /// A delta of puts; a full message if `from` is 0.
 pub fn delta(topic: &str, from: i64, to: i64, entries: &[(&str, &str)]) -> TopicDelta {
     let items = entries
