@@ -4,9 +4,9 @@
 //!   service, handle, calls, deliveries --Message--> owner: step --Effect--> answers, calls, ...
 //! ```
 //!
-//! Here and below is the only place that reads a clock and spawns tasks. Steps are short, so no lock is needed and
-//! no heartbeat waits; whatever may take long (calls, deliveries, encoding) runs elsewhere and
-//! comes back as a message.
+//! The only place that reads a clock (in `clock`) and spawns tasks. Steps are short, so no lock
+//! is needed and no heartbeat waits; whatever may take long (calls, deliveries, encoding) runs
+//! elsewhere and comes back as a message.
 //!
 //! Deliberately absent: every decision.
 
@@ -20,20 +20,20 @@ use owner::{Ends, Owner};
 use statestore_core::ids::CallId;
 use statestore_core::subscriber::Config;
 use statestore_core::subscriber::port::{Answer, Command, Reply, Request, Token};
-use statestore_core::time::{Now, Time, Wall};
 use statestore_rpc::net::Listener;
 use statestore_rpc::server::{Limits, Observer, Server};
 use statestore_rpc::{Budget, Net, Pool, PoolLimits};
 use statestore_wire::{NetworkAddress, Status, Text};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 mod caller;
+mod clock;
 mod owner;
 
+pub(crate) use clock::Clock;
 pub(crate) use owner::Shown;
 
 /// Everything a subscriber is started from.
@@ -63,37 +63,6 @@ pub(crate) type Inbox = mpsc::Sender<Message>;
 
 /// Messages that may wait for the owner; more make their senders wait.
 const INBOX: usize = 1024;
-
-/// Readings of the clocks, as the core wants them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    origin: Instant,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        // Above zero, so that no reading before the start is cut off.
-        Self {
-            origin: Instant::now(),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Now {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Now {
-            time: Time::from_nanos(nanos),
-            wall: Wall(micros),
-        }
-    }
-
-    pub(crate) fn instant(&self, time: Time) -> Instant {
-        self.origin + Duration::from_nanos(time.as_nanos())
-    }
-}
 
 /// The ends that the handle keeps.
 pub(crate) struct Reins {

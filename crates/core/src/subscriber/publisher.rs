@@ -1,4 +1,4 @@
-//! [`Publisher`]: what this subscriber wants topics to hold, and how much of it has arrived.
+//! `Publisher`: what this subscriber wants topics to hold, and how much of it has arrived.
 //!
 //! A wish stays until it is deleted or cleared. It is *unsent*, or *in flight* in the answer to
 //! one UpdateState, or has *arrived*. An answer can be lost, so arriving must be proven by what
