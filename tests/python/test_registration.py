@@ -93,7 +93,7 @@ def test_a_client_of_the_first_protocol_reads_its_refusal(statestored):
         assert head[:4] == b"\x80\x01\x00\x02"
         # success, its status, the code 158 in it
         fields = b"\x0c\x00\x00" b"\x0c\x00\x01" b"\x08\x00\x01"
-        assert reader.read(13) == fields + (158).to_bytes(4)
+        assert reader.read(13) == fields + (158).to_bytes(4, "big")
 
 
 def test_a_protocol_from_the_future_is_accepted(statestored, subscriber):
@@ -269,8 +269,8 @@ def test_an_unversioned_envelope_and_unknown_fields_are_read(statestored):
     name = b"GetProtocolVersion"
     with socket.create_connection(("127.0.0.1", daemon.port), 10) as stream:
         stream.settimeout(10)
-        old = len(name).to_bytes(4) + name + b"\x01" + (5).to_bytes(4)
-        strict = b"\x80\x01\x00\x01" + len(name).to_bytes(4) + name + (6).to_bytes(4)
+        old = len(name).to_bytes(4, "big") + name + b"\x01" + (5).to_bytes(4, "big")
+        strict = b"\x80\x01\x00\x01" + len(name).to_bytes(4, "big") + name + (6).to_bytes(4, "big")
         stream.sendall(old + arguments + strict + arguments)  # back to back, answered in order
         protocol = TBinaryProtocol(TFileObjectTransport(stream.makefile("rb")))
         for seqid in (5, 6):
