@@ -37,6 +37,10 @@ pub enum Task {
     Report,
     /// More of a large publication than one step should write.
     Absorb,
+    /// More of a large expiry.
+    Expire,
+    /// Changes that came soon after another are made known.
+    Push,
     /// More tombstones to collect than one step should.
     Collect,
 }

@@ -11,8 +11,8 @@
 //!
 //! Invariant: what replies say about one topic is applied in the order in which they came.
 
-use super::Node;
 use super::calls::{Pending, Sent};
+use super::{AT_ONCE, Node};
 use crate::lanes::{Ending, Task};
 use crate::members::Registration;
 use crate::port::{Lane, Outbox};
@@ -21,13 +21,10 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::{IntoIter, Vec};
 use core::ops::Range;
-use core::time::Duration;
 use statestore_wire::{ItemBatch, TopicDelta};
 
 /// Bytes of items that one step writes at most, unless a single item is longer.
 const BYTES_A_STEP: usize = 4 << 20;
-/// Between two pieces: as soon as the driver has looked around.
-const AT_ONCE: Duration = Duration::from_nanos(1);
 
 /// A reply whose publications are being written.
 #[derive(Debug)]

@@ -146,9 +146,10 @@ impl Node {
         versions: Vec<Version>,
         out: &mut Outbox,
     ) {
-        let name = &registration.topics[place].topic;
+        let subscription = &registration.topics[place];
+        let name = &subscription.topic;
         if let Some(topic) = self.topics.find_mut(name) {
-            topic.unsubscribe(registration.key);
+            topic.unsubscribe(registration.key, &subscription.prefix);
         }
         self.expire(now, name, versions, None);
         if self.topics.drop_if_idle(name) {

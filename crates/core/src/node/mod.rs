@@ -14,12 +14,14 @@
 //! | `elect` | the active catalogd is elected and announced (C, N) |
 //! | `pages` | what the node looks like from outside |
 //!
-//! and three hold state: `topics` (the logs and who follows them), `calls` (what is pending).
+//! and three hold state: `topics` (the logs and how far everybody is), `audience` (who should hear
+//! of a change), `calls` (what is pending).
 //!
 //! Deliberately absent: time (it comes with each input), and anything that waits. Invariants:
 //! each registration request is answered in its own step; each lane has at most one call pending
 //! per registration (S-3); a step's work is bounded by its input and by what fell due.
 
+mod audience;
 mod calls;
 mod complete;
 mod elect;
@@ -36,13 +38,15 @@ use crate::config::Config;
 use crate::detector::Lateness;
 use crate::event::Event;
 use crate::lanes::{Schedule, Slot, Task};
-use crate::members::Members;
+use crate::members::{MemberKey, Members};
 use crate::notice::Notice;
 use crate::port::{Effect, Identity, Input, Outbox};
 use crate::role::Role;
 use crate::time::{Now, Time, Wall};
+use crate::topic::Version;
 use crate::view::Counters;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use calls::Calls;
 use core::time::Duration;
 use intake::Intakes;
@@ -62,6 +66,10 @@ pub struct Node {
     /// Topics with more tombstones to collect than one step should.
     uncollected: BTreeSet<Text>,
     intakes: Intakes,
+    /// What is left of large expiries: topic, versions, owner.
+    expiring: VecDeque<(Text, Vec<Version>, Option<MemberKey>)>,
+    /// Topics that changed within the coalescing time after their last push.
+    untold: BTreeSet<Text>,
     schedule: Schedule,
     calls: Calls,
     catalog: Catalog,
@@ -84,6 +92,8 @@ struct Catalog {
 
 /// A repeated task never comes more often than this.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// Between two pieces of long work: as soon as the driver has looked around.
+const AT_ONCE: Duration = Duration::from_nanos(1);
 
 impl Node {
     /// A statestored without subscribers. Without HA it is active from its start on.
@@ -101,6 +111,8 @@ impl Node {
             topics: Topics::new(config.hash_seed),
             uncollected: BTreeSet::new(),
             intakes: Intakes::new(),
+            expiring: VecDeque::new(),
+            untold: BTreeSet::new(),
             schedule,
             calls: Calls::default(),
             catalog: Catalog {
@@ -171,6 +183,8 @@ impl Node {
             Task::CatalogRound => self.tell_catalogd(now, out),
             Task::Report => self.report(now, out),
             Task::Absorb => self.absorb(now, out),
+            Task::Expire => self.expire_more(now, out),
+            Task::Push => self.push(now),
             Task::Collect => self.collect_more(now),
         }
     }

@@ -121,7 +121,7 @@ impl Node {
             prioritized: topic.lane == Lane::Priority,
             oldest_version: oldest.map_or(0, |(version, _)| version.0),
             oldest_id: oldest.and_then(|(_, key)| id_of(key)).unwrap_or_default(),
-            subscribers: topic.subscribers.len(),
+            subscribers: topic.audiences.len(),
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What a subscriber's reply changes in the topics (T-21 to T-27), and who should hear of it.
 //!
-//! A change is not sent here; it makes lanes due sooner. Nobody is hurried for what it wrote
-//! itself, so a subscriber that publishes with every answer does not drive itself, nor for what
-//! its prefix hides.
+//! A change is not sent here; it makes the lanes of its audience due sooner.
 
-use super::Node;
+use super::{AT_ONCE, Node};
 use crate::event::Event;
+use crate::lanes::Task;
 use crate::members::{MemberKey, Registration, rhythm_of};
 use crate::port::{Effect, Lane, Outbox};
 use crate::time::Now;
@@ -141,28 +140,56 @@ impl Node {
         }
     }
 
-    /// T-30: deletes what still is as it was written.
+    /// T-30: deletes what still is as it was written. What is too much for a step goes on later.
     pub(super) fn expire(
         &mut self,
         now: Now,
         name: &Text,
-        versions: Vec<Version>,
+        mut versions: Vec<Version>,
         owner: Option<MemberKey>,
     ) {
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
+        let most = self.config.items_per_step.max(1);
+        let rest = versions.split_off(versions.len().min(most));
         let mut expired = false;
         for version in versions {
             expired |= topic.log.expire(version).is_some();
+        }
+        if !rest.is_empty() {
+            topic.expiring += 1;
+            if self.expiring.is_empty() {
+                self.schedule.add(now.time + AT_ONCE, Task::Expire);
+            }
+            self.expiring.push_back((name.clone(), rest, owner));
         }
         if expired {
             self.hurry(now, name, owner, None);
         }
     }
 
+    /// The rest of an expiry.
+    pub(super) fn expire_more(&mut self, now: Now, out: &mut Outbox) {
+        let Some((name, versions, owner)) = self.expiring.pop_front() else {
+            return;
+        };
+        if !self.expiring.is_empty() {
+            self.schedule.add(now.time + AT_ONCE, Task::Expire);
+        }
+        if let Some(topic) = self.topics.find_mut(&name) {
+            topic.expiring -= 1;
+        }
+        self.expire(now, &name, versions, owner);
+        self.collect(now, &name);
+        if self.topics.drop_if_idle(&name) {
+            out.push(Effect::Log(Event::TopicDropped { topic: name }));
+        }
+    }
+
     /// A topic changed: makes the lanes of those who see it due soon. `items` is what changed,
-    /// if that is known.
+    /// if that is known. Within the coalescing time after the last such change it waits for its
+    /// end, so that a thousand writers do not make a million wishes.
     pub(super) fn hurry(
         &mut self,
         now: Now,
@@ -170,22 +197,48 @@ impl Node {
         writer: Option<MemberKey>,
         items: Option<&ItemBatch>,
     ) {
-        let (Some(push), Some(topic)) = (self.config.push_coalesce, self.topics.find(name)) else {
+        let (Some(_), true) = (self.config.push_coalesce, self.role.acts()) else {
             return;
         };
-        let Some(rhythm) = rhythm_of(topic.lane).filter(|_| self.role.acts()) else {
+        let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
-        let mut sight = Sight::of(items);
-        for (key, place) in &topic.subscribers {
-            let Some(member) = self.members.find_mut(*key) else {
-                continue;
-            };
-            let prefix = &member.registration.topics[*place].prefix;
-            if Some(*key) != writer && member.followed && sight.shows_any(prefix) {
-                member.rhythms[rhythm].hurry(now.time, push, &mut self.schedule);
+        if !topic.audiences.note(writer, items) {
+            return;
+        }
+        if topic.quiet_until <= now.time {
+            self.tell_audiences(now, name);
+        } else if self.untold.insert(name.clone()) {
+            self.schedule.add(topic.quiet_until, Task::Push);
+        }
+    }
+
+    /// The coalescing time of some topics is over.
+    pub(super) fn push(&mut self, now: Now) {
+        for name in core::mem::take(&mut self.untold) {
+            let quiet = self.topics.find(&name).map(|topic| topic.quiet_until);
+            if quiet.is_some_and(|until| until > now.time) {
+                self.untold.insert(name); // its own task comes
+            } else {
+                self.tell_audiences(now, &name);
             }
         }
+    }
+
+    fn tell_audiences(&mut self, now: Now, name: &Text) {
+        let (Some(push), Some(topic)) = (self.config.push_coalesce, self.topics.find_mut(name))
+        else {
+            return;
+        };
+        topic.quiet_until = now.time + push;
+        let Some(rhythm) = rhythm_of(topic.lane) else {
+            return;
+        };
+        topic.audiences.tell(|key| {
+            if let Some(member) = self.members.find_mut(key).filter(|member| member.followed) {
+                member.rhythms[rhythm].hurry(now.time, push, &mut self.schedule);
+            }
+        });
     }
 
     /// Collects tombstones that everybody has seen; what is too much for a step goes on later.
@@ -196,8 +249,7 @@ impl Node {
             .is_some_and(|topic| topic.collect())
         {
             if self.uncollected.is_empty() {
-                self.schedule
-                    .add(now.time + super::SHORTEST, crate::lanes::Task::Collect);
+                self.schedule.add(now.time + super::SHORTEST, Task::Collect);
             }
             self.uncollected.insert(name.clone());
         }
@@ -219,40 +271,5 @@ impl crate::config::Config {
             Lane::Priority => &self.priority,
             Lane::Bulk | Lane::Catalogd | Lane::Role => &self.bulk,
         }
-    }
-}
-
-/// Which prefixes let any of some items through. Most subscribers share a few prefixes, so each
-/// is judged once; where there are many, the rest is taken to see something.
-struct Sight<'a> {
-    items: Option<&'a ItemBatch>,
-    judged: Vec<(Text, bool)>,
-}
-
-impl<'a> Sight<'a> {
-    const PREFIXES: usize = 16;
-
-    fn of(items: Option<&'a ItemBatch>) -> Self {
-        Self {
-            items,
-            judged: Vec::new(),
-        }
-    }
-
-    fn shows_any(&mut self, prefix: &Text) -> bool {
-        let Some(items) = self.items.filter(|_| !prefix.is_empty()) else {
-            return true;
-        };
-        if let Some((_, shown)) = self.judged.iter().find(|(judged, _)| judged == prefix) {
-            return *shown;
-        }
-        if self.judged.len() == Self::PREFIXES {
-            return true;
-        }
-        let shown = items
-            .iter()
-            .any(|item| item.key.starts_with(prefix.as_bytes()));
-        self.judged.push((prefix.clone(), shown));
-        shown
     }
 }

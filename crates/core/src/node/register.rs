@@ -128,7 +128,7 @@ impl Node {
         for (place, subscription) in registration.topics.iter().enumerate() {
             let name = &subscription.topic;
             let (topic, created) = self.topics.ensure(name, subscription.lane);
-            topic.subscribers.insert(registration.key, place);
+            topic.audiences.join(&subscription.prefix, registration.key);
             topic.mark(registration.key, member.followed, &member.progress[place]);
             if created {
                 out.push(Effect::Log(Event::TopicCreated {

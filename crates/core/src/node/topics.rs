@@ -5,10 +5,12 @@
 //! mean something only to registrations and to pending calls of theirs, and a registration that
 //! subscribes later starts from nothing and is sent the whole topic, whatever it remembers.
 //!
-//! Deliberately absent: lanes and time.
+//! Deliberately absent: what happens when.
 
+use super::audience::Audiences;
 use crate::members::{MemberKey, Progress};
 use crate::port::Lane;
+use crate::time::Time;
 use crate::topic::{Reach, TopicLog, Version};
 use alloc::collections::BTreeMap;
 use statestore_wire::Text;
@@ -19,8 +21,12 @@ pub(super) struct Topic {
     pub(super) lane: Lane,
     /// Only a part of a publication is written: not to be sent.
     pub(super) open: bool,
-    /// The place of this topic in each subscriber's registration.
-    pub(super) subscribers: BTreeMap<MemberKey, usize>,
+    /// Expiries that are not through. They name versions of this log, so it has to stay.
+    pub(super) expiring: usize,
+    /// Everybody who subscribes to it.
+    pub(super) audiences: Audiences,
+    /// Until then changes wait, so that they are made known together.
+    pub(super) quiet_until: Time,
     /// What each subscriber that counts has processed (T-10).
     pub(super) reach: Reach<MemberKey>,
     /// From where each of these may ask for a delta: tombstones above have to stay.
@@ -46,8 +52,8 @@ impl Topic {
         self.holds.set(key, hold);
     }
 
-    pub(super) fn unsubscribe(&mut self, key: MemberKey) {
-        self.subscribers.remove(&key);
+    pub(super) fn unsubscribe(&mut self, key: MemberKey, prefix: &Text) {
+        self.audiences.leave(prefix, key);
         self.reach.remove(key);
         self.holds.remove(key);
     }
@@ -100,7 +106,9 @@ impl Topics {
                 log: TopicLog::new(hash_seed),
                 lane,
                 open: false,
-                subscribers: BTreeMap::new(),
+                expiring: 0,
+                audiences: Audiences::default(),
+                quiet_until: Time::ZERO,
                 reach: Reach::new(),
                 holds: Reach::new(),
             }
@@ -118,7 +126,8 @@ impl Topics {
 
     /// Drops the topic if nobody subscribes to it and nothing lives in it (W12).
     pub(super) fn drop_if_idle(&mut self, name: &Text) -> bool {
-        let idle = |t: &Topic| !t.open && t.subscribers.is_empty() && t.log.sizes().entries == 0;
+        let busy = |t: &Topic| t.open || t.expiring > 0;
+        let idle = |t: &Topic| !busy(t) && t.audiences.is_empty() && t.log.sizes().entries == 0;
         self.find(name).is_some_and(idle) && self.by_name.remove(name).is_some()
     }
 
