@@ -22,6 +22,8 @@ struct NaiveTopic {
     reached: i64,
     /// Transient entries of our registration (T-24).
     owned: BTreeMap<String, i64>,
+    /// Those of the registration before, until the first answer of the new one (W33).
+    expiring: BTreeMap<String, i64>,
 }
 
 impl NaiveTopic {
@@ -38,12 +40,18 @@ impl NaiveTopic {
     }
 
     fn end_registration(&mut self) {
-        for (key, version) in std::mem::take(&mut self.owned) {
+        self.expire();
+        self.expiring = std::mem::take(&mut self.owned);
+        self.reached = 0;
+    }
+
+    /// T-30.
+    fn expire(&mut self) {
+        for (key, version) in std::mem::take(&mut self.expiring) {
             if self.rows.get(&key).is_some_and(|row| row.0 == version) {
                 self.write(&key, None);
             }
         }
-        self.reached = 0;
     }
 
     /// T-5 to T-8.
@@ -210,6 +218,7 @@ impl Model {
                     // T-32, and L belongs to the registration that has ended.
                     let reached = topic.reached;
                     topic.end_registration();
+                    topic.expire();
                     topic.reached = reached;
                 });
             }
@@ -275,6 +284,7 @@ impl Model {
             topic.reached = topic.rows.values().map(|row| row.0).max().unwrap_or(0);
         }
         self.write(answer);
+        lane.iter().for_each(|name| self.topic(name).expire());
     }
 
     fn write(&mut self, answer: &UpdateAnswer) {
@@ -358,7 +368,7 @@ fn names(priority: bool) -> &'static [&'static str] {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").map_or(1000, |cases| cases.parse().unwrap()),
+        cases: std::env::var("PROPTEST_CASES").map_or(4000, |cases| cases.parse().unwrap()),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
