@@ -1,13 +1,11 @@
 """A subscriber that does what a test says, on Python's thrift.
 
 Generated code reads and writes every message (TBinaryProtocol, strict, buffered, plain sockets,
-one thread per connection). A *behaviour* is a function of a call that gives the bytes to send
-(in parts, if it likes), or None to close the connection; it may wait as long as the test wants. `script` sets the behaviour of
-the next calls of a method, `always` that of all others. Every request is recorded with
+one thread per connection). How a call is met is a *behaviour* (behaviours.py): `script` sets that
+of the next calls of a method, `always` that of all others. Every request is recorded with
 `time.monotonic()` at its arrival and at its answer.
 
-Nothing here knows a rule of the statestored, except that the default answer mirrors topics as
-subscribers do.
+Nothing here knows a rule of the statestored.
 """
 
 import collections
@@ -16,11 +14,11 @@ import threading
 import time
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.Thrift import TApplicationException
 from thrift.transport.TSocket import TServerSocket
 from thrift.transport.TTransport import TBufferedTransport, TTransportException
 
-from statestore_idl import StatestoreSubscriber, encode, struct_class, ttypes
+from behaviours import Last, answer
+from statestore_idl import StatestoreSubscriber, encode, ttypes
 
 LIMIT = 30.0  # seconds that anything may take before a test gives up
 METHODS = ("Heartbeat", "UpdateState", "UpdateCatalogd", "UpdateStatestoredRole")
@@ -37,6 +35,13 @@ def item(key, value=b"", deleted=False):
     return ttypes.TTopicItem(key=bytes_of(key), value=bytes_of(value), deleted=deleted)
 
 
+def catalogd(port=26000, ha=None, force=None, uds=None):
+    """What a catalogd says of itself; it serves on this port."""
+    return ttypes.TCatalogRegistration(
+        protocol=ttypes.CatalogServiceVersion.V2, enable_catalogd_ha=ha,
+        address=ttypes.TNetworkAddress("127.0.0.1", port, uds), force_catalogd_active=force)
+
+
 def bytes_of(text):
     return text.encode() if isinstance(text, str) else text
 
@@ -51,7 +56,7 @@ class Call:
         self.connection = connection
         self.at = time.monotonic()
         self.answered = None  # just before the answer is sent
-        self.sent = False
+        self.over = False  # the answer was sent, or will never be
         self._stopped = stopped
 
     def delta(self, name):
@@ -67,99 +72,6 @@ class Call:
 
     def reply(self, content):
         return encode(self.method, "reply", content, self.seqid)
-
-
-# --- behaviours ------------------------------------------------------------------------
-
-
-def answer(code=0, skipped=None, after=None, text="no", **fields):
-    """A well-formed answer, after an event if one is given."""
-
-    def behave(call, subscriber):
-        status = ttypes.TStatus(status_code=code, error_msgs=[text] if code else [])
-        content = struct_class(call.method, "reply")(status=status, **fields)
-        if call.method == "UpdateState":
-            if content.topic_updates is None:
-                content.topic_updates = subscriber.due(call)
-            if code == 0 and not skipped:
-                subscriber.apply(call)
-        if call.method != "Heartbeat" and skipped is not None:
-            content.skipped = skipped
-        if after is not None and not call.wait(after):
-            return None
-        return call.reply(content)
-
-    return behave
-
-
-def hang(call, _subscriber):
-    """Never answers; the connection stays open."""
-    call.wait(threading.Event())
-
-
-def close(_call, _subscriber):
-    """Closes the connection instead of an answer."""
-
-
-def cut(call, subscriber):
-    """Closes in the middle of the answer."""
-    return Last(answer()(call, subscriber)[:-7])
-
-
-def garbage(data):
-    return lambda _call, _subscriber: data
-
-
-def lie(call, _subscriber):
-    """Announces a string of 2 GiB and sends eight bytes of it."""
-    good = call.reply(struct_class(call.method, "reply")(status=ttypes.TStatus(0, ["x" * 8])))
-    return good.replace(b"\x00\x00\x00\x08xxxxxxxx", b"\x7f\xff\xff\xffxxxxxxxx")
-
-
-def crowd(call, _subscriber):
-    """Announces a list of two thousand million elements that are not there."""
-    good = call.reply(struct_class(call.method, "reply")(status=ttypes.TStatus(0, [])))
-    head = b"\x0f\x00\x02\x0b"
-    return good.replace(head + b"\x00\x00\x00\x00", head + b"\x7f\xff\xff\xff")
-
-
-def other_method(call, _subscriber):
-    """Answers a call that nobody made."""
-    content = ttypes.TUpdateCatalogdResponse(status=ttypes.TStatus(0, []))
-    return encode("UpdateCatalogd", "reply", content, call.seqid)
-
-
-def field_missing(call, _subscriber):
-    """Leaves out a required field: topic_updates of UpdateState, status of the others."""
-    content = struct_class(call.method, "reply")()
-    if call.method == "UpdateState":
-        content.status = ttypes.TStatus(0, [])
-    return call.reply(content)
-
-
-def no_result(call, _subscriber):
-    """A reply without `success`."""
-    return call.reply(None)
-
-
-def exception(text="no", kind=TApplicationException.UNKNOWN):
-    return lambda call, _subscriber: encode(
-        call.method, "exception", TApplicationException(kind, text), call.seqid)
-
-
-def drip(call, subscriber):
-    """Sends a good answer, a byte each tenth of a second."""
-    pause = threading.Event()
-    for byte in answer()(call, subscriber):
-        yield bytes([byte])
-        pause.wait(0.1)
-
-
-class Last(bytes):
-    """Sent, and then the connection is closed."""
-
-
-# --- the subscriber --------------------------------------------------------------------
 
 
 class FakeSubscriber:
@@ -307,8 +219,8 @@ class FakeSubscriber:
             shut(transport.handle)
 
     def await_pause(self):
-        """Waits until all calls so far have been answered."""
-        self.until(lambda: all(call.sent for call in self.log), f"{self.id} has answered")
+        """Waits for a moment without calls."""
+        self.until(lambda: all(call.over for call in self.log), f"{self.id} has answered")
 
     def stop(self):
         self._stopped.set()
@@ -358,16 +270,18 @@ class FakeSubscriber:
             self.log.append(call)
             behaviour = self._next_behaviour(call)
             self._changed.notify_all()
-        data = behaviour(call, self)
-        call.answered = time.monotonic()
-        if data is None:
-            return False
-        for part in [data] if isinstance(data, bytes) else data:
-            transport.write(part)
-        with self._changed:
-            call.sent = True
-            self._changed.notify_all()
-        return not isinstance(data, Last)
+        try:
+            data = behaviour(call, self)
+            call.answered = time.monotonic()
+            if data is None:
+                return False
+            for part in [data] if isinstance(data, bytes) else data:
+                transport.write(part)
+            return not isinstance(data, Last)
+        finally:
+            with self._changed:
+                call.over = True
+                self._changed.notify_all()
 
     def _next_behaviour(self, call):
         script = self._scripts[call.method]

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from fake_subscriber import (
-    answer, close, cut, drip, exception, field_missing, garbage, hang, item, lie, no_result,
-    other_method, topic)
+from behaviours import (
+    answer, close, cut, drip, exception, field_missing, garbage, hang, lie, no_result,
+    other_method)
+from fake_subscriber import item, topic
 from statestored import eventually
 
 FAILURES = {

@@ -7,7 +7,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TFileObjectTransport
 
-from fake_subscriber import item, topic
+from fake_subscriber import catalogd, item, topic
 from statestore_idl import encode, ttypes
 from statestored import eventually, text_of
 
@@ -15,12 +15,6 @@ V1 = 0
 V2 = 1
 GENERAL = 2
 INCOMPATIBLE = 158
-
-
-def catalogd(port=26000, ha=None, force=None):
-    return ttypes.TCatalogRegistration(
-        protocol=V2, address=ttypes.TNetworkAddress("127.0.0.1", port),
-        enable_catalogd_ha=ha, force_catalogd_active=force)
 
 
 def assert_refused(response, code, text):

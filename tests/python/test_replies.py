@@ -2,9 +2,9 @@
 
 import pytest
 
-from fake_subscriber import (
-    answer, close, crowd, cut, exception, field_missing, garbage, item, lie, no_result,
-    other_method, topic)
+from behaviours import (
+    answer, close, crowd, cut, exception, field_missing, garbage, lie, no_result, other_method)
+from fake_subscriber import item, topic
 from statestored import eventually
 
 CLEARS = "statestore.num-clear-topic-entries-requests"

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from fake_subscriber import answer, close, hang, item, topic
+from behaviours import answer, close, hang
+from fake_subscriber import item, topic
 from statestored import eventually
 
 MEMBERS = "impala-membership"

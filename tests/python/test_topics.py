@@ -1,6 +1,7 @@
 """What topics are and what is sent of them: rules T-1 to T-12, seen by subscribers."""
 
-from fake_subscriber import answer, item, topic
+from behaviours import answer
+from fake_subscriber import item, topic
 from statestored import eventually
 
 

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from fake_subscriber import answer, item, topic
+from behaviours import answer
+from fake_subscriber import item, topic
 from statestored import eventually
 
 MEMBERS = "impala-membership"
