@@ -24,8 +24,9 @@ class Cluster:
 
     def ask(self, fake, force=None, port=None, uds=None, wants=True):
         registration = catalogd(port or fake.catalogd_port, self.ha, force, uds)
-        return self.daemon.ask(fake, subscriber_type=KINDS.CATALOGD, subscribe_catalogd_change=wants,
-                               catalogd_registration=registration)
+        return self.daemon.ask(
+            fake, subscriber_type=KINDS.CATALOGD, subscribe_catalogd_change=wants,
+            catalogd_registration=registration)
 
     def register(self, fake, **changes):
         """Registers it, again perhaps; `registered` is the reply."""

@@ -82,7 +82,7 @@ def test_the_status_of_the_answer_is_not_looked_at(cluster):
 
 def test_a_receiver_that_is_gone_is_dropped(cluster):
     """N-4: nothing goes to it any more, and it holds up nobody."""
-    c = cluster(statestore_max_missed_heartbeats=2, statestore_update_catalogd_tcp_timeout_seconds=1)
+    c = cluster(statestore_max_missed_heartbeats=2)
     coordinator = c.coordinator("coordinator", answer(skipped=True))
     c.catalogd("one", wants=False)
     coordinator.await_calls(3, "UpdateCatalogd")
