@@ -10,7 +10,7 @@
 //!
 //! A row is named by its version and by nothing else: the index holds versions, and the store
 //! finds a version by binary search. So rows may move when a segment is rewritten, and nobody
-//! has to be told. Read [`log`] first, then `store` and `delta`; `reach` stands apart: it knows
+//! has to be told. Read `log` first, then `store` and `delta`; `reach` stands apart: it knows
 //! how far the subscribers are.
 //!
 //! Deliberately absent: who subscribed, who owns a transient entry, when to send.
