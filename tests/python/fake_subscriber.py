@@ -196,9 +196,9 @@ class FakeSubscriber:
 
     # its server
 
-    def listen(self, port=0):
-        """Opens its port; the same one again after `die`."""
-        self._listener = TServerSocket("127.0.0.1", port)
+    def listen(self):
+        """Opens a port; another one after `die`."""
+        self._listener = TServerSocket("127.0.0.1", 0)
         self._listener.listen()
         self.port = self._listener.handle.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()

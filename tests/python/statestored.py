@@ -7,8 +7,10 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -47,6 +49,18 @@ def eventually(ask, what, limit=LIMIT):
         time.sleep(0.01)
 
 
+def free_port():
+    """A port for a flag that cannot be 0: below those that the system picks for others."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        return port
+
+
 def command(flags, words=()):
     return [str(BINARY), *(f"--{name}={value}" for name, value in flags.items()), *words]
 
@@ -62,13 +76,16 @@ def run(*words, env=None, **flags):
 class Statestored:
     """A running one."""
 
-    def __init__(self, folder, flags, words=()):
+    def __init__(self, folder, flags, words=(), env=None, terminal=None):
+        """`terminal` is a file to write to instead of two in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
+        out, err = (terminal or folder / name for name in ("stdout", "stderr"))
+        with open(out, "wb") as stdout, open(err, "wb") as stderr:
             self.process = subprocess.Popen(
                 command({**ALWAYS, "log_dir": folder, **flags}, words),
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                env={**os.environ, **(env or {})})
 
     def ready(self):
         """Waits for its ports and for /healthz."""
