@@ -12,6 +12,10 @@ pub struct StatestoreId(pub UniqueId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RegistrationId(pub UniqueId);
 
+/// Names one registration inside the core. Later registrations have greater keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberKey(pub u64);
+
 /// A call that the core asked for; its outcome comes back under the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);

@@ -13,7 +13,7 @@
 //! and none while its call is pending (S-3); every operation is logarithmic.
 
 use crate::config::LaneConfig;
-use crate::members::MemberKey;
+use crate::ids::MemberKey;
 use crate::port::Lane;
 use crate::time::Time;
 use alloc::collections::BTreeMap;

@@ -24,9 +24,7 @@ use core::ops::RangeInclusive;
 use statestore_wire as wire;
 use statestore_wire::{CatalogRegistration, NetworkAddress, SubscriberType, Text};
 
-/// Names one registration inside the core. Later registrations have greater keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberKey(pub u64);
+pub use crate::ids::MemberKey;
 
 /// What a subscriber said when it registered, and the ids it got.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use crate::driver::{self, Plan};
 use crate::error::{ConfigError, StartError};
 use crate::feed::Feed;
 use crate::handle::Handle;
+use crate::inject::Inject;
 use crate::topic::Topic;
-use futures::future::BoxFuture;
 use statestore_core::subscriber::Config;
 use statestore_rpc::server::{Observer, Quiet};
 use statestore_rpc::{Net, TcpNet};
@@ -32,32 +32,6 @@ pub struct Builder {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) inject: Option<Inject>,
 }
-
-/// Where a fault may be injected into a registration, for tests of what lives around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InjectionPoint {
-    /// `REGISTER_STATESTORE_ON_STARTUP`: fails the whole registration.
-    RegisterOnStartup,
-    /// `GET_PROTOCOL_VERSION_FIRST_ATTEMPT`: fails the first attempt of a registration.
-    ProtocolVersionFirstAttempt,
-    /// `REGISTER_SUBSCRIBER_FIRST_ATTEMPT`: likewise.
-    RegisterFirstAttempt,
-}
-
-impl InjectionPoint {
-    /// The label in flag `debug_actions`.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::RegisterOnStartup => "REGISTER_STATESTORE_ON_STARTUP",
-            Self::ProtocolVersionFirstAttempt => "GET_PROTOCOL_VERSION_FIRST_ATTEMPT",
-            Self::RegisterFirstAttempt => "REGISTER_SUBSCRIBER_FIRST_ATTEMPT",
-        }
-    }
-}
-
-/// Runs at an injection point: may wait, and fails the step with a text.
-pub type Inject =
-    Arc<dyn Fn(InjectionPoint) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 impl Builder {
     pub(crate) fn new(id: Text) -> Self {
@@ -230,7 +204,20 @@ impl Builder {
         client: C,
     ) -> Result<Handle, StartError> {
         self.check()?;
-        driver::start(self.into_plan(), server, client).await
+        let tolerant = self.config.tolerate_startup_delay;
+        let (reins, failure) = driver::start(self.into_plan(), server, client).await?;
+        let handle = Handle::new(reins);
+        if tolerant {
+            return Ok(handle);
+        }
+        tokio::select! {
+            biased;
+            Ok(error) = failure => {
+                handle.leave().await;
+                Err(error)
+            }
+            _ = handle.registered() => Ok(handle),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {

@@ -10,30 +10,26 @@
 //!
 //! Deliberately absent: every decision.
 
-use crate::builder::Inject;
+use crate::clock::Clock;
 use crate::delivery::Application;
-use crate::error::{Refused, StartError};
-use crate::handle::Handle;
+use crate::error::StartError;
+use crate::inbox::Inbox;
+use crate::inject::Inject;
 use crate::service::SubscriberService;
 use caller::Caller;
 use owner::{Ends, Owner};
-use statestore_core::ids::CallId;
 use statestore_core::subscriber::Config;
-use statestore_core::subscriber::port::{Answer, Command, Reply, Request, Token};
 use statestore_rpc::net::Listener;
 use statestore_rpc::server::{Limits, Observer, Server};
 use statestore_rpc::{Budget, Net, Pool, PoolLimits};
-use statestore_wire::{NetworkAddress, Status, Text};
+use statestore_wire::{NetworkAddress, Text};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 mod caller;
-mod clock;
 mod owner;
 
-pub(crate) use clock::Clock;
 pub(crate) use owner::Shown;
 
 /// Everything a subscriber is started from.
@@ -48,18 +44,6 @@ pub(crate) struct Plan {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) inject: Option<Inject>,
 }
-
-/// What reaches the owner.
-pub(crate) enum Message {
-    Request(Request, oneshot::Sender<Answer>),
-    Completed(CallId, Result<Reply, Status>),
-    Processed(Token, Result<Vec<Command>, Text>, Vec<(Text, Duration)>),
-    /// Confirmed when the wishes are the core's.
-    Publish(Vec<Command>, oneshot::Sender<()>),
-    Leave,
-}
-
-pub(crate) type Inbox = mpsc::Sender<Message>;
 
 /// Messages that may wait for the owner; more make their senders wait.
 const INBOX: usize = 1024;
@@ -76,12 +60,13 @@ pub(crate) struct Reins {
     pub(crate) usage: Arc<dyn Fn() -> statestore_rpc::Usage + Send + Sync>,
 }
 
-/// Opens the port, starts the owner, and waits as long as the plan says.
+/// Opens the port and starts the owner. The receiver tells if the first registration failed and
+/// may not be tried again (B-5).
 pub(crate) async fn start<S: Net, C: Net>(
     mut plan: Plan,
     server_net: S,
     client_net: C,
-) -> Result<Handle, StartError> {
+) -> Result<(Reins, oneshot::Receiver<StartError>), StartError> {
     let (listener, port) = listen(&plan, &server_net).await?;
     let hostname = plan.hostname.take().unwrap_or_else(host_name);
     plan.config.location = NetworkAddress {
@@ -119,7 +104,7 @@ pub(crate) async fn start<S: Net, C: Net>(
         plan.application,
         caller,
     );
-    let handle = Handle::new(Reins {
+    let reins = Reins {
         clock,
         inbox,
         shown,
@@ -128,18 +113,8 @@ pub(crate) async fn start<S: Net, C: Net>(
         tasks: vec![tokio::spawn(owner.run(stopped)), server],
         usage: Arc::new(move || pool.usage(caller::PURPOSE)),
         config: Arc::clone(&config),
-    });
-    if config.tolerate_startup_delay {
-        return Ok(handle);
-    }
-    tokio::select! {
-        biased;
-        Ok(error) = failure => {
-            handle.leave().await;
-            Err(error)
-        }
-        _ = handle.registered() => Ok(handle),
-    }
+    };
+    Ok((reins, failure))
 }
 
 /// The open port and its number.
@@ -181,12 +156,4 @@ fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
-}
-
-/// Puts wishes into the core; done when they are its.
-pub(crate) async fn publish(inbox: &Inbox, commands: Vec<Command>) -> Result<(), Refused> {
-    let (sender, confirmation) = oneshot::channel();
-    let sent = inbox.send(Message::Publish(commands, sender)).await;
-    sent.map_err(|_| Refused::Left)?;
-    confirmation.await.map_err(|_| Refused::Left)
 }

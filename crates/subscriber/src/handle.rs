@@ -3,9 +3,10 @@
 //! Deliberately absent: waiting for locks or for the network where the answer is already known;
 //! whatever only asks is answered from the last view.
 
-use crate::driver::{self, Message, Reins};
+use crate::driver::Reins;
 use crate::error::Refused;
 use crate::feed::{Feed, Follow};
+use crate::inbox::{self, Message};
 use crate::status::{Metrics, Status};
 use crate::topic;
 use bytes::Bytes;
@@ -260,7 +261,7 @@ impl Handle {
                 return Err(Refused::UnknownTopic(topic.clone()));
             }
         }
-        driver::publish(&self.0.reins.inbox, commands).await
+        inbox::publish(&self.0.reins.inbox, commands).await
     }
 }
 

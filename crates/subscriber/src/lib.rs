@@ -57,20 +57,24 @@
 //! `statestore_core::subscriber`, which decides everything.
 
 mod builder;
+mod clock;
 mod delivery;
 mod driver;
 mod error;
 mod feed;
 mod handle;
+mod inbox;
+mod inject;
 mod json;
 mod service;
 mod status;
 mod topic;
 
-pub use builder::{Builder, Inject, InjectionPoint};
+pub use builder::Builder;
 pub use error::{ConfigError, MAX_LEN, Refused, StartError};
 pub use feed::Follow;
 pub use handle::{Batch, Handle};
+pub use inject::{Inject, InjectionPoint};
 pub use json::json_lines;
 pub use status::{Metrics, StatestoreStatus, Status, TopicStatus};
 pub use topic::{Delta, Publish, Topic};

@@ -5,7 +5,7 @@
 //!
 //! Deliberately absent: every decision.
 
-use crate::driver::{Inbox, Message};
+use crate::inbox::{Inbox, Message};
 use statestore_core::subscriber::port::{Answer, ConnectionId, Request};
 use statestore_rpc::{Call, Outcome, Service};
 use statestore_wire::envelope::ApplicationException;

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: anything kept; all of it is read off the core's view and the clock.
 
-use crate::driver::Clock;
+use crate::clock::Clock;
 use statestore_core::subscriber::{Config, Role, View};
 use statestore_wire::{ConnState, NetworkAddress, Text, UniqueId};
 use std::sync::Arc;

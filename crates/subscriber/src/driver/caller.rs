@@ -2,7 +2,7 @@
 //!
 //! Invariant: each call ends within its limit, looking up names included.
 
-use crate::builder::{Inject, InjectionPoint};
+use crate::inject::{Inject, InjectionPoint};
 use statestore_core::subscriber::port::{Body, Call, Reply};
 use statestore_rpc::{CallLimits, HostPort, Net, Pool, Purpose};
 use statestore_wire::{

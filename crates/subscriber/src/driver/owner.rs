@@ -6,9 +6,10 @@
 //! Invariant: whatever is shown is the state after whole steps.
 
 use super::caller::Caller;
-use super::{Clock, Message};
+use crate::clock::Clock;
 use crate::delivery::Application;
 use crate::error::StartError;
+use crate::inbox::Message;
 use statestore_core::event::Severity;
 use statestore_core::ids::RequestId;
 use statestore_core::subscriber::port::{Answer, CatalogdChange, Effect, Input, Outbox, Token};
