@@ -14,6 +14,7 @@
 //! puts them in order at start-up.
 
 pub mod app;
+pub mod debug_actions;
 pub mod flags;
 mod glob;
 pub mod logging;

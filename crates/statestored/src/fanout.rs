@@ -10,11 +10,10 @@
 //!
 //! Invariant: every failure, also one of ours, is an outcome of this one call and nothing else.
 
-use crate::debug_actions::{
-    DO_SUBSCRIBER_UPDATE, DebugActions, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED, Step,
-};
+use crate::flags::{DO_SUBSCRIBER_UPDATE, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED};
 use statestore_core::port::{Body, Call, CallFault, Lane, Reply, TopicPart, Update};
 use statestore_core::topic::Version;
+use statestore_daemon::debug_actions::{DebugActions, Step};
 use statestore_rpc::pool::Reply as Answer;
 use statestore_rpc::{CallLimits, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage};
 use statestore_wire::delta::{TopicParts, UpdateFrame};
@@ -191,12 +190,12 @@ async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
     for step in injected {
         match step {
             Step::Sleep(time) => tokio::time::sleep(time).await,
-            Step::Fail(status) if label(call) == Some(DO_SUBSCRIBER_UPDATE) => {
-                tracing::warn!("Ignoring debug action failure: {}", status.message());
+            Step::Fail(text) if label(call) == Some(DO_SUBSCRIBER_UPDATE) => {
+                tracing::warn!("Ignoring debug action failure: {text}");
             }
-            Step::Fail(status) => {
-                tracing::warn!("Injected RPC error to {}: {}", call.to, status.message());
-                return Err(CallFault(status));
+            Step::Fail(text) => {
+                tracing::warn!("Injected RPC error to {}: {text}", call.to);
+                return Err(CallFault(Status::error(StatusCode::INTERNAL_ERROR, text)));
             }
         }
     }

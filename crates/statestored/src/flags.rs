@@ -8,11 +8,35 @@
 
 pub mod tables;
 
-use crate::debug_actions::{DebugActions, Malformed};
 use statestore_core::config::{CatalogConfig, Config as CoreConfig, LaneConfig};
+use statestore_daemon::debug_actions::{DebugActions, Known, Malformed};
 use statestore_daemon::flags::Flags;
 use std::time::Duration;
 use thiserror::Error;
+
+/// A label of `debug_actions` (flags.md section 10): before each heartbeat and each topic update;
+/// a failure is only logged.
+pub const DO_SUBSCRIBER_UPDATE: &str = "DO_SUBSCRIBER_UPDATE";
+/// Before the first UpdateCatalogd of a round to each subscriber; a failure fails the call.
+pub const SEND_UPDATE_CATALOGD: &str = "SEND_UPDATE_CATALOGD_RPC_FIRST_ATTEMPT";
+/// The same for UpdateStatestoredRole.
+pub const SEND_UPDATE_STATESTORED: &str = "SEND_UPDATE_STATESTORED_RPC_FIRST_ATTEMPT";
+/// Writes to standard error each second.
+pub const LOG_MAINTENANCE_STDERR: &str = "LOG_MAINTENANCE_STDERR";
+/// The whole flag: plays a server of protocol V1 (wire.md section 8).
+pub const START_IN_V1: &str = "START_STATESTORE_IN_PROTOCOL_V1";
+/// The whole flag: SetStatestoreDebugAction acts (H-9).
+pub const DISABLE_NETWORK: &str = "DISABLE_STATESTORE_NETWORK";
+
+const DEBUG_ACTIONS: Known = Known {
+    labels: &[
+        DO_SUBSCRIBER_UPDATE,
+        SEND_UPDATE_CATALOGD,
+        SEND_UPDATE_STATESTORED,
+        LOG_MAINTENANCE_STDERR,
+    ],
+    switches: &[START_IN_V1, DISABLE_NETWORK],
+};
 
 /// Everything that decides what a statestored does, beside the daemon's shared settings.
 #[derive(Debug, Clone)]
@@ -82,7 +106,7 @@ impl Config {
             max_request: max_request.min(max_reply),
             max_reply,
             start_delay: millis(flags.i32("stress_statestore_startup_delay_ms").into()),
-            debug: DebugActions::parse(flags.str("debug_actions"))?,
+            debug: DebugActions::parse(flags.str("debug_actions"), DEBUG_ACTIONS)?,
             core: core_config(flags, hash_seed),
         })
     }

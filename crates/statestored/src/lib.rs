@@ -15,7 +15,6 @@
 //! Read [`flags`], then [`owner`]; the rest hangs off these two.
 
 pub mod clock;
-pub mod debug_actions;
 pub mod fanout;
 pub mod flags;
 pub mod metrics;

@@ -3,8 +3,9 @@
 //! It runs on the control thread and asks the node by a direct call. Deliberately absent: every
 //! decision about a registration; that is the node's.
 
-use crate::debug_actions::DebugActions;
+use crate::flags::{DISABLE_NETWORK, START_IN_V1};
 use crate::owner::Owner;
+use statestore_daemon::debug_actions::DebugActions;
 use statestore_rpc::{Call, LocalService, Net, Outcome, dispatch};
 use statestore_wire::{
     GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
@@ -32,7 +33,7 @@ impl<N: Net> StatestoreService<N> {
         request: RegisterSubscriberRequest,
     ) -> Result<RegisterSubscriberResponse, &'static str> {
         // Plays a server of protocol V1, for the tests of clients (wire.md section 8).
-        if self.debug.start_in_v1
+        if self.debug.switched(START_IN_V1)
             && request
                 .subscriber_id
                 .as_bytes()
@@ -64,7 +65,7 @@ impl<N: Net> StatestoreService<N> {
         request: &SetStatestoreDebugActionRequest,
     ) -> SetStatestoreDebugActionResponse {
         if let Some(disabled) = request.disable_network
-            && self.debug.network_switch
+            && self.debug.switched(DISABLE_NETWORK)
         {
             let word = if disabled { "disabled" } else { "enabled" };
             tracing::info!("network {word} by SetStatestoreDebugAction");

@@ -1,43 +1,32 @@
 //! `--debug_actions`: failures that tests ask for (flags.md section 10).
 //!
-//! Parsing and dice are here; who asks, and what an injected failure means to him, is where the
-//! label acts (`fanout`). Sleeping is the caller's too: an action is only told, so that no
-//! thread ever waits.
+//! Parsing and dice are here; which labels there are, who asks, and what an injected failure
+//! means to him, is the daemon's. Sleeping is too: an action is only told, so that no thread
+//! ever waits.
 //!
 //! Deliberately unlike the reference: an entry for a label of ours that is not in order ends the
 //! start with the reference's words, instead of failing each time the label comes by. Entries for
 //! other labels are other daemons' and are not looked into.
 
-use statestore_wire::{Status, StatusCode};
 use std::time::Duration;
 use thiserror::Error;
-
-/// Before each heartbeat and each topic update; a failure is only logged.
-pub const DO_SUBSCRIBER_UPDATE: &str = "DO_SUBSCRIBER_UPDATE";
-/// Before the first UpdateCatalogd of a round to each subscriber; a failure fails the call.
-pub const SEND_UPDATE_CATALOGD: &str = "SEND_UPDATE_CATALOGD_RPC_FIRST_ATTEMPT";
-/// The same for UpdateStatestoredRole.
-pub const SEND_UPDATE_STATESTORED: &str = "SEND_UPDATE_STATESTORED_RPC_FIRST_ATTEMPT";
-/// Writes to standard error each second.
-pub const LOG_MAINTENANCE_STDERR: &str = "LOG_MAINTENANCE_STDERR";
-
-const LABELS: [&str; 4] = [
-    DO_SUBSCRIBER_UPDATE,
-    SEND_UPDATE_CATALOGD,
-    SEND_UPDATE_STATESTORED,
-    LOG_MAINTENANCE_STDERR,
-];
 
 /// All actions of a process.
 #[derive(Debug, Clone, Default)]
 pub struct DebugActions {
-    /// The switch `START_STATESTORE_IN_PROTOCOL_V1` (wire.md section 8).
-    pub start_in_v1: bool,
-    /// The switch `DISABLE_STATESTORE_NETWORK` (H-9).
-    pub network_switch: bool,
+    switch: Option<&'static str>,
     entries: Vec<Entry>,
     /// Entries that nothing here reads.
     pub foreign: Vec<String>,
+}
+
+/// What a daemon reads of the flag.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Labels of entries.
+    pub labels: &'static [&'static str],
+    /// Words that act when they are the whole flag.
+    pub switches: &'static [&'static str],
 }
 
 #[derive(Debug, Clone)]
@@ -67,8 +56,8 @@ enum Action {
 pub enum Step {
     /// Wait.
     Sleep(Duration),
-    /// Fail with this.
-    Fail(Status),
+    /// Fail, with status code INTERNAL_ERROR (8) and this text.
+    Fail(String),
 }
 
 /// An entry that is not in order. The operator's fault.
@@ -81,26 +70,27 @@ pub struct Malformed {
 
 impl DebugActions {
     /// Reads the flag's value.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let start_in_v1 = text == "START_STATESTORE_IN_PROTOCOL_V1";
-        let network_switch = text == "DISABLE_STATESTORE_NETWORK";
-        if start_in_v1 || network_switch {
-            return Ok(Self {
-                start_in_v1,
-                network_switch,
-                ..Self::default()
-            });
-        }
+    pub fn parse(text: &str, known: Known) -> Result<Self, Malformed> {
         let mut actions = Self::default();
+        if let Some(switch) = known.switches.iter().find(|switch| **switch == text) {
+            actions.switch = Some(switch);
+            return Ok(actions);
+        }
         for entry in text.split('|').filter(|entry| !entry.is_empty()) {
             let label = entry.split(':').next().unwrap_or_default();
-            if LABELS.iter().any(|ours| ours.eq_ignore_ascii_case(label)) {
+            let is_label = |ours: &&str| ours.eq_ignore_ascii_case(label);
+            if known.labels.iter().any(is_label) {
                 actions.entries.push(parse_entry(entry)?);
             } else {
                 actions.foreign.push(entry.to_owned());
             }
         }
         Ok(actions)
+    }
+
+    /// True if this switch is the whole flag.
+    pub fn switched(&self, switch: &str) -> bool {
+        self.switch == Some(switch)
     }
 
     /// What is to be done at `label`; `dice` yields numbers in 0..1.
@@ -122,19 +112,16 @@ impl DebugActions {
 
 impl Entry {
     fn roll(&self, dice: &mut impl FnMut() -> f64) -> Option<Step> {
-        let fail = |text: &str| Step::Fail(Status::error(StatusCode::INTERNAL_ERROR, text));
         match &self.action {
             Action::Sleep(time) => Some(Step::Sleep(*time)),
             Action::Jitter { most, probability } => {
                 (dice() < *probability).then(|| Step::Sleep(most.mul_f64(dice())))
             }
             Action::Fail { probability, text } => (dice() < *probability).then(|| {
-                fail(
-                    text.as_deref()
-                        .unwrap_or(&format!("Debug Action: {}", self.text)),
-                )
+                let usual = || format!("Debug Action: {}", self.text);
+                Step::Fail(text.clone().unwrap_or_else(usual))
             }),
-            Action::Exception(kind) => Some(fail(&format!("Debug Action: exception {kind}"))),
+            Action::Exception(kind) => Some(Step::Fail(format!("Debug Action: exception {kind}"))),
         }
     }
 }
@@ -198,50 +185,54 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const UPDATE: &str = "DO_SUBSCRIBER_UPDATE";
+    const CATALOGD: &str = "SEND_UPDATE_CATALOGD_RPC_FIRST_ATTEMPT";
+    const NETWORK: &str = "DISABLE_STATESTORE_NETWORK";
+    const KNOWN: Known = Known {
+        labels: &[UPDATE, CATALOGD],
+        switches: &["START_STATESTORE_IN_PROTOCOL_V1", NETWORK],
+    };
+
+    fn parse(text: &str) -> DebugActions {
+        DebugActions::parse(text, KNOWN).unwrap()
+    }
+
     fn steps(text: &str, label: &str, rolled: f64) -> Vec<Step> {
-        DebugActions::parse(text).unwrap().at(label, || rolled)
+        parse(text).at(label, || rolled)
     }
 
     #[test]
     fn all_entries_of_a_label_run_in_order_whatever_its_case() {
         let text = "do_subscriber_update:SLEEP@20|OTHER:x|DO_SUBSCRIBER_UPDATE:fail@0.5@no@luck";
-        let fail = Step::Fail(Status::error(StatusCode::INTERNAL_ERROR, "no@luck"));
         let sleep = || Step::Sleep(Duration::from_millis(20));
-        assert_eq!(steps(text, DO_SUBSCRIBER_UPDATE, 0.4), [sleep(), fail]);
-        assert_eq!(steps(text, DO_SUBSCRIBER_UPDATE, 0.6), [sleep()]);
-        assert_eq!(steps(text, SEND_UPDATE_CATALOGD, 0.0), []);
-        assert_eq!(DebugActions::parse(text).unwrap().foreign, ["OTHER:x"]);
+        let fail = Step::Fail("no@luck".to_owned());
+        assert_eq!(steps(text, UPDATE, 0.4), [sleep(), fail]);
+        assert_eq!(steps(text, UPDATE, 0.6), [sleep()]);
+        assert_eq!(steps(text, CATALOGD, 0.0), []);
+        assert_eq!(parse(text).foreign, ["OTHER:x"]);
     }
 
     #[test]
     fn a_failure_without_a_text_names_its_entry() {
-        let entry = format!("{SEND_UPDATE_CATALOGD}:FAIL@1.0");
-        let text = format!("Debug Action: {entry}");
-        let status = Status::error(StatusCode::INTERNAL_ERROR, text);
-        assert_eq!(
-            steps(&entry, SEND_UPDATE_CATALOGD, 0.99),
-            [Step::Fail(status)]
-        );
+        let entry = format!("{CATALOGD}:FAIL@1.0");
+        let fail = Step::Fail(format!("Debug Action: {entry}"));
+        assert_eq!(steps(&entry, CATALOGD, 0.99), [fail]);
     }
 
     #[test]
     fn jitter_is_at_most_what_is_said() {
-        let with = |action| format!("{DO_SUBSCRIBER_UPDATE}:{action}");
+        let with = |action| format!("{UPDATE}:{action}");
         let half = [Step::Sleep(Duration::from_millis(50))];
-        assert_eq!(steps(&with("JITTER@100"), DO_SUBSCRIBER_UPDATE, 0.5), half);
-        assert_eq!(
-            steps(&with("JITTER@100@0.2"), DO_SUBSCRIBER_UPDATE, 0.5),
-            []
-        );
+        assert_eq!(steps(&with("JITTER@100"), UPDATE, 0.5), half);
+        assert_eq!(steps(&with("JITTER@100@0.2"), UPDATE, 0.5), []);
     }
 
     #[test]
-    fn the_two_switches_are_the_whole_flag_or_nothing() {
-        let parse = |text| DebugActions::parse(text).unwrap();
-        assert!(parse("START_STATESTORE_IN_PROTOCOL_V1").start_in_v1);
-        assert!(parse("DISABLE_STATESTORE_NETWORK").network_switch);
-        assert!(!parse("DISABLE_STATESTORE_NETWORK|A:FAIL").network_switch);
-        assert!(!parse("").concern(DO_SUBSCRIBER_UPDATE));
+    fn a_switch_is_the_whole_flag_or_nothing() {
+        assert!(parse(NETWORK).switched(NETWORK));
+        assert!(!parse(NETWORK).switched("START_STATESTORE_IN_PROTOCOL_V1"));
+        assert!(!parse("DISABLE_STATESTORE_NETWORK|A:FAIL").switched(NETWORK));
+        assert!(!parse("").concern(UPDATE));
     }
 
     #[test]
@@ -255,8 +246,8 @@ mod tests {
             ":JITTER@1@-1",
             ":NO",
         ] {
-            let text = format!("{DO_SUBSCRIBER_UPDATE}{action}");
-            let error = DebugActions::parse(&text).unwrap_err().to_string();
+            let text = format!("{UPDATE}{action}");
+            let error = DebugActions::parse(&text, KNOWN).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("Invalid debug_action {text} (")),
                 "{error}"
