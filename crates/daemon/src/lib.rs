@@ -7,7 +7,7 @@
 //!                           /varz     /logs            pages, metrics (closures of the daemon)
 //! ```
 //!
-//! Deliberately not here: topics, subscribers, roles, Thrift. A daemon brings its own flag table,
+//! Deliberately not here: topics, subscribers, roles, messages. A daemon brings its own flag table,
 //! its own pages and a closure that answers with its metrics; this crate never looks inside.
 //!
 //! Reading order: [`flags`], [`logging`], [`metrics`], [`web`], [`process`], and [`app`], which
@@ -21,6 +21,7 @@ pub mod logging;
 pub mod metrics;
 pub mod process;
 pub mod procfs;
+pub mod rpc_statistics;
 pub mod web;
 
 pub use maud;

@@ -20,7 +20,6 @@ pub mod flags;
 pub mod metrics;
 pub mod owner;
 pub mod pages;
-pub mod rpc_statistics;
 mod service;
 pub mod views;
 
@@ -28,10 +27,10 @@ use crate::clock::Clock;
 use crate::fanout::{Fanout, FanoutLimits};
 use crate::flags::Config;
 use crate::owner::Owner;
-use crate::rpc_statistics::ServiceStatistics;
 use crate::service::StatestoreService;
 use crate::views::Questions;
 use rand::rngs::StdRng;
+use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{Budget, Limits, Listener, Net, Server};
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +39,9 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::task::LocalSet;
+
+/// The server's name in metrics and on `/rpcz`, and its service's.
+pub const SERVER: (&str, &str) = ("statestore", "StatestoreService");
 
 /// What a statestored finds around it.
 pub struct World<N: Net> {

@@ -9,15 +9,15 @@ use statestore_daemon::app::{App, StartError, short_version, version};
 use statestore_daemon::flags::{FlagTable, Flags, Program, Value, tables};
 use statestore_daemon::metrics::with_system;
 use statestore_daemon::process::{ServiceState, Shutdown, notify};
+use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_daemon::web::pages::BasePages;
 use statestore_daemon::web::{Readiness, Server, Site, WebConfig, serve};
 use statestore_rpc::{Budget, PoolLimits, TcpNet};
-use statestored::World;
 use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::{Config, LOG_MAINTENANCE_STDERR};
-use statestored::rpc_statistics::ServiceStatistics;
 use statestored::views::{Views, views};
+use statestored::{SERVER, World};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -86,7 +86,7 @@ fn run(app: &App) -> Result<String, StartError> {
         background.spawn(make_noise());
     }
     let (views, questions) = views();
-    let statistics = ServiceStatistics::default();
+    let statistics = ServiceStatistics::new(SERVER.0, SERVER.1);
     let ready = Readiness::default();
     let _web = background.block_on(web(app, &config, &views, &statistics, &ready))?;
 

@@ -4,11 +4,11 @@
 //! them. Deliberately absent: the process' own figures (`statestore_daemon::metrics::system`).
 
 use crate::fanout::{HEARTBEAT, UPDATE_CATALOGD, UPDATE_STATE};
-use crate::rpc_statistics::ServiceStatistics;
 use crate::views::{Scene, Views};
 use statestore_core::role::Role;
 use statestore_core::view::{Tally, Totals};
 use statestore_daemon::metrics::{Group, Metric, StatsSnapshot, Units};
+use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{Purpose, Usage};
 
 /// Name of the root group.

@@ -7,11 +7,11 @@ use common::subscriber::Subscriber;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use statestore_daemon::flags::{Outcome, Program, tables};
+use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{PoolLimits, TcpNet};
 use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::Config;
-use statestored::rpc_statistics::ServiceStatistics;
 use statestored::views::views;
 use statestored::{RunError, World};
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ fn world(bulk: tokio::runtime::Handle) -> World<TcpNet> {
             max_reply: 1 << 20,
             pool: PoolLimits::default(),
         },
-        statistics: ServiceStatistics::default(),
+        statistics: ServiceStatistics::new("statestore", "StatestoreService"),
     }
 }
 

@@ -5,13 +5,13 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use statestore_daemon::flags::{Outcome, Program, tables};
+use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{PoolLimits, TcpNet};
 use statestore_subscriber::{Builder, Handle, Subscriber, Topic};
 use statestored::World;
 use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::Config;
-use statestored::rpc_statistics::ServiceStatistics;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -41,7 +41,7 @@ impl Statestored {
                     max_reply: 1 << 30,
                     pool: PoolLimits::default(),
                 },
-                statistics: ServiceStatistics::default(),
+                statistics: ServiceStatistics::new("statestore", "StatestoreService"),
             };
             let (_views, questions) = statestored::views::views();
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("wire", &[]),
     ("core", &["wire"]),
     ("rpc", &["wire"]),
-    ("daemon", &[]),
+    ("daemon", &["rpc"]),
     ("subscriber", &["wire", "core", "rpc"]),
     ("statestored", &["wire", "core", "rpc", "daemon"]),
     ("agent", &["subscriber", "daemon"]),

@@ -1,24 +1,24 @@
-//! What StatestoreService's server has done, for metrics and `/rpcz`.
+//! What an RPC server has done, for metrics and `/rpcz`.
 //!
-//! The RPC server reports here; pages take snapshots. Deliberately absent: connections to
-//! subscribers, which the pools count (`fanout`).
+//! The server reports here (it is an [`Observer`]); pages take snapshots. Deliberately absent:
+//! what is served, and connections to others, which pools count.
 
 use futures::future::{BoxFuture, FutureExt};
-use statestore_daemon::metrics::{Histogram, Metric, Units};
-use statestore_daemon::web::pages::{RpcMethod, RpcServer, RpcStatistics};
 use statestore_rpc::{CallTimes, Observer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The server's name in metrics and on `/rpcz`.
-const SERVER: &str = "statestore";
-/// Its service's.
-const SERVICE: &str = "StatestoreService";
+use crate::metrics::{Histogram, Metric, Units};
+use crate::web::pages::{RpcMethod, RpcServer, RpcStatistics};
 
 /// Counts connections and calls. Clones share the counts.
-#[derive(Debug, Clone, Default)]
-pub struct ServiceStatistics(Arc<Mutex<State>>);
+#[derive(Debug, Clone)]
+pub struct ServiceStatistics {
+    server: &'static str,
+    service: &'static str,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -39,15 +39,26 @@ struct Method {
 }
 
 impl ServiceStatistics {
+    /// Nothing counted yet. `server` is the server's name in metrics and on `/rpcz`, e.g.
+    /// `statestore`; `service` that of the Thrift service, e.g. `StatestoreService`.
+    pub fn new(server: &'static str, service: &'static str) -> Self {
+        Self {
+            server,
+            service,
+            state: Arc::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Counts stay usable whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server's own metrics (observability.md section 1).
     pub fn server_metrics(&self) -> Vec<Metric> {
         let state = self.state();
-        let key = |name: &str| format!("impala.thrift-server.{SERVICE}.{name}");
+        let service = self.service;
+        let key = |name: &str| format!("impala.thrift-server.{service}.{name}");
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         vec![
             Metric::gauge(
@@ -92,9 +103,10 @@ impl ServiceStatistics {
     /// Three histograms for each method called so far.
     pub fn method_metrics(&self) -> Vec<Metric> {
         let state = self.state();
+        let (server, service) = (self.server, self.service);
         let metrics = |(name, method): (&&str, &Method)| {
             let metric = |what: &str, histogram: &Histogram, about: &str| {
-                let key = format!("rpc-method.{SERVER}.{SERVICE}.{name}.{what}");
+                let key = format!("rpc-method.{server}.{service}.{name}.{what}");
                 Metric::histogram(key, Units::TimeUs, histogram.snapshot(), about.to_owned())
             };
             [
@@ -148,7 +160,7 @@ impl RpcStatistics for ServiceStatistics {
     fn servers(&self) -> BoxFuture<'static, Vec<RpcServer>> {
         let state = self.state();
         let method = |(name, method): (&&str, &Method)| RpcMethod {
-            name: format!("{SERVICE}.{name}"),
+            name: format!("{}.{name}", self.service),
             call: method.call.snapshot(),
             read: method.read.snapshot(),
             write: method.write.snapshot(),
@@ -156,17 +168,17 @@ impl RpcStatistics for ServiceStatistics {
         };
         let methods = state.methods.iter().map(method).collect();
         let server = RpcServer {
-            name: SERVER.to_owned(),
+            name: self.server.to_owned(),
             methods,
         };
         std::future::ready(vec![server]).boxed()
     }
 
     fn reset(&self, server: Option<String>, method: Option<String>) -> BoxFuture<'static, ()> {
-        if server.is_none_or(|server| server == SERVER) {
+        if server.is_none_or(|server| server == self.server) {
             let mut state = self.state();
             for (name, statistics) in &mut state.methods {
-                let full = format!("{SERVICE}.{name}");
+                let full = format!("{}.{name}", self.service);
                 if method
                     .as_ref()
                     .is_none_or(|method| method == name || *method == full)
@@ -193,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_method_appears_with_its_first_call_and_a_reset_keeps_what_is_in_flight() {
-        let statistics = ServiceStatistics::default();
+        let statistics = ServiceStatistics::new("statestore", "StatestoreService");
         assert!(statistics.method_metrics().is_empty());
         statistics.call_started("RegisterSubscriber");
         statistics.call_started("RegisterSubscriber");
