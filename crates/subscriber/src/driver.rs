@@ -4,9 +4,8 @@
 //!   service, handle, calls, deliveries --Message--> owner: step --Effect--> answers, calls, ...
 //! ```
 //!
-//! The only place that reads a clock (in `clock`) and spawns tasks. Steps are short, so no lock
-//! is needed and no heartbeat waits; whatever may take long (calls, deliveries, encoding) runs
-//! elsewhere and comes back as a message.
+//! Steps are short, so no lock is needed and no heartbeat waits; whatever may take long (calls,
+//! deliveries, encoding) runs elsewhere and comes back as a message.
 //!
 //! Deliberately absent: every decision.
 

@@ -20,7 +20,7 @@ const RIGHTS: [Right; 5] = [
         holders: &[
             "crates/rpc/src/",
             "crates/daemon/src/",
-            "crates/subscriber/src/driver",
+            "crates/subscriber/src/clock.rs",
             "crates/subscriber/src/delivery.rs",
             "crates/statestored/src/clock.rs",
             "crates/agent/src/",
@@ -33,7 +33,7 @@ const RIGHTS: [Right; 5] = [
         calls: &["SystemTime::now", "Timestamp::now", "Zoned::now"],
         holders: &[
             "crates/daemon/src/",
-            "crates/subscriber/src/driver",
+            "crates/subscriber/src/clock.rs",
             "crates/statestored/src/clock.rs",
             "crates/agent/src/",
             "crates/statestorectl/src/",
@@ -50,7 +50,6 @@ const RIGHTS: [Right; 5] = [
             "getrandom",
         ],
         holders: &[
-            "crates/subscriber/src/driver",
             "crates/statestored/src/main.rs",
             "crates/agent/src/",
             "crates/statestorectl/src/",
