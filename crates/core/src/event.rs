@@ -6,6 +6,7 @@ use crate::detector::Health;
 use crate::ids::RegistrationId;
 use crate::port::Lane;
 use crate::refusal::Refusal;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -147,6 +148,25 @@ impl Event {
 /// How many silent subscribers the report names.
 const NAMED: usize = 20;
 
+/// What others sent, cut where a line gets too long for people.
+struct Brief<'a>(&'a Text);
+
+/// So many bytes of it are shown.
+const SHOWN: usize = 1024;
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.as_bytes();
+        match bytes.split_at_checked(SHOWN) {
+            Some((head, tail)) if !tail.is_empty() => {
+                let head = Text::from(head);
+                write!(f, "{head}... ({} more bytes)", tail.len())
+            }
+            _ => self.0.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -203,7 +223,9 @@ impl Event {
                 refusal,
             } => write!(
                 f,
-                "Registration of subscriber '{subscriber}' at {address} refused: {refusal}"
+                "Registration of subscriber '{}' at {} refused: {refusal}",
+                Brief(subscriber),
+                Brief(&address.to_string().into())
             ),
             Self::Removed {
                 subscriber,
@@ -250,7 +272,8 @@ impl Event {
             ),
             Self::UnknownTopic { topic, subscriber } => write!(
                 f,
-                "Update of unknown topic '{topic}' from subscriber '{subscriber}' ignored"
+                "Update of unknown topic '{}' from subscriber '{subscriber}' ignored",
+                Brief(topic)
             ),
             Self::NotSubscribed { topic, subscriber } => write!(
                 f,
@@ -269,7 +292,7 @@ impl Event {
                 } else {
                     "Normal"
                 },
-                status.message()
+                Brief(&status.message())
             ),
             _ => Ok(()),
         }
@@ -287,7 +310,7 @@ impl Event {
                 f,
                 "Heartbeat to subscriber '{subscriber}' at {address} failed ({missed} in a row, \
                  now {health}): {}",
-                status.message()
+                Brief(&status.message())
             ),
             Self::HeartbeatRecovered { subscriber, missed } => write!(
                 f,
@@ -360,7 +383,7 @@ impl Event {
                 f,
                 "Subscriber '{subscriber}' at {address} could not be told the active catalogd \
                  (version {version}): {}",
-                status.message()
+                Brief(&status.message())
             ),
             _ => Ok(()),
         }

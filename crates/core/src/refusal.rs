@@ -31,6 +31,16 @@ pub enum Refusal {
     /// The debug switch of H-9 is on.
     #[error("Reject registration since network is disabled.")]
     NetworkDisabled,
+    /// No real subscriber asks for so much; it would cost everybody (P9).
+    #[error("Reject registration since {field} is too large: {size}, at most {limit} accepted.")]
+    TooLarge {
+        /// The request's field.
+        field: &'static str,
+        /// Its bytes; of a list its elements.
+        size: usize,
+        /// The most that is accepted.
+        limit: usize,
+    },
     /// The cluster is full (W26).
     #[error("Maximum subscriber limit reached: {limit}, subscribers_ size: {size}")]
     Full {

@@ -23,6 +23,10 @@ use alloc::vec::{IntoIter, Vec};
 use core::ops::Range;
 use statestore_wire::{ItemBatch, TopicDelta};
 
+/// Replies of more deltas than this are not compared with others by name: they queue.
+const FEW: usize = 64;
+/// So many lines at most are logged about one reply.
+const LINES: usize = 16;
 /// Bytes of items that one step writes at most, unless a single item is longer.
 const BYTES_A_STEP: usize = 4 << 20;
 
@@ -37,6 +41,8 @@ pub(super) struct Intake {
     /// The delta being written, and how many of its items are.
     open: Option<(TopicDelta, usize)>,
     rest: IntoIter<TopicDelta>,
+    /// Lines logged about it so far.
+    lines: usize,
 }
 
 impl Intake {
@@ -45,11 +51,15 @@ impl Intake {
         open.chain(self.rest.as_slice())
     }
 
-    fn names_any_of(&self, other: &Self) -> bool {
-        self.deltas().any(|own| {
+    /// True if both may concern one topic. Who publishes to very many topics at once is taken to
+    /// concern them all, for comparing costs as much as the product.
+    fn may_concern(&self, other: &Self) -> bool {
+        let many = |intake: &Self| intake.rest.len() > FEW;
+        let same = |own: &TopicDelta| {
             let mut theirs = other.deltas();
             theirs.any(|delta| delta.topic_name == own.topic_name)
-        })
+        };
+        many(self) || many(other) || self.deltas().any(same)
     }
 }
 
@@ -70,8 +80,9 @@ impl Node {
             sent,
             open: None,
             rest: updates.into_iter(),
+            lines: 0,
         };
-        let in_turn = !self.intakes.iter().any(|other| other.names_any_of(&intake));
+        let in_turn = !self.intakes.iter().any(|other| other.may_concern(&intake));
         if in_turn && self.advance(now, &mut intake, out) {
             return self.finish(now, intake);
         }
@@ -104,8 +115,18 @@ impl Node {
             let delta = intake.rest.next()?;
             Some((delta, 0))
         }) {
-            if written == 0 && !self.begin_delta(writer, &delta, out) {
-                continue;
+            if written == 0 {
+                let before = out.len();
+                let ignored = !self.begin_delta(writer, &delta, out);
+                out.truncate(before + LINES.saturating_sub(intake.lines));
+                intake.lines += out.len() - before;
+                if ignored {
+                    budget -= 1;
+                    if budget == 0 {
+                        break;
+                    }
+                    continue;
+                }
             }
             let part = piece(&delta.topic_entries, written, budget);
             budget = budget.saturating_sub(part.len().max(1));

@@ -14,7 +14,8 @@ use core::ops::Range;
 use statestore_wire::{ItemBatch, Text, TopicDelta};
 
 impl Node {
-    /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored.
+    /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored. Its only
+    /// effects are lines for the log.
     pub(super) fn begin_delta(
         &mut self,
         writer: &Registration,

@@ -21,6 +21,13 @@ use statestore_wire::{CatalogRegistration, ProtocolVersion, Status, Text, Unique
 /// registrations of the same id are pending in its lane: then it waits one period. So a
 /// subscriber that hangs and registers in a loop does not multiply its calls.
 const CROWD: u32 = 2;
+/// With this many, the new registration sends nothing in that lane until one of them ends.
+pub(super) const FULL: u32 = 16;
+
+/// The longest name, address or prefix in a registration, in bytes: they go into every log line.
+const LONGEST: usize = 4096;
+/// The most topics in a registration: each is looked at for every message.
+const TOPICS: usize = 4096;
 
 impl Node {
     pub(super) fn register(
@@ -58,7 +65,7 @@ impl Node {
         });
     }
 
-    /// Every reason to say no, in the order of R-1; then W26 and W27.
+    /// Every reason to say no, in the order of R-1; then sizes, W26 and W27.
     fn admit(&self, request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
         let id = &request.subscriber_id;
         if request.protocol_version < ProtocolVersion::V2 {
@@ -78,6 +85,7 @@ impl Node {
         if self.network_disabled {
             return Err(Refusal::NetworkDisabled);
         }
+        measure(request)?;
         let others = self.members.len() - usize::from(self.members.key_of(id).is_some());
         if others >= self.config.max_subscribers {
             return Err(Refusal::Full {
@@ -229,6 +237,32 @@ impl Node {
             ..Default::default()
         }
     }
+}
+
+/// Refuses what is larger than any real registration.
+fn measure(request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
+    let check = |field, size, limit| {
+        let fits = size <= limit;
+        fits.then_some(())
+            .ok_or(Refusal::TooLarge { field, size, limit })
+    };
+    let name = |field, text: Option<&Text>| check(field, text.map_or(0, Text::len), LONGEST);
+    let address = |field, address: &wire::NetworkAddress| {
+        name(field, Some(&address.hostname))?;
+        name(field, address.uds_address.as_ref())
+    };
+    name("subscriber_id", Some(&request.subscriber_id))?;
+    address("subscriber_location", &request.subscriber_location)?;
+    if let Some(catalogd) = &request.catalogd_registration {
+        address("catalogd_registration.address", &catalogd.address)?;
+    }
+    let topics = &request.topic_registrations;
+    check("topic_registrations", topics.len(), TOPICS)?;
+    for topic in topics {
+        name("topic_name", Some(&topic.topic_name))?;
+        name("filter_prefix", topic.filter_prefix.as_ref())?;
+    }
+    Ok(())
 }
 
 fn joined(registration: &Registration, former: Option<&Registration>) -> Event {

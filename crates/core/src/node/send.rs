@@ -2,6 +2,7 @@
 //! What the answer then does is `complete.rs`; when the next one is due is `lanes.rs`.
 
 use super::calls::{About, Pending, Sent};
+use super::register::FULL;
 use super::{Node, SHORTEST};
 use crate::event::Event;
 use crate::lanes::{Ending, Task};
@@ -77,6 +78,9 @@ impl Node {
         };
         if !self.role.acts() || !member.followed {
             return self.end_turn(now, key, lane, Ending::Done); // S-10
+        }
+        if self.calls.outlived(&member.registration.id, lane) >= FULL {
+            return self.end_turn(now, key, lane, Ending::Failed);
         }
         let registration = member.registration.clone();
         let carried = registration.topics.iter().filter(|s| s.lane == lane);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
+mod limits;
 
 use super::*;
 use crate::ids::{CallId, RegistrationId, RequestId};

@@ -29,8 +29,10 @@ struct Entry {
 
 impl Index {
     pub(super) fn new(seed: u64) -> Self {
-        let shards = (0..1 << SHARD_BITS).map(|_| HashTable::new()).collect();
-        Self { seed, shards }
+        Self {
+            seed,
+            shards: Vec::new(),
+        }
     }
 
     /// Makes `version` the key's current row; gives the row that was.
@@ -42,6 +44,10 @@ impl Index {
     ) -> Option<Version> {
         let hash = hash(self.seed, key);
         let same = |e: &Entry| e.hash == hash && key_of(e.version()) == Some(key);
+        if self.shards.is_empty() {
+            // Many a topic is never written.
+            self.shards.resize_with(1 << SHARD_BITS, HashTable::new);
+        }
         match shard(&mut self.shards, hash).entry(spread(hash), same, |e| spread(e.hash)) {
             Slot::Occupied(mut slot) => {
                 let old = slot.get().version();
@@ -57,6 +63,9 @@ impl Index {
 
     /// Forgets the key whose current row this is; gives memory back when little is left.
     pub(super) fn remove(&mut self, key: &[u8], version: Version) {
+        if self.shards.is_empty() {
+            return;
+        }
         let hash = hash(self.seed, key);
         let shard = shard(&mut self.shards, hash);
         if let Ok(slot) = shard.find_entry(spread(hash), |e| e.version() == version) {
@@ -68,9 +77,7 @@ impl Index {
     }
 
     pub(super) fn clear(&mut self) {
-        self.shards
-            .iter_mut()
-            .for_each(|shard| *shard = HashTable::new());
+        self.shards = Vec::new();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
