@@ -8,28 +8,56 @@ use serde_json::{Map, Value, json};
 use crate::pages::{PageError, Pages};
 use crate::show::Listing;
 
-/// What an operator asks first.
+/// What an operator asks first. What this statestored does not say is null.
 pub(crate) fn status(pages: &Pages) -> Result<Listing, PageError> {
     let metrics = pages.json("/jsonmetrics")?;
-    let metric = |key: &str| metrics.get(key).cloned().unwrap_or(Value::Null);
-    let active = metric("statestore.active-status");
+    let metric = |key: &str| match metrics.get(key) {
+        Some(Value::String(text)) if text.is_empty() => Value::Null,
+        Some(value) => value.clone(),
+        None => Value::Null,
+    };
+    let subscribers = metric("statestore.live-backends");
+    if subscribers.is_null() {
+        return Err(pages.lacks("/jsonmetrics", "metric named statestore.live-backends"));
+    }
+    let topics = rows(pages, "/topics", "topics", "topic_id")?;
+    let members = rows(pages, "/subscribers", "subscribers", "id")?;
+    let quietest = quietest(&members);
     let row = json!({
         "web": pages.address(),
         "version": metric("statestore.version"),
         "started": metric("process-start-time"),
         "service_started": metric("statestore.service-started"),
-        "role": match active.as_bool() {
+        "role": match metric("statestore.active-status").as_bool() {
             Some(true) => json!("active"),
             Some(false) => json!("standby"),
             None => Value::Null,
         },
-        "subscribers": metric("statestore.live-backends"),
+        "in_ha_recovery": metric("statestore.in-ha-recovery-mode"),
+        "peer_connected": metric("statestore.connected-with-peer-statestored"),
+        "active_catalogd": metric("statestore.active-catalogd-address"),
+        "subscribers": subscribers,
+        "subscribers_answering": metric("statestore.subscribers-received-heartbeat"),
+        "longest_silence_secs": quietest.map(|(secs, _)| secs),
+        "longest_silence_id": quietest.map(|(_, id)| id),
+        "topics": topics.len(),
+        "keys": topics.iter().filter_map(|row| row.get("num_entries")?.as_u64()).sum::<u64>(),
         "key_bytes": metric("statestore.total-key-size-bytes"),
         "value_bytes": metric("statestore.total-value-size-bytes"),
-        "active_catalogd": metric("statestore.active-catalogd-address"),
         "rss_bytes": metric("memory.rss"),
     });
     Ok(Listing::record(row))
+}
+
+/// Who has not answered a heartbeat for longest, with the seconds.
+fn quietest(members: &[Map<String, Value>]) -> Option<(f64, &str)> {
+    let silence = |row: &'_ Map<String, Value>| -> Option<f64> {
+        row.get("secs_since_heartbeat")?.as_str()?.parse().ok()
+    };
+    let known = members
+        .iter()
+        .filter_map(|row| Some((silence(row)?, row.get("id")?.as_str()?)));
+    known.max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
 /// `/subscribers`, sorted by id.
@@ -80,6 +108,7 @@ pub(crate) fn flags(pages: &Pages, only_changed: bool) -> Result<Listing, PageEr
     ))
 }
 
+/// The list `field` of a page, as the daemon says it but in the order of the texts `sort_by`.
 fn rows(
     pages: &Pages,
     path: &str,
@@ -88,15 +117,32 @@ fn rows(
 ) -> Result<Vec<Map<String, Value>>, PageError> {
     let mut document = pages.json(path)?;
     let Some(Value::Array(found)) = document.get_mut(field).map(Value::take) else {
-        return Err(pages.not_as_expected(path, field));
+        return Err(pages.lacks(path, &format!("list named {field}")));
     };
-    let mut rows: Vec<Map<String, Value>> = found
-        .into_iter()
-        .filter_map(|row| match row {
-            Value::Object(row) => Some(row),
-            _ => None,
-        })
-        .collect();
-    rows.sort_by_cached_key(|row| row.get(sort_by).map(Value::to_string));
+    let objects = found.into_iter().filter_map(|row| match row {
+        Value::Object(row) => Some(row),
+        _ => None,
+    });
+    let mut rows: Vec<Map<String, Value>> = objects.collect();
+    rows.sort_by_cached_key(|row| row.get(sort_by).and_then(Value::as_str).map(str::to_owned));
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_quietest_is_who_answered_longest_ago() {
+        let members: Vec<Map<String, Value>> = serde_json::from_value(json!([
+            {"id": "a", "secs_since_heartbeat": "0.500"},
+            {"id": "b", "secs_since_heartbeat": "10.250"},
+            {"id": "c", "secs_since_heartbeat": "9.000"},
+            {"id": "d"},
+        ]))
+        .unwrap();
+        assert_eq!(quietest(&members), Some((10.25, "b")));
+        assert_eq!(quietest(&[]), None);
+    }
 }

@@ -1,8 +1,8 @@
 //! The web pages of a daemon, as JSON.
 //!
 //! Deliberately absent: what the documents mean; each command picks its fields itself.
-//! Invariant: a daemon that does not answer costs at most [`LIMIT`], and an answer at most
-//! [`MAX_DOCUMENT`] bytes.
+//! Invariant: a daemon that does not answer costs at most the limit ([`LIMIT`] unless another one
+//! is set) per page, and an answer at most [`MAX_DOCUMENT`] bytes.
 
 use serde_json::Value;
 use std::time::Duration;
@@ -36,6 +36,16 @@ pub(crate) enum PageError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Another daemon than a statestored answered, or a very old one.
+    #[error("http://{address}{path} has no {what}: is that a statestored?")]
+    NotAsExpected {
+        /// The web server's address.
+        address: String,
+        /// The page.
+        path: String,
+        /// What it lacks.
+        what: String,
+    },
     /// The daemon answered with an error of its own.
     #[error("http://{address}{path}: {message}")]
     Refused {
@@ -58,8 +68,13 @@ pub(crate) struct Pages {
 impl Pages {
     /// The web server at `address`, as `host:port`.
     pub(crate) fn new(address: impl Into<String>) -> Self {
+        Self::within(LIMIT, address)
+    }
+
+    /// Likewise, with another limit for one page, connecting included.
+    pub(crate) fn within(limit: Duration, address: impl Into<String>) -> Self {
         let config = ureq::Agent::config_builder()
-            .timeout_global(Some(LIMIT))
+            .timeout_global(Some(limit))
             .http_status_as_error(false)
             .proxy(None)
             .build();
@@ -93,10 +108,14 @@ impl Pages {
             .limit(MAX_DOCUMENT)
             .read_to_string()
             .map_err(|e| unreachable(e.to_string()))?;
+        let status = answer.status();
         let document: Value = serde_json::from_str(&text).map_err(|e| PageError::NotJson {
             address: self.address.clone(),
             path: path.to_owned(),
-            reason: e.to_string(),
+            reason: match status.is_success() {
+                true => e.to_string(),
+                false => format!("HTTP status {status}"),
+            },
         })?;
         match document["error"].as_str() {
             None => Ok(document),
@@ -108,12 +127,12 @@ impl Pages {
         }
     }
 
-    /// The error for a page that lacks a field it should have: not a statestored, or too old.
-    pub(crate) fn not_as_expected(&self, path: &str, field: &str) -> PageError {
-        PageError::NotJson {
+    /// The error for a page that lacks what it should have: not a statestored, or too old.
+    pub(crate) fn lacks(&self, path: &str, what: &str) -> PageError {
+        PageError::NotAsExpected {
             address: self.address.clone(),
             path: path.to_owned(),
-            reason: format!("it has no list named {field}"),
+            what: what.to_owned(),
         }
     }
 }

@@ -1,10 +1,16 @@
 //! Answers on the terminal: a table for people, JSON for programs.
 //!
 //! Deliberately absent: where the answers come from.
+//! Invariant: whatever a daemon or a topic says is escaped before it is printed (`escape.rs`).
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
-use std::io::Write as _;
+use std::io::{self, Write as _};
+
+use crate::escape;
+
+/// Characters of one cell: enough for any flag, bounded for a name of a mebibyte.
+const CELL_WIDTH: usize = 1000;
 
 /// What a command found.
 #[derive(Debug)]
@@ -34,75 +40,199 @@ impl Listing {
 }
 
 /// Prints a listing to stdout.
-pub(crate) fn listing(listing: &Listing, as_json: bool) -> std::io::Result<()> {
-    let text = match (listing, as_json) {
-        (Listing::Record(value), true) => format!("{value:#}"),
-        (Listing::Rows { rows, .. }, true) => {
-            let rows: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
-            format!("{:#}", Value::Array(rows))
-        }
-        (Listing::Record(value), false) => properties(value).to_string(),
-        (Listing::Rows { rows, columns }, false) => table(rows, columns).to_string(),
-    };
-    line(&text)
+pub(crate) fn listing(listing: &Listing, as_json: bool) -> io::Result<()> {
+    bytes(text(listing, as_json).as_bytes())
 }
 
-/// Prints one line; a reader that has gone away is no failure worth a message.
-pub(crate) fn line(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
+fn text(listing: &Listing, as_json: bool) -> String {
+    let mut text = match (listing, as_json) {
+        (Listing::Record(value), true) => escape::json(&format!("{value:#}")),
+        (Listing::Rows { rows, .. }, true) => {
+            let rows: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
+            escape::json(&format!("{:#}", Value::Array(rows)))
+        }
+        (Listing::Record(value), false) => properties(value),
+        (Listing::Rows { rows, columns }, false) => table(rows, columns),
+    };
+    text.push('\n');
+    text
+}
+
+/// Writes to stdout, all of it and at once.
+pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
     out.flush()
 }
 
 /// Says on stderr why the command failed, with all causes.
 pub(crate) fn complain(error: &dyn std::error::Error) {
-    let mut text = format!("statestorectl: {error}");
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
+        let why = error.to_string();
+        // Some errors tell their cause themselves.
+        if !text.contains(&why) {
+            text.push_str(": ");
+            text.push_str(&why);
+        }
         cause = error.source();
     }
-    // Nobody is left to tell if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    note(&text);
 }
 
-fn properties(value: &Value) -> Table {
+/// Says something on stderr, beside the answer.
+pub(crate) fn note(text: &str) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(io::stderr(), "statestorectl: {}", escape::message(text));
+}
+
+/// A number of bytes for people, in the format of the daemon's pages.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KB", "MB", "GB"];
+    if bytes == 0 {
+        return "0 B".to_owned();
+    }
+    let mut amount = bytes as f64;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ => format!("{amount:.2} {}", UNITS[unit]),
+    }
+}
+
+/// A table of cells that are escaped already; `right` are the columns of numbers.
+pub(crate) fn plain_table<const N: usize>(
+    header: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    right: &[usize],
+) -> String {
+    let mut table = bordered();
+    table.set_header(header);
+    table.add_rows(rows);
+    align_right(&mut table, right.iter().copied());
+    table.to_string()
+}
+
+fn properties(value: &Value) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     for (name, value) in value.as_object().into_iter().flatten() {
-        table.add_row([name.clone(), cell(value)]);
+        let shown = match value.as_u64() {
+            Some(bytes) if name.ends_with("_bytes") => size(bytes),
+            _ => cell(value),
+        };
+        table.add_row([escape::text(name), shown]);
     }
-    table
+    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
+    lines.join("\n")
 }
 
-fn table(rows: &[Map<String, Value>], columns: &[&'static str]) -> Table {
+fn table(rows: &[Map<String, Value>], columns: &[&'static str]) -> String {
+    let mut table = bordered();
+    table.set_header(columns);
+    for row in rows {
+        let cells = columns.iter().map(|name| row.get(*name).map(cell));
+        table.add_row(cells.map(|cell| cell.unwrap_or_else(|| ABSENT.to_owned())));
+    }
+    let numbers = columns.iter().enumerate().filter(|(_, name)| {
+        let of_numbers = |row: &Map<String, Value>| row.get(**name).is_some_and(Value::is_number);
+        name.starts_with("secs_") || name.ends_with("_size") || rows.iter().any(of_numbers)
+    });
+    align_right(&mut table, numbers.map(|(at, _)| at));
+    table.to_string()
+}
+
+fn bordered() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(columns);
-    for row in rows {
-        table.add_row(
-            columns
-                .iter()
-                .map(|name| row.get(*name).map(cell).unwrap_or_default()),
-        );
-    }
-    for (i, name) in columns.iter().enumerate() {
-        let numeric = rows
-            .iter()
-            .any(|row| row.get(*name).is_some_and(Value::is_number));
-        if let (true, Some(column)) = (numeric, table.column_mut(i)) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
     table
 }
 
+fn align_right(table: &mut Table, columns: impl Iterator<Item = usize>) {
+    for at in columns {
+        if let Some(column) = table.column_mut(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// What the daemon does not say.
+const ABSENT: &str = "-";
+
 fn cell(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
+        Value::String(text) => escape::preview(text.as_bytes(), CELL_WIDTH),
+        Value::Null => ABSENT.to_owned(),
+        other => escape::preview(other.to_string().as_bytes(), CELL_WIDTH),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn rows(rows: Value) -> Vec<Map<String, Value>> {
+        serde_json::from_value(rows).unwrap()
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_drive_the_terminal() {
+        let hostile = rows(json!([{"id": "\u{1b}]0;mine\u{7}\u{9b}2J\u{202e}"}]));
+        let listing = Listing::rows(hostile.clone(), &["id"]);
+        for as_json in [false, true] {
+            let seen = text(&listing, as_json);
+            let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+            assert!(seen.chars().all(harmless), "{seen:?}");
+        }
+        assert!(text(&listing, false).contains("\\u{1b}]0;mine\\u{7}"));
+        let back: Vec<Map<String, Value>> = serde_json::from_str(&text(&listing, true)).unwrap();
+        assert_eq!(back, hostile, "nothing is lost in JSON");
+    }
+
+    #[test]
+    fn what_is_not_said_is_a_dash_and_bytes_are_readable() {
+        let record = json!({"role": null, "rss_bytes": 1536, "n": 1536, "on": true});
+        let seen = text(&Listing::record(record), false);
+        let lines: Vec<Vec<&str>> = seen
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let wanted = [
+            vec!["role", "-"],
+            vec!["rss_bytes", "1.50", "KB"],
+            vec!["n", "1536"],
+            vec!["on", "true"],
+        ];
+        assert_eq!(lines, wanted);
+        let lacking = Listing::rows(rows(json!([{"id": "a"}])), &["id", "address"]);
+        assert!(text(&lacking, false).contains("│ a    -       │"));
+    }
+
+    #[test]
+    fn numbers_stand_right() {
+        let two = rows(json!([{"id": "a", "n": 1, "key_size": "1 B"}]));
+        let seen = text(&Listing::rows(two, &["id", "n", "key_size"]), false);
+        assert!(seen.contains("│ a    1        1 B │"), "{seen}");
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_pages() {
+        for (bytes, wanted) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.50 KB"),
+            (10_003_415, "9.54 MB"),
+            (5 << 40, "5120.00 GB"),
+        ] {
+            assert_eq!(size(bytes), wanted);
+        }
     }
 }
