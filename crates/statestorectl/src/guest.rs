@@ -1,9 +1,9 @@
 //! A guest: this command as a subscriber of one topic, for as long as it runs.
 //!
-//! A registration creates the topics that it names and they stay (T-1). So the statestored's
-//! `/topics` page is asked first, and nothing is registered for a name that is not there or when
-//! the page cannot be read, unless the user said `--unchecked`. The protocol knows no farewell:
-//! after the command statestored sees missed heartbeats and removes the guest by itself.
+//! A registration creates the topics that it names (T-1), and Impala's statestored keeps them for
+//! ever. So the `/topics` page is asked first, and nothing is registered for a name that is not
+//! there or when the page cannot be read, unless the user said `--unchecked`. The protocol knows
+//! no farewell: after the command statestored sees missed heartbeats and removes the guest itself.
 //!
 //! Deliberately absent: what is done with the topic (`entries.rs`).
 //! Invariant: until the first content is there, everything together ends at one deadline, and

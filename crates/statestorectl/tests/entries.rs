@@ -16,7 +16,7 @@ const ENTRIES: [(&[u8], &[u8]); 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_shows_people_a_table_that_cannot_drive_their_terminal() {
+async fn people_see_a_table_that_cannot_drive_their_terminal() {
     let statestored = Statestored::start(&[]);
     let _publisher = statestored.publisher("t", &ENTRIES).await;
     let shown = stdout(statestored.ctl(&["get", "t"]));
@@ -43,7 +43,7 @@ async fn get_shows_people_a_table_that_cannot_drive_their_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn get_gives_programs_every_byte() {
+async fn programs_are_given_every_byte() {
     let statestored = Statestored::start(&[]);
     let _publisher = statestored.publisher("t", &ENTRIES).await;
     let all = json!([
@@ -106,7 +106,7 @@ async fn a_misspelt_topic_is_neither_created_nor_registered_for() {
             "{said}"
         );
     }
-    // T-1: a registration would have created it, for ever.
+    // T-1: a registration would have created it.
     assert_eq!(statestored.topics(), ["catalog-update"]);
     assert_eq!(
         statestored.json(&["subscribers"]).as_array().unwrap().len(),

@@ -82,27 +82,28 @@ pub(crate) async fn start<S: Net, C: Net>(
 
     let (inbox, messages) = mpsc::channel(INBOX);
     let (stop, stopped) = watch::channel(false);
-    let server = serve(&plan, listener, inbox.clone(), stopped.clone());
     let clock = Clock::start();
     let caller = Caller {
         pool: Pool::new(client_net, PoolLimits::default()),
         resolve: plan.resolve.then_some(hostname),
-        inject: plan.inject,
+        inject: plan.inject.take(),
     };
     let pool = caller.pool.clone();
     let (failed, failure) = oneshot::channel();
     let application = Arc::clone(&plan.application);
     let (owner, shown) = Owner::new(
-        plan.config,
+        plan.config.clone(),
         clock,
         Ends {
             messages,
             inbox: inbox.downgrade(),
             failed,
         },
-        plan.application,
+        Arc::clone(&application),
         caller,
     );
+    let service = SubscriberService::new(inbox.clone(), shown.view.clone());
+    let server = serve(&plan, listener, service, stopped.clone());
     let reins = Reins {
         clock,
         inbox,
@@ -135,7 +136,7 @@ async fn listen<S: Net>(plan: &Plan, net: &S) -> Result<(S::Listener, u16), Star
 fn serve<L: Listener>(
     plan: &Plan,
     listener: L,
-    inbox: Inbox,
+    service: SubscriberService,
     mut stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let limits = Limits {
@@ -146,7 +147,7 @@ fn serve<L: Listener>(
     let server = Server::new(listener, limits, Arc::clone(&plan.observer));
     tokio::spawn(async move {
         let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-        server.serve(SubscriberService::new(inbox), stop).await;
+        server.serve(service, stop).await;
     })
 }
 

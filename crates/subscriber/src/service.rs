@@ -3,10 +3,16 @@
 //! Decoding and encoding happen here, in the connection's task, and for large messages on a
 //! thread of their own, so that the owner only ever moves handles.
 //!
+//! Statestored's first update is sent together with its answer to the registration and may arrive
+//! before it. The core would have to skip it (B-22), and it would come again only two periods
+//! later (S-5), so it waits here for a moment.
+//!
 //! Deliberately absent: every decision.
 
 use crate::inbox::{Inbox, Message};
+use statestore_core::ids::StatestoreId;
 use statestore_core::subscriber::port::{Answer, ConnectionId, Request};
+use statestore_core::subscriber::{StatestoreView, View};
 use statestore_rpc::{Call, Outcome, Service};
 use statestore_wire::envelope::ApplicationException;
 use statestore_wire::{
@@ -16,21 +22,28 @@ use statestore_wire::{
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 /// From this size, in bytes, a message is decoded on a thread of its own.
 const LARGE: usize = 256 * 1024;
 
+/// How long an update waits for the end of the registration that it overtook.
+const OVERTAKING: Duration = Duration::from_secs(1);
+
 pub(crate) struct SubscriberService {
     inbox: Inbox,
+    view: watch::Receiver<Arc<View>>,
     connection: ConnectionId,
     connections: Arc<AtomicU64>,
 }
 
 impl SubscriberService {
-    pub(crate) fn new(inbox: Inbox) -> Self {
+    pub(crate) fn new(inbox: Inbox, view: watch::Receiver<Arc<View>>) -> Self {
         Self {
             inbox,
+            view,
             connection: ConnectionId(0),
             connections: Arc::default(),
         }
@@ -44,6 +57,19 @@ impl SubscriberService {
             .ok()?;
         answer.await.ok()
     }
+
+    /// Waits while a registration is under way that `sender` may be the other end of: it is if
+    /// nothing else is known of it, as a statestored that was started anew has another id.
+    async fn settled(&self, sender: StatestoreId) {
+        let follows = |it: &StatestoreView| !it.registering && it.statestore_id == Some(sender);
+        let settled = |view: &Arc<View>| {
+            let all = &view.statestores;
+            all.iter().any(follows) || !all.iter().any(|it| it.registering)
+        };
+        let mut view = self.view.clone();
+        // Whatever became of it, the core judges the message as it finds things.
+        let _ = timeout(OVERTAKING, view.wait_for(settled)).await;
+    }
 }
 
 /// A server clones its service for every connection: that is how connections are told apart.
@@ -52,6 +78,7 @@ impl Clone for SubscriberService {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         Self {
             inbox: self.inbox.clone(),
+            view: self.view.clone(),
             connection: ConnectionId(number + 1),
             connections: Arc::clone(&self.connections),
         }
@@ -84,6 +111,10 @@ impl Service for SubscriberService {
             Some(Err(fault)) => return Outcome::Malformed(fault),
             None => return stopping(),
         };
+        if let Request::Update { request, .. } = &request {
+            let sender = StatestoreId(request.statestore_id.unwrap_or_default());
+            self.settled(sender).await;
+        }
         match self.ask(request).await {
             None => stopping(),
             Some(Answer::Heartbeat(response)) => reply(&envelope, response),

@@ -6,8 +6,10 @@ mod support;
 
 use statestore_subscriber::{Refused, Topic};
 use statestore_wire::{TopicDeltas, UpdateStateRequest};
+use std::sync::Arc;
 use std::time::Duration;
 use support::{FakeStatestore, LIMIT, builder, delta, entries};
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn a_stream_begins_with_the_whole_content_and_goes_on_with_deltas() {
@@ -247,4 +249,21 @@ async fn a_reader_that_falls_behind_gets_the_whole_content_instead() {
         assert_eq!((delta.is_delta(), delta.from_version()), (true, version));
         version = delta.to_version();
     }
+}
+
+#[tokio::test]
+async fn an_update_that_overtakes_the_answer_to_the_registration_is_taken_in() {
+    // S-4: statestored sends both at once. Skipped, it would come again after two periods (S-5).
+    let statestore = FakeStatestore::start(1).await;
+    let gate = Arc::new(Semaphore::new(0));
+    statestore.state.lock().unwrap().gate = Some(Arc::clone(&gate));
+    let subscriber = builder(&statestore).topic(Topic::new("t"));
+    let subscriber = subscriber.start().await.unwrap();
+    statestore.registration(1).await;
+    let mut update = Box::pin(statestore.update(vec![delta("t", 0, 1, &[("k", "v")])]));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut update).await;
+    assert!(early.is_err(), "it waits for the answer: {early:?}");
+    gate.add_permits(1);
+    assert_ne!(update.await.skipped, Some(true));
+    assert_eq!(subscriber.value("t", "k").unwrap().unwrap(), "v");
 }

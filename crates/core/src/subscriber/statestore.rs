@@ -145,6 +145,7 @@ impl Statestore {
             active_version: self.active_version,
             connected: registered && self.recovering.is_none(),
             recovering: self.recovering.is_some(),
+            registering: self.is_registering(),
             statestore_id: Some(self.statestore_id).filter(|id| !id.0.is_unset()),
             registration_id: Some(self.registration_id).filter(|id| !id.0.is_unset()),
             last_heartbeat: self.last_heartbeat,

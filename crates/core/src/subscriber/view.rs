@@ -74,6 +74,8 @@ pub struct StatestoreView {
     pub connected: bool,
     /// Being registered with anew.
     pub recovering: bool,
+    /// A registration, the first one or another, is under way or due.
+    pub registering: bool,
     /// The process, once known.
     pub statestore_id: Option<StatestoreId>,
     /// The registration, once known.

@@ -18,7 +18,7 @@ use statestore_wire::*;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 /// Generous: reached only when something is broken.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -39,6 +39,8 @@ pub struct State {
     /// Answered instead of accepting.
     pub refuse: Option<Status>,
     pub is_active: bool,
+    /// Each answer to a registration waits for a permit.
+    pub gate: Option<Arc<Semaphore>>,
     pub catalogd: Option<(CatalogRegistration, i64)>,
 }
 
@@ -57,7 +59,14 @@ impl Service for Front {
                 self.state.lock().unwrap().version_calls += 1;
                 Ok::<_, Infallible>(GetProtocolVersionResponse::default())
             },
-            RegisterSubscriberRequest => |request| Ok::<_, Infallible>(self.register(request)),
+            RegisterSubscriberRequest => |request| {
+                let response = self.register(request);
+                let gate = self.state.lock().unwrap().gate.clone();
+                if let Some(gate) = gate {
+                    gate.acquire().await.unwrap().forget();
+                }
+                Ok::<_, Infallible>(response)
+            },
         })
     }
 }
