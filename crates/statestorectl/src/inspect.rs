@@ -37,7 +37,6 @@ pub(crate) fn status(pages: &Pages) -> Result<Listing, PageError> {
         "peer_connected": metric("statestore.connected-with-peer-statestored"),
         "active_catalogd": metric("statestore.active-catalogd-address"),
         "subscribers": subscribers,
-        "subscribers_answering": metric("statestore.subscribers-received-heartbeat"),
         "longest_silence_secs": quietest.map(|(secs, _)| secs),
         "longest_silence_id": quietest.map(|(_, id)| id),
         "topics": topics.len(),

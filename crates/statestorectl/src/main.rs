@@ -54,7 +54,7 @@ struct Cli {
 #[derive(Debug, Args)]
 struct Reach {
     /// Web server of the statestored (its --webserver_port)
-    /// [default: port 25010 on the host of --rpc]
+    /// [default: port 25010 on the host of --rpc, or 127.0.0.1]
     #[arg(long, global = true, value_name = "HOST[:PORT]",
           value_parser = |text: &str| Address::parse(text, WEB_PORT))]
     web: Option<Address>,

@@ -70,12 +70,13 @@ pub struct Statestored {
 }
 
 impl Statestored {
-    /// Starts one on ports that the system picks; flags come on top.
+    /// Starts one that hurries, on ports that the system picks; flags come on top.
     pub fn start(flags: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let child = std::process::Command::new(statestored_binary())
             .args(["--state_store_port=0", "--webserver_port=0"])
             .args(["--hostname=127.0.0.1", "--webserver_interface=127.0.0.1"])
+            .arg("--statestore_update_frequency_ms=50")
             .args(["--logbuflevel=-1", "--redirect_stdout_stderr=false"])
             .arg(format!("--log_dir={}", dir.path().display()))
             .args(flags)
