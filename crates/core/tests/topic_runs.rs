@@ -125,3 +125,32 @@ fn a_batch_may_enter_in_parts() {
     );
     assert_eq!(a.runs.concat(), b.runs.concat());
 }
+
+// W16, T-7: where a prefix hides every other small item, subscribers share one copy while any is
+// being sent it, instead of holding a slice each for every item; then it is gone.
+#[test]
+fn small_items_between_hidden_ones_are_copied_once_for_all_and_not_kept() {
+    let mut log = TopicLog::new(0);
+    let count = 200_000;
+    let keys: Vec<_> = (0..count)
+        .map(|i| format!("{}:{i:08}", 1 + i % 2))
+        .collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), &[7; 80][..], false));
+    log.write(&ItemBatch::from_items(items));
+    let one = log.delta(Version::ZERO, b"1:");
+    assert_eq!((one.count, one.bytes), (count / 2, count / 2 * 109));
+    assert!(
+        one.runs.len() <= one.bytes / (1 << 20) + 2,
+        "{} runs",
+        one.runs.len()
+    );
+    let other = log.delta(Version::ZERO, b"1:");
+    assert!(Arc::ptr_eq(&one.runs, &other.runs));
+    let lent = Arc::downgrade(&one.runs);
+    drop((one, other));
+    assert!(
+        lent.upgrade().is_none(),
+        "more than the topic may keep for later"
+    );
+    assert_eq!(log.delta(Version::ZERO, b"1:").count, count / 2);
+}

@@ -143,19 +143,22 @@ impl<N: Net> Fanout<N> {
         update: Update,
         limits: CallLimits,
     ) -> Result<UpdateStateResponse, CallFault> {
-        let frame = encode(&update)?;
-        drop(update);
-        let large = frame.len() > BULK as u64;
-        let parts = frame.into_pieces();
         let failed = |error: RpcError| CallFault(error.status());
-        if large {
+        let bytes: usize = update.topics.iter().map(|part| part.delta.bytes).sum();
+        if bytes > BULK {
             let pool = self.bulk.clone();
             let task = async move {
-                pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits)
-                    .await
+                let parts = encode(&update)?.into_pieces();
+                let call = pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits);
+                let reply = call.await.map_err(failed);
+                // Only now: while anybody is sent a delta, the topic hands it to others too.
+                drop(update);
+                reply
             };
-            return elsewhere(&self.bulk_runtime, task).await?.map_err(failed);
+            return elsewhere(&self.bulk_runtime, task).await?;
         }
+        let parts = encode(&update)?.into_pieces();
+        drop(update);
         let method = UpdateStateRequest::METHOD;
         let answer: Answer<N> = self
             .small

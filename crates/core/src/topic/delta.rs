@@ -2,7 +2,8 @@
 //!
 //! A long run of wanted rows leaves as a slice of its segment. Short runs are copied together:
 //! one slice per 1 KB item costs a quarter of the speed and twice the CPU. Copying ends at
-//! [`COPY_AT_MOST`], so that a delta never becomes a second topic in memory.
+//! [`COPY_AT_MOST`], so that a delta does not become a second topic in memory; only where a prefix
+//! hides every other small item is a copy for all cheaper than slices for each (W16).
 //!
 //! Invariant: the runs are, byte for byte, the encodings of the wanted rows in version order.
 
@@ -17,8 +18,9 @@ use statestore_wire::Item;
 
 /// From this length on, a run is worth a slice of its own.
 const LONG: usize = 4 << 10;
-/// A run that costs no more than its slice's bookkeeping is copied in any case.
-const TINY: usize = 64;
+/// A run below this is copied in any case: its slice takes 32 bytes, and as many again for each
+/// subscriber that is being sent it.
+const TINY: usize = 256;
 /// How much one buffer of copied runs holds.
 const BUFFER: usize = 1 << 20;
 /// How much one delta copies.
