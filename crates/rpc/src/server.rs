@@ -1,7 +1,6 @@
 //! [`Server`]: accepts connections and runs one task for each.
 //!
-//! Deliberately absent: a limit of connections (there is none in the protocol's world; file
-//! handles are one) and an idle timeout. An idle connection costs its task and no buffer.
+//! Deliberately absent: an idle timeout. An idle connection costs its task and no buffer.
 //!
 //! Invariant: a peer that misbehaves costs its own connection and nothing else, a handler that
 //! panics likewise, and shutdown ends within the grace time.
@@ -34,6 +33,9 @@ pub struct Limits {
     pub stall: Duration,
     /// How long shutdown waits for calls in hand.
     pub grace: Duration,
+    /// Connections at one time; more wait in the system's queue. Choose so that they do not use
+    /// up the files that the process needs for other things.
+    pub max_connections: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             budget: Budget::new(256 << 20),
             stall: Duration::from_secs(30),
             grace: Duration::from_secs(1),
+            max_connections: usize::MAX,
         }
     }
 }
@@ -144,14 +147,20 @@ impl<L: Listener> Server<L> {
     ) {
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let mut failing = false;
+        let (mut failing, mut was_full) = (false, false);
         tokio::pin!(shutdown);
         loop {
+            let full = tasks.len() >= self.limits.max_connections.max(1);
+            if full && !std::mem::replace(&mut was_full, true) {
+                warn!("{} connections are open: more have to wait", tasks.len());
+            }
+            // Said again only after it got much better.
+            was_full &= tasks.len() > self.limits.max_connections / 2;
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(ended) = tasks.join_next(), if !tasks.is_empty() => report(ended),
-                accepted = self.listener.accept() => match accepted {
+                accepted = self.listener.accept(), if !full => match accepted {
                     Ok((stream, peer)) => {
                         failing = false;
                         spawn(&mut tasks, stream, peer, closing.clone());

@@ -102,6 +102,26 @@ async fn the_observer_sees_connections_and_calls_of_known_methods() {
 }
 
 // P9
+// P9: who keeps connections open does not take every file.
+#[tokio::test]
+async fn beyond_the_limit_connections_wait_until_another_is_closed() {
+    let counts = Arc::new(Counts::default());
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let server = Running::start(limits, counts.clone()).await;
+    let mut one = plain(&server.at).await;
+    let mut other = plain(&server.at).await;
+    for _ in 0..100 {
+        expect(&mut one, &heartbeat(), &reply("Heartbeat", 0)).await;
+    }
+    assert_eq!(counts.total.load(Ordering::SeqCst), 1);
+    drop(one);
+    expect(&mut other, &heartbeat(), &reply("Heartbeat", 0)).await;
+    assert_eq!(counts.total.load(Ordering::SeqCst), 2);
+}
+
 #[tokio::test]
 async fn a_handler_that_panics_costs_its_own_connection_only() {
     let server = Running::start(Limits::default(), Arc::new(Quiet)).await;

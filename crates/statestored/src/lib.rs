@@ -97,6 +97,7 @@ async fn serve<N: Net>(
     started: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    let max_idle = world.limits.pool.max_idle;
     let fanout = Fanout::new(
         world.net.clone(),
         world.limits,
@@ -126,6 +127,9 @@ async fn serve<N: Net>(
         .map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let limits = Limits {
+        // Half as many as may idle towards subscribers: who opens connections and keeps them must
+        // not take the files that heartbeats need.
+        max_connections: (max_idle / 2).max(1),
         max_message: config.max_request,
         budget: Budget::new(config.max_request.saturating_mul(4)),
         grace: GRACE,
