@@ -84,14 +84,15 @@ def test_a_receiver_that_is_gone_is_dropped(cluster):
     """N-4: nothing goes to it any more, and it holds up nobody."""
     c = cluster(statestore_max_missed_heartbeats=2)
     coordinator = c.coordinator("coordinator", answer(skipped=True))
-    c.catalogd("one", wants=False)
+    one = c.catalogd("one", wants=False)
     coordinator.await_calls(3, "UpdateCatalogd")
     coordinator.always(answer(code=6), "Heartbeat")
     c.daemon.await_subscribers("one")
-    coordinator.await_pause()
+    one.await_calls(2, "Heartbeat", since=one.mark())  # what was under way has come
     quiet = coordinator.mark()
     two = c.catalogd("two", force=True)
     await_told(two, 2, two.catalogd_port)
+    one.await_calls(2, "Heartbeat", since=one.mark())
     assert told(coordinator, since=quiet) == []
 
 

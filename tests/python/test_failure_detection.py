@@ -149,6 +149,7 @@ def test_a_removed_subscriber_is_forgotten_until_it_registers(statestored, subsc
     assert daemon.subscriber("a") is None
     assert daemon.metric("statestore.live-backends") == 1
     assert daemon.metric("statestore.live-backends.list") == ["b"]
+    b.await_calls(2, "Heartbeat", since=b.mark())  # what was under way has come
     quiet = a.mark()
     b.await_calls(5, "Heartbeat", since=b.mark())
     assert a.mark() == quiet
@@ -199,6 +200,23 @@ def test_connections_are_kept_for_each_purpose(statestored, subscriber):
     beats = {call.connection for call in a.calls("Heartbeat")}
     updates = {call.connection for call in a.calls("UpdateState")}
     assert len(beats) == 1 and 1 <= len(updates) <= 2 and not beats & updates
+
+
+def test_a_call_that_was_on_its_way_at_the_end_leaves_no_connection(statestored, subscriber):
+    """F-4, T-32: decided before the removal, made after it; K-1 keeps nothing for who is gone."""
+    daemon = statestored(statestore_max_missed_heartbeats=2,
+                         statestore_update_frequency_ms=1,
+                         debug_actions="DO_SUBSCRIBER_UPDATE:SLEEP@300")
+    a = subscriber(None, "a", "t")
+    a.always(answer(code=6), "Heartbeat")
+    daemon.register(a)
+    a.await_calls(2, "Heartbeat")
+    mark = a.mark()
+    daemon.await_subscribers()
+    a.await_calls(1, "UpdateState", since=mark)
+    for name in ("subscriber-heartbeat", "subscriber-update-state"):
+        key = f"{name}.client-cache.total-clients"
+        eventually(lambda key=key: daemon.metric(key) == 0, key, 5)
 
 
 def test_a_peer_that_closed_an_idle_connection_is_not_a_failure(statestored, subscriber):

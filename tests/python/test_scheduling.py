@@ -133,19 +133,21 @@ def test_hung_subscribers_do_not_stretch_the_periods_of_others(statestored, subs
 
 
 def test_an_ended_registration_gets_no_more_messages(statestored, subscriber):
-    """S-7: on no stream, whether replaced or removed."""
+    """S-7, S-3: on no stream, whether replaced or removed; after what was under way."""
     daemon = statestored(statestore_max_missed_heartbeats=2)
     old, new = subscriber(daemon, "a", "t", MEMBERS), subscriber(None, "a", "t", MEMBERS)
     daemon.register(new)
-    new.await_calls(1, "UpdateState", MEMBERS)
+    new.await_calls(3, "UpdateState", MEMBERS)
     quiet = old.mark()
-    new.await_calls(5, "UpdateState", MEMBERS)
-    new.await_calls(3, "UpdateState", "t")
+    new.await_calls(10, "UpdateState", MEMBERS)
+    new.await_calls(5, "UpdateState", "t")
     assert len(old.log) == quiet
     new.always(answer(code=6), "Heartbeat")
     daemon.await_subscribers()
-    quiet, other = new.mark(), subscriber(daemon, "b", "t")
-    other.await_calls(5, "UpdateState")
+    other = subscriber(daemon, "b", "t")
+    other.await_calls(3, "UpdateState")
+    quiet = new.mark()
+    other.await_calls(10, "UpdateState")
     assert len(new.log) == quiet
 
 

@@ -248,6 +248,11 @@ impl Members {
         Some((member, alone))
     }
 
+    /// True if somebody listens at this address.
+    pub fn any_at(&self, address: &NetworkAddress) -> bool {
+        self.at_address.contains_key(address)
+    }
+
     /// The member of this key, if that registration is still current (S-7).
     pub fn find(&self, key: MemberKey) -> Option<&Member> {
         self.by_key.get(&key)

@@ -93,8 +93,10 @@ fn an_address_is_free_when_the_last_one_there_is_gone() {
         members.insert(Member::new(Arc::new(registration), Time::ZERO));
         key
     });
+    let address = members.find(keys[0]).unwrap().registration.address.clone();
+    assert!(members.any_at(&address));
     let mut alone = |key| members.remove(key).map(|(_, alone)| alone);
     assert_eq!(keys.map(&mut alone), [Some(false), Some(true), Some(true)]);
     assert_eq!(alone(keys[0]), None);
-    assert!(members.is_empty());
+    assert!(members.is_empty() && !members.any_at(&address));
 }

@@ -30,6 +30,10 @@ impl Node {
         let registration = &pending.registration;
         if self.members.find(registration.key).is_none() {
             self.calls.outlived_ended(&registration.id, pending.lane);
+            // It may have been sent after the end of its registration, and connected anew (F-4).
+            if !self.members.any_at(&registration.address) {
+                out.push(Effect::Disconnect(registration.address.clone()));
+            }
         }
         let outcome = outcome.map_err(|CallFault(status)| status);
         match (about, outcome) {
