@@ -37,6 +37,8 @@ pub(super) enum About {
 pub(super) struct Told {
     pub(super) version: i64,
     pub(super) address: NetworkAddress,
+    /// The first time that this receiver is told this.
+    pub(super) first: bool,
 }
 
 /// One topic of an update.

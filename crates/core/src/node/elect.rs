@@ -126,6 +126,7 @@ impl Node {
         let about = About::Catalogd(Told {
             version,
             address: catalogd.address,
+            first: first_attempt,
         });
         let limits = (self.config.catalog.timeout, first_attempt);
         self.calls
@@ -137,7 +138,11 @@ impl Node {
         &mut self,
         now: Now,
         pending: &Pending,
-        Told { version, address }: Told,
+        Told {
+            version,
+            address,
+            first,
+        }: Told,
         outcome: Result<wire::UpdateCatalogdResponse, Status>,
         out: &mut Outbox,
     ) {
@@ -155,12 +160,15 @@ impl Node {
         }
         if let Err(status) = outcome {
             self.counters.catalogd_failed += 1;
-            out.push(Effect::Log(Event::CatalogdNoticeFailed {
-                subscriber: registration.id.clone(),
-                address: registration.address.clone(),
-                version,
-                status,
-            }));
+            // Ten times a second it would be told again for each that is dead.
+            if first {
+                out.push(Effect::Log(Event::CatalogdNoticeFailed {
+                    subscriber: registration.id.clone(),
+                    address: registration.address.clone(),
+                    version,
+                    status,
+                }));
+            }
         }
         match self.catalog.notice.ended(&registration.id, told) {
             Next::Nothing => {}
