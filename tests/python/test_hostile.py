@@ -160,6 +160,52 @@ def test_a_request_beyond_the_limit_is_cut_off(statestored, subscriber):
         b"\x80\x01\x00\x02"
 
 
+def test_an_address_that_serves_something_else_fails_alone(busy, subscriber):
+    """F-2, F-4: the statestored's own two ports as a subscriber's: an exception, and HTTP."""
+    liar = subscriber(None, "liar", "t", "impala-membership")
+    for name, port in (("service", busy.port), ("web", busy.web)):
+        where = ttypes.TNetworkAddress("127.0.0.1", port)
+        busy.register(liar, subscriber_id=name, subscriber_location=where)
+    busy.await_subscribers("a")
+    assert "removed after 3" in busy.log()
+
+
+def test_noise_and_idlers_on_the_web_port_hold_up_nobody(busy):
+    """observability.md section 3: what is no HTTP is dropped; the pages stay."""
+    dice = random.Random(4)
+    idlers = [socket.create_connection(("127.0.0.1", busy.web), 10) for _ in range(100)]
+    for number, stream in enumerate(idlers):
+        if number % 2:
+            stream.sendall(b"GET /topics?json HTTP/1.1\r\nHost: ")
+    for _ in range(100):
+        send(busy.web, dice.randbytes(200) + b"\r\n\r\n", wait=False)
+    for path in ("/?" + "x" * 5_000, "/%00%ff%2e%2e/%2e%2e/etc/passwd", "/varz?" + "&" * 999):
+        assert busy.http(path)[0] in (200, 400, 404, 414)
+    assert busy.http("/healthz")[0] == 200
+    for stream in idlers:
+        stream.close()
+
+
+def test_memory_follows_what_is_alive(statestored, subscriber):
+    """W12, T-3: a hundred and fifty thousand writes and as many deletions leave nothing."""
+    daemon = statestored(statestore_push_coalesce_ms=1, statestore_update_frequency_ms=2)
+    a, b = subscriber(daemon, "a", "t"), subscriber(daemon, "b", "t")
+
+    def churn(first, rounds):
+        for number in range(first, first + rounds):
+            keys = [f"key-{number % 5}-{place}" for place in range(500)]
+            a.publish("t", *(item(key, b"v" * 1000) for key in keys), is_delta=True)
+            a.publish("t", *(item(key, deleted=True) for key in keys))
+        daemon.await_topic("t", version=(first + rounds) * 1000)
+
+    churn(0, 50)
+    early = daemon.rss()
+    churn(50, 250)
+    b.await_keys("t")
+    daemon.await_topic("t", num_entries=0, total_size_bytes=0)
+    assert daemon.rss() - early < 64 * MIB
+
+
 def test_ten_thousand_registrations_of_one_id_leave_one(statestored, subscriber):
     """R-3, S-7: streams and memory of one registration, whatever came before."""
     daemon = statestored()
