@@ -17,6 +17,10 @@ pub struct Config {
     /// Send a change at once, but no more often than this; `None` sends by period only.
     /// Ten milliseconds gather a burst without anybody noticing the wait.
     pub push_coalesce: Option<Duration>,
+    /// How long a registration's first updates wait, so that its answer is there before them:
+    /// Impala's subscribers skip an update while they register, and a skipped one comes again
+    /// only after two periods. A few milliseconds; zero where messages cannot overtake.
+    pub first_update_delay: Duration,
     /// Failed heartbeats in a row that end a registration (F-3). Fewer find a dead subscriber
     /// sooner; more forgive longer pauses.
     pub max_missed_heartbeats: u32,
@@ -72,6 +76,7 @@ impl Default for Config {
             priority: lane(100, 300),
             bulk: lane(2_000, 300),
             push_coalesce: Some(Duration::from_millis(10)),
+            first_update_delay: Duration::ZERO,
             max_missed_heartbeats: 10,
             max_subscribers: 10_000,
             heartbeat_report_period: Duration::from_secs(60),

@@ -28,6 +28,9 @@ pub const START_IN_V1: &str = "START_STATESTORE_IN_PROTOCOL_V1";
 /// The whole flag: SetStatestoreDebugAction acts (H-9).
 pub const DISABLE_NETWORK: &str = "DISABLE_STATESTORE_NETWORK";
 
+/// Longer than an answer needs to be read on the other side, shorter than anybody notices.
+const FIRST_UPDATE_DELAY: Duration = Duration::from_millis(10);
+
 const DEBUG_ACTIONS: Known = Known {
     labels: &[
         DO_SUBSCRIBER_UPDATE,
@@ -163,6 +166,7 @@ fn core_config(flags: &Flags, hash_seed: u64) -> CoreConfig {
         },
         hash_seed,
         items_per_step: CoreConfig::default().items_per_step,
+        first_update_delay: FIRST_UPDATE_DELAY,
     }
 }
 
@@ -216,7 +220,11 @@ mod tests {
     #[test]
     fn without_flags_the_configuration_is_the_references() {
         let config = config(&[]).unwrap();
-        assert_eq!(config.core, CoreConfig::default());
+        let reference = CoreConfig {
+            first_update_delay: FIRST_UPDATE_DELAY,
+            ..CoreConfig::default()
+        };
+        assert_eq!(config.core, reference);
         assert_eq!(config.port, 24_000);
         assert_eq!(config.max_reply, 64 << 30);
         assert_eq!(config.max_request, 64 << 20);

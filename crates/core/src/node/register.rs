@@ -14,6 +14,7 @@ use crate::refusal::Refusal;
 use crate::time::Now;
 use crate::view::KnownCatalogd;
 use alloc::sync::Arc;
+use core::time::Duration;
 use statestore_wire as wire;
 use statestore_wire::{CatalogRegistration, ProtocolVersion, Status, Text, UniqueId};
 
@@ -158,9 +159,12 @@ impl Node {
                 continue;
             };
             let crowded = self.calls.outlived(&registration.id, lane) >= CROWD;
-            let wait = self.config.lane(lane).period;
-            let first = if crowded { now.time + wait } else { now.time };
-            member.rhythms[rhythm].start(first, &mut self.schedule);
+            let wait = match lane {
+                _ if crowded => self.config.lane(lane).period,
+                Lane::Heartbeat => Duration::ZERO,
+                _ => self.config.first_update_delay,
+            };
+            member.rhythms[rhythm].start(now.time + wait, &mut self.schedule);
         }
     }
 

@@ -285,3 +285,21 @@ fn absurd_replies_disturb_nobody() {
     );
     assert_eq!(node.subscribers(at(7)).len(), 1);
 }
+
+// S-4, B-22: a subscriber that registers would skip an update that comes before its answer.
+#[test]
+fn first_updates_leave_a_moment_after_the_answer_to_the_registration() {
+    let delay = core::time::Duration::from_millis(10);
+    let mut node = node(Config {
+        first_update_delay: delay,
+        ..Config::default()
+    });
+    let topics = ["impala-membership", "t"];
+    let lanes = |calls: Vec<Call>| -> Vec<_> { calls.iter().map(|call| call.lane).collect() };
+    let calls = register(&mut node, at(100), 1, request("a", &topics));
+    assert_eq!(lanes(calls), [crate::port::Lane::Heartbeat]);
+    assert_eq!(node.deadline(), Some(at(100).time + delay));
+    let calls = step(&mut node, at(110), Input::Timer);
+    let updates = [crate::port::Lane::Priority, crate::port::Lane::Bulk];
+    assert_eq!(lanes(calls), updates);
+}
