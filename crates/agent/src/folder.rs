@@ -1,7 +1,7 @@
 //! A folder whose files are entries: what is in it, and what changed since the last look.
 //!
 //! The key of a file is its path below the folder. Links are followed, so that a tree of links
-//! publishes what it shows; a link into its own parents ends at [`MAX_DEPTH`].
+//! publishes what it shows; a link into its own parents is left out.
 //! Deliberately absent: when to look (`watch.rs`) and what becomes of the changes.
 //!
 //! Invariant: applying every change that was returned, in order, gives the files as they were at
@@ -107,6 +107,7 @@ impl Folder {
         };
         let mut found = BTreeMap::new();
         let whole = match fs::metadata(path) {
+            Ok(_) if is_in_circle(&self.root, &name) => true,
             Ok(facts) if facts.is_dir() => {
                 list(&self.root, &name, &mut found, &mut look.unreadable)
             }
@@ -114,7 +115,12 @@ impl Folder {
                 found.insert(name.clone(), facts);
                 true
             }
-            _ => true,
+            Ok(_) => true,
+            Err(e) if is_no_entry(path, &e) => true,
+            Err(e) => {
+                look.unreadable.push((path.to_owned(), e.to_string()));
+                false
+            }
         };
         for (name, facts) in found.iter() {
             self.compare(name, facts, &mut look);
@@ -171,7 +177,7 @@ fn key(name: &Path) -> Bytes {
     Bytes::copy_from_slice(name.as_os_str().as_bytes())
 }
 
-/// Lists the regular files below `from`; false if some folder could not be read, so that files
+/// Lists the regular files below `from`; false if something could not be looked at, so that files
 /// not found may still be there.
 fn list(
     root: &Path,
@@ -179,35 +185,79 @@ fn list(
     found: &mut BTreeMap<PathBuf, Metadata>,
     unreadable: &mut Vec<(PathBuf, String)>,
 ) -> bool {
-    let mut whole = true;
-    let mut open = vec![(from.to_owned(), 0)];
-    while let Some((folder, depth)) = open.pop() {
+    let before = unreadable.len();
+    let mut miss = |path: PathBuf, error: io::Error| unreadable.push((path, error.to_string()));
+    let mut open = vec![(from.to_owned(), ancestors(root, from))];
+    while let Some((folder, above)) = open.pop() {
         let path = root.join(&folder);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() => {
-                continue; // removed meanwhile
-            }
+            // Removed meanwhile; the whole folder does not go so quietly.
+            Err(e) if is_no_entry(&path, &e) && !folder.as_os_str().is_empty() => continue,
             Err(e) => {
-                whole = false;
-                unreadable.push((path, e.to_string()));
+                miss(path, e);
                 continue;
             }
         };
-        for entry in entries.flatten() {
-            let name = folder.join(entry.file_name());
-            // A link into nothing, or a file removed meanwhile, is no entry.
-            let Ok(facts) = fs::metadata(entry.path()) else {
-                continue;
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(e) => {
+                    miss(path.clone(), e);
+                    continue;
+                }
             };
-            if facts.is_file() {
-                found.insert(name, facts);
-            } else if facts.is_dir() && depth < MAX_DEPTH {
-                open.push((name, depth + 1));
+            let name = folder.join(entry.file_name());
+            match fs::metadata(entry.path()) {
+                Ok(facts) if facts.is_file() => drop(found.insert(name, facts)),
+                Ok(facts) if facts.is_dir() => {
+                    if above.len() <= MAX_DEPTH && !above.contains(&id(&facts)) {
+                        let mut above = above.clone();
+                        above.push(id(&facts));
+                        open.push((name, above));
+                    }
+                }
+                Ok(_) => {}
+                Err(e) if is_no_entry(&entry.path(), &e) => {}
+                Err(e) => miss(entry.path(), e),
             }
         }
     }
-    whole
+    unreadable.len() == before
+}
+
+/// The folders on the way to `name`, the last one included if it is one.
+fn ancestors(root: &Path, name: &Path) -> Vec<(u64, u64)> {
+    let mut path = root.to_owned();
+    let mut above: Vec<_> = fs::metadata(&path).iter().map(id).collect();
+    for part in name {
+        path.push(part);
+        let folder = fs::metadata(&path).ok().filter(Metadata::is_dir);
+        above.extend(folder.iter().map(id));
+    }
+    above
+}
+
+/// True if the way to `name` goes through a folder twice.
+fn is_in_circle(root: &Path, name: &Path) -> bool {
+    let mut above = ancestors(root, name);
+    let all = above.len();
+    above.sort_unstable();
+    above.dedup();
+    above.len() < all
+}
+
+/// Tells a folder from all others, by whichever way it was come to.
+fn id(facts: &Metadata) -> (u64, u64) {
+    (facts.dev(), facts.ino())
+}
+
+/// Nothing is there, or a link that leads nowhere; any other error may hide something.
+fn is_no_entry(path: &Path, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => true,
+        _ => path.is_symlink(),
+    }
 }
 
 #[cfg(test)]
@@ -265,16 +315,52 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_and_a_circle_of_links_ends() {
+    fn links_are_followed_but_not_into_the_folders_they_are_in() {
+        use std::os::unix::fs::symlink;
         let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("sub")).unwrap();
         fs::write(root.path().join("a"), "1").unwrap();
-        std::os::unix::fs::symlink("a", root.path().join("b")).unwrap();
-        std::os::unix::fs::symlink("nothing", root.path().join("c")).unwrap();
-        std::os::unix::fs::symlink(".", root.path().join("loop")).unwrap();
+        fs::write(root.path().join("sub/x"), "2").unwrap();
+        symlink("a", root.path().join("b")).unwrap();
+        symlink("nothing", root.path().join("c")).unwrap();
+        symlink("itself", root.path().join("itself")).unwrap();
+        symlink("sub", root.path().join("twin")).unwrap();
+        // Two circles: followed to any depth, they would make files without number.
+        symlink(".", root.path().join("loop")).unwrap();
+        symlink("..", root.path().join("sub/up")).unwrap();
         let mut folder = Folder::open(root.path()).unwrap();
-        let changes = folder.look().changes;
-        assert_eq!(changes[..2], [put("a", "1"), put("b", "1")]);
-        assert_eq!(changes.len(), 2 * (MAX_DEPTH + 1));
+        let all = [
+            put("a", "1"),
+            put("b", "1"),
+            put("sub/x", "2"),
+            put("twin/x", "2"),
+        ];
+        assert_eq!(folder.look().changes, all);
+        assert_eq!(folder.look_at(&root.path().join("sub")).changes, []);
+        assert_eq!(folder.look_at(&root.path().join("loop")).changes, []);
+        assert_eq!(folder.look_at(&root.path().join("loop/a")).changes, []);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_any_more_stays_published() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let sub = root.path().join("sub");
+        fs::create_dir(&sub).unwrap();
+        fs::write(sub.join("a"), "1").unwrap();
+        let mut folder = Folder::open(root.path()).unwrap();
+        folder.look();
+        for mode in [0o000, 0o400] {
+            fs::set_permissions(&sub, fs::Permissions::from_mode(mode)).unwrap();
+            if fs::metadata(sub.join("a")).is_ok() {
+                return; // this user may do anything
+            }
+            assert_eq!(folder.look().changes, []);
+            assert_eq!(folder.look_at(&sub.join("a")).changes, []);
+            assert!(!folder.look().unreadable.is_empty());
+        }
+        fs::set_permissions(&sub, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(folder.look().changes, []);
     }
 
     #[test]
