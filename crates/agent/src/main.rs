@@ -63,7 +63,7 @@ fn main() {
         ))),
     };
     match runtime.block_on(run(&app)) {
-        Ok(reason) => app.end(&reason),
+        Ok(reason) => end(&app, &reason),
         Err(error) => fail(&app, &error),
     }
 }
@@ -158,6 +158,15 @@ fn front(role: Role) -> Document {
 
 fn config(error: impl std::fmt::Display) -> StartError {
     StartError::Config(error.to_string())
+}
+
+/// Not [`App::end`], which says it on standard output too: that is for JSON lines only, and its
+/// reader may stand still.
+fn end(app: &App, reason: &str) -> ! {
+    notify(ServiceState::Stopping);
+    tracing::info!("{reason}");
+    app.logging.flush();
+    std::process::exit(0)
 }
 
 /// Tells the log and the terminal.
