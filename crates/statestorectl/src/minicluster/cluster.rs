@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::process::{Process, wait_for};
-use super::tree::{self, Listing};
+use super::tree::{self, LeftOut, Listing};
 use super::{Failure, Options};
 use crate::pages::Pages;
 
@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) source: PathBuf,
     /// Its files when the demonstration began.
     pub(crate) listing: Listing,
+    /// What of the folder that was named is not among them.
+    pub(crate) left_out: LeftOut,
     /// The coordinators, each with the folder that it keeps equal to the source.
     pub(crate) coordinators: Vec<(Process, PathBuf)>,
     /// The executors.
@@ -39,10 +41,10 @@ impl Cluster {
     pub(crate) fn start(options: &Options, root: &Path) -> Result<Self, Failure> {
         let programs = Programs::find(options)?;
         let source = root.join("source");
-        let listing = tree::copy(&options.dir, &source)?;
+        let (listing, left_out) = tree::copy(&options.dir, &source)?;
         if listing.is_empty() {
             return Err(Failure::Broken(format!(
-                "--dir {} holds no file",
+                "--dir {} holds no file that can be published: {left_out:?}",
                 options.dir.display()
             )));
         }
@@ -73,6 +75,7 @@ impl Cluster {
             pages,
             source,
             listing,
+            left_out,
             coordinators,
             executors,
             catalogd,

@@ -151,22 +151,26 @@ pub(crate) fn wait_for<T>(
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C and SIGTERM end the demonstration at its next look, so that it can end its
-/// processes and remove its folders.
+/// From now on Ctrl-C, SIGTERM and a terminal that closes end the demonstration at its next look,
+/// so that it can end its processes and remove its folders.
 pub(crate) fn watch_for_interrupt() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |e| Failure::io("watch signals for", Path::new("this program"), e);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::io("watch signals for", Path::new("this program"), e))?;
+        .map_err(failed)?;
+    let entered = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
+    drop(entered);
     std::thread::spawn(move || {
         runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-                return;
-            };
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
             INTERRUPTED.store(true, Ordering::Relaxed);
         });

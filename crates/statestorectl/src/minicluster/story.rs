@@ -3,18 +3,22 @@
 //! With `--once` it ends after the last scene; else the table goes on until Ctrl-C. Every number
 //! that is printed was measured in the run that prints it.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::cluster::{CATALOG, Cluster, learned};
 use super::process::wait_for;
 use super::table::Board;
-use super::tree::{self, Difference};
+use super::tree::{self, Difference, LeftOut};
 use super::{Failure, Options, observe};
 
 /// How long any scene may take before it counts as failed.
 const SCENE: Duration = Duration::from_secs(30);
+/// Bytes a second that a mirror grows by on the slowest machine; large folders take longer.
+const SLOWEST: u64 = 5 << 20;
 
 /// Starts the cluster and tells the story.
 pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
@@ -25,6 +29,17 @@ pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
     ));
     let started = Instant::now();
     let mut cluster = Cluster::start(options, &root.path)?;
+    let LeftOut {
+        unreadable,
+        unsuitable,
+    } = cluster.left_out;
+    if unreadable + unsuitable > 0 {
+        say(&format!(
+            "Left out of {}: {unreadable} that cannot be read, {unsuitable} too large or with \
+             names that mirrors write in another way.",
+            options.dir.display()
+        ));
+    }
     scene_everybody_is_here(&mut cluster, started)?;
     scene_mirrors_equal_the_source(&mut cluster, started)?;
     scene_a_file_changes(&mut cluster)?;
@@ -67,11 +82,12 @@ fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<()
 }
 
 fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Result<(), Failure> {
-    wait_for("mirrors that equal the source", SCENE, || {
+    let bytes: u64 = cluster.listing.values().sum();
+    let limit = SCENE + Duration::from_secs(bytes / SLOWEST);
+    wait_for("mirrors that equal the source", limit, || {
         cluster.expect_alive()?;
         Ok(differing_mirror(cluster)?.is_none().then_some(()))
     })?;
-    let bytes: u64 = cluster.listing.values().sum();
     say(&format!(
         "Both mirrors equal the source byte for byte, {} after the start: {} files, {bytes} \
          bytes, as topic {CATALOG}.",
@@ -207,9 +223,20 @@ struct Folder {
 
 impl Folder {
     fn create(keep: bool) -> Result<Self, Failure> {
-        let name = format!("statestore-demo-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).map_err(|e| Failure::io("create", &path, e))?;
+        let parent = std::env::temp_dir();
+        let id = std::process::id();
+        // What a run that was killed left behind may have the same process id.
+        let mut names = std::iter::once(format!("statestore-demo-{id}"))
+            .chain((2..1_000).map(|n| format!("statestore-demo-{id}-{n}")));
+        let path = loop {
+            let path = parent.join(names.next().unwrap_or_default());
+            // For the owner alone: what is copied into it may be private.
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => break path,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && path != parent => {}
+                Err(e) => return Err(Failure::io("create", &path, e)),
+            }
+        };
         Ok(Self { path, keep })
     }
 }
@@ -236,7 +263,7 @@ fn millis(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
 
-#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
 fn say(line: &str) {
-    println!("{line}");
+    // The processes must be ended and the folders removed also if nobody listens any more.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

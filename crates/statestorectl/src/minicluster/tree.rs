@@ -4,26 +4,63 @@
 //! folder; how it became so is not asked.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use super::process::expect_no_interrupt;
 
-/// The agent's own mark of a mirror; it is no entry.
-const MARKER: &str = ".statestore-mirror";
+/// The agent's own files in a mirror begin so; they are no entries.
+const RESERVED: &str = ".statestore-";
+/// What a mirror names as its key, and a value's limit.
+const MAX_PART: usize = 240;
+const MAX_PATH: usize = 2_048;
+const MAX_SIZE: u64 = statestore_subscriber::MAX_LEN as u64;
 
 /// Relative paths of all regular files below a folder, links followed, with their sizes.
 pub(crate) type Listing = BTreeMap<PathBuf, u64>;
 
+/// What a copy does not have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Files and folders that could not be read.
+    pub(crate) unreadable: usize,
+    /// Files too large for a value, or with names that a mirror would write in another way.
+    pub(crate) unsuitable: usize,
+}
+
 /// Lists a folder.
 pub(crate) fn list(root: &Path) -> Result<Listing, Failure> {
+    walk(root, |path, error| Err(Failure::io("read", path, error)))
+}
+
+/// Lists a folder; `miss` decides what becomes of a part that cannot be read.
+fn walk(
+    root: &Path,
+    mut miss: impl FnMut(&Path, io::Error) -> Result<(), Failure>,
+) -> Result<Listing, Failure> {
     let mut found = Listing::new();
-    let mut open = vec![(PathBuf::new(), 0_u32)];
-    while let Some((folder, depth)) = open.pop() {
+    let above: Vec<_> = fs::metadata(root).iter().map(id).collect();
+    let mut open = vec![(PathBuf::new(), above)];
+    while let Some((folder, above)) = open.pop() {
+        expect_no_interrupt()?;
         let path = root.join(&folder);
-        for entry in fs::read_dir(&path).map_err(|e| Failure::io("read", &path, e))? {
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) => {
+                miss(&path, e)?;
+                continue;
+            }
+        };
+        for entry in entries {
             let entry = entry.map_err(|e| Failure::io("read", &path, e))?;
-            if entry.file_name() == MARKER {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(RESERVED.as_bytes())
+            {
                 continue;
             }
             let name = folder.join(entry.file_name());
@@ -33,25 +70,60 @@ pub(crate) fn list(root: &Path) -> Result<Listing, Failure> {
             };
             if facts.is_file() {
                 found.insert(name, facts.len());
-            } else if facts.is_dir() && depth < 32 {
-                open.push((name, depth + 1));
+            } else if facts.is_dir() && above.len() <= 32 && !above.contains(&id(&facts)) {
+                // Nor is what a link shows of the folders that it is in.
+                let mut above = above.clone();
+                above.push(id(&facts));
+                open.push((name, above));
             }
         }
     }
     Ok(found)
 }
 
-/// Copies every file below `from` to `to`.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<Listing, Failure> {
-    let listing = list(from)?;
-    for name in listing.keys() {
-        let target = to.join(name);
+fn id(facts: &fs::Metadata) -> (u64, u64) {
+    (facts.dev(), facts.ino())
+}
+
+/// Copies the files below `from` to `to`, as files that may be changed there.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(Listing, LeftOut), Failure> {
+    let mut left_out = LeftOut::default();
+    let found = walk(from, |path, error| {
+        left_out.unreadable += 1;
+        match path.strip_prefix(from) {
+            Ok(below) if !below.as_os_str().is_empty() => Ok(()),
+            _ => Err(Failure::io("read --dir", from, error)),
+        }
+    })?;
+    let mut copied = Listing::new();
+    for (name, size) in found {
+        expect_no_interrupt()?;
+        if size > MAX_SIZE || !is_plain(&name) {
+            left_out.unsuitable += 1;
+            continue;
+        }
+        let Ok(mut source) = File::open(from.join(&name)) else {
+            left_out.unreadable += 1;
+            continue;
+        };
+        let target = to.join(&name);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(|e| Failure::io("create", parent, e))?;
         }
-        fs::copy(from.join(name), &target).map_err(|e| Failure::io("copy to", &target, e))?;
+        let written = File::create(&target).and_then(|mut file| io::copy(&mut source, &mut file));
+        let size = written.map_err(|e| Failure::io("copy to", &target, e))?;
+        copied.insert(name, size);
     }
-    Ok(listing)
+    Ok((copied, left_out))
+}
+
+/// True for what a mirror names just as its key.
+fn is_plain(name: &Path) -> bool {
+    let plain_part = |part: &std::ffi::OsStr| {
+        let is_plain = |c: char| c != '%' && !c.is_control();
+        part.len() <= MAX_PART && part.to_str().is_some_and(|part| part.chars().all(is_plain))
+    };
+    name.as_os_str().len() <= MAX_PATH && name.iter().all(plain_part)
 }
 
 /// How a mirror differs from its source.
@@ -105,6 +177,30 @@ pub(crate) fn same_bytes(one: &Path, other: &Path) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_no_mirror_can_show_is_left_out_and_the_rest_may_be_changed() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let (source, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = source.path();
+        fs::write(root.join("plain"), b"1").unwrap();
+        fs::set_permissions(root.join("plain"), fs::Permissions::from_mode(0o444)).unwrap();
+        fs::write(root.join("100%"), b"2").unwrap();
+        fs::write(root.join("two\nlines"), b"3").unwrap();
+        symlink(".", root.join("circle")).unwrap();
+        File::create(root.join("huge"))
+            .unwrap()
+            .set_len(MAX_SIZE + 1)
+            .unwrap();
+        let (listing, left_out) = copy(root, copied.path()).unwrap();
+        assert_eq!(listing, Listing::from([(PathBuf::from("plain"), 1)]));
+        assert_eq!((left_out.unreadable, left_out.unsuitable), (0, 3));
+        let mode = fs::metadata(copied.path().join("plain")).unwrap().mode();
+        assert_eq!(mode & 0o200, 0o200);
+        let missing = copy(Path::new("/nonexistent/folder"), copied.path());
+        let error = missing.unwrap_err().to_string();
+        assert!(error.contains("--dir /nonexistent/folder"), "{error}");
+    }
 
     #[test]
     fn a_copy_equals_its_source_until_a_byte_changes() {
