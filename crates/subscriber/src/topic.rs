@@ -52,8 +52,9 @@ impl Topic {
     }
 
     /// Calls `handler` with each delta, in order, also with empty ones: each is a chance to
-    /// publish within the same answer. It may block: heartbeats go on, but the answer and the next
-    /// deltas of all topics that came in the same message wait for it. A topic with a handler is not mirrored unless asked for.
+    /// publish within the same answer. It may block: heartbeats go on, but the answer, and the
+    /// next deltas of all topics that came in the same message, wait for it. A topic with a
+    /// handler is not mirrored unless asked for.
     pub fn handler(mut self, handler: impl FnMut(&Delta, &mut Publish) + Send + 'static) -> Self {
         self.handlers.push(Box::new(handler));
         self
