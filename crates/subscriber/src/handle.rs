@@ -66,6 +66,15 @@ impl Batch {
         self.commands.push(topic::delete(topic.into(), key.into())?);
         Ok(self)
     }
+
+    /// `topic` is to be empty, whoever wrote its entries; what this batch puts into it afterwards
+    /// leaves in the same answer.
+    pub fn clear(&mut self, topic: impl Into<Text>) -> &mut Self {
+        self.commands.push(Command::Clear {
+            topic: topic.into(),
+        });
+        self
+    }
 }
 
 impl Handle {
@@ -101,6 +110,15 @@ impl Handle {
     /// the answer that carries this is lost, it is cleared a second time.
     pub async fn clear(&self, topic: impl Into<Text>) -> Result<(), Refused> {
         self.send(vec![Command::Clear {
+            topic: topic.into(),
+        }])
+        .await
+    }
+
+    /// Wishes for nothing in `topic` any more, and leaves what it holds: for whoever hands it
+    /// over to another. Nothing is sent.
+    pub async fn forget(&self, topic: impl Into<Text>) -> Result<(), Refused> {
+        self.send(vec![Command::Forget {
             topic: topic.into(),
         }])
         .await
@@ -256,7 +274,8 @@ impl Handle {
         for command in &commands {
             let (Command::Put { topic, .. }
             | Command::Delete { topic, .. }
-            | Command::Clear { topic }) = command;
+            | Command::Clear { topic }
+            | Command::Forget { topic }) = command;
             if !self.0.reins.application.topics.contains_key(topic) {
                 return Err(Refused::UnknownTopic(topic.clone()));
             }

@@ -15,40 +15,40 @@ use crate::topic::Delta;
 
 /// The lines for a delta, each with its newline; entries outside `prefix` are left out.
 pub fn json_lines(delta: &Delta, prefix: &[u8]) -> String {
+    json_line_iter(delta, prefix).collect()
+}
+
+/// The same one by one, for content that is too large to be held twice.
+pub fn json_line_iter<'a>(delta: &'a Delta, prefix: &'a [u8]) -> impl Iterator<Item = String> + 'a {
     let topic = delta.topic().to_str();
-    let mut lines = String::new();
     let wanted = || {
-        delta
-            .items()
-            .iter()
-            .filter(|item| item.key.starts_with(prefix))
+        let items = delta.items().iter();
+        items.filter(|item| item.key.starts_with(prefix))
     };
-    if !delta.is_delta() {
-        let head = json!({
+    let head = (!delta.is_delta()).then(|| {
+        line(&json!({
             "topic": topic,
             "snapshot": true,
             "entries": wanted().count(),
             "to_version": delta.to_version(),
-        });
-        push(&mut lines, &head);
-    }
-    for item in wanted() {
-        let mut line = Map::new();
-        line.insert("topic".to_owned(), json!(topic));
-        bytes(&mut line, "key", item.key);
+        }))
+    });
+    let entries = wanted().map(move |item| {
+        let mut entry = Map::new();
+        entry.insert("topic".to_owned(), json!(topic));
+        bytes(&mut entry, "key", item.key);
         if item.deleted {
-            line.insert("deleted".to_owned(), json!(true));
+            entry.insert("deleted".to_owned(), json!(true));
         } else {
-            bytes(&mut line, "value", item.value);
+            bytes(&mut entry, "value", item.value);
         }
-        push(&mut lines, &Value::Object(line));
-    }
-    lines
+        line(&Value::Object(entry))
+    });
+    head.into_iter().chain(entries)
 }
 
-fn push(lines: &mut String, line: &Value) {
-    lines.push_str(&line.to_string());
-    lines.push('\n');
+fn line(value: &Value) -> String {
+    value.to_string() + "\n"
 }
 
 fn bytes(line: &mut Map<String, Value>, name: &str, bytes: &[u8]) {

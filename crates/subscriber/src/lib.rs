@@ -75,7 +75,7 @@ pub use error::{ConfigError, MAX_LEN, Refused, StartError};
 pub use feed::Follow;
 pub use handle::{Batch, Handle};
 pub use inject::{Inject, InjectionPoint};
-pub use json::json_lines;
+pub use json::{json_line_iter, json_lines};
 pub use status::{Metrics, StatestoreStatus, Status, TopicStatus};
 pub use topic::{Delta, Publish, Topic};
 

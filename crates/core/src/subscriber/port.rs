@@ -109,6 +109,11 @@ pub enum Command {
         /// The topic.
         topic: Text,
     },
+    /// Nothing is wished for in the topic any more; what it holds stays.
+    Forget {
+        /// The topic.
+        topic: Text,
+    },
 }
 
 /// What the driver is to do.

@@ -134,6 +134,7 @@ impl Publisher {
             Command::Put { topic, key, value } => self.topic(topic).write(key, Some(value)),
             Command::Delete { topic, key } => self.topic(topic).write(key, None),
             Command::Clear { topic } => self.topic(topic).wipe(),
+            Command::Forget { topic } => self.topic(topic).forget(),
         }
     }
 

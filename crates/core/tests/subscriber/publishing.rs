@@ -246,3 +246,23 @@ fn nothing_is_published_in_an_answer_that_processes_nothing() {
     assert!(failed.updates.is_empty());
     assert_eq!(world.view().outstanding, 1);
 }
+
+// B-13: the duty to publish again ends with the wish.
+#[test]
+fn what_is_forgotten_is_neither_deleted_nor_published_again() {
+    let mut world = World::following(vec![topic("t")]);
+    world.publish(vec![put("t", "a", "1")]);
+    let answer = world.update(1, vec![delta("t", 0, 0, &[])]);
+    assert_eq!(published(&answer), ["t a=1"]);
+    world.publish(vec![
+        put("t", "b", "2"),
+        Command::Forget { topic: "t".into() },
+    ]);
+    assert!(published(&world.update(1, vec![delta("t", 0, 1, &[("a", "1")])])).is_empty());
+    assert_eq!(world.view().outstanding, 0);
+    // Fresh, or cleared by somebody: whoever forgot does not care.
+    assert!(published(&world.update(1, vec![delta("t", 0, 0, &[])])).is_empty());
+    world.publish(vec![put("t", "c", "3")]);
+    let answer = world.update(1, vec![delta("t", 0, 0, &[])]);
+    assert_eq!(published(&answer), ["t c=3"]);
+}

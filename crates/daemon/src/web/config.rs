@@ -53,8 +53,10 @@ pub enum WebError {
         source: io::Error,
     },
     /// The surroundings': most often the port is in use.
-    #[error("Webserver: Failed to start on address {address}: {source}")]
+    #[error("Webserver: Failed to start on address {address} (--{flag}): {source}")]
     Bind {
+        /// The port's flag.
+        flag: &'static str,
         /// Address and port.
         address: String,
         /// What the system said.

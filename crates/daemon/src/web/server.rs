@@ -50,10 +50,10 @@ impl Server {
 
 /// Binds and serves on the current tokio runtime. With an error nothing is left running.
 pub async fn serve(site: &Site, config: &WebConfig) -> Result<Server, WebError> {
-    let listeners = bind(&config.interface, config.port).await?;
+    let listeners = bind(&config.interface, config.port, "webserver_port").await?;
     let mut metrics_listeners = Vec::new();
     if let Some((interface, port)) = &config.metrics {
-        metrics_listeners = bind(interface, *port).await?;
+        metrics_listeners = bind(interface, *port, "metrics_webserver_port").await?;
     }
     let addresses = |listeners: &[TcpListener]| {
         listeners
@@ -100,7 +100,11 @@ fn spawn(tasks: &mut JoinSet<()>, listeners: Vec<TcpListener>, responder: Respon
 }
 
 /// All addresses of the interface; a port the system chose for the first serves for all.
-async fn bind(interface: &str, port: u16) -> Result<Vec<TcpListener>, WebError> {
+async fn bind(
+    interface: &str,
+    port: u16,
+    flag: &'static str,
+) -> Result<Vec<TcpListener>, WebError> {
     let addresses: Vec<SocketAddr> = match interface {
         "" => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
         // Linux hands IPv4 connections to this socket as well.
@@ -134,6 +138,7 @@ async fn bind(interface: &str, port: u16) -> Result<Vec<TcpListener>, WebError> 
         let bound = TcpListener::bind(address).await;
         let address = || address.to_string();
         listeners.push(bound.map_err(|source| WebError::Bind {
+            flag,
             address: address(),
             source,
         })?);

@@ -65,6 +65,13 @@ impl Publication {
         self.doubts = 0;
     }
 
+    /// Nothing is wished for; an answer under way may still arrive.
+    pub(super) fn forget(&mut self) {
+        self.entries.clear();
+        self.unsent.clear();
+        self.clear = Clear::None;
+    }
+
     /// What a key is to hold; `None` for a key to be deleted.
     pub(super) fn value(&self, key: &Text) -> Option<Bytes> {
         self.entries.get(key).and_then(|entry| entry.value.clone())
