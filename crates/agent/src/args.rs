@@ -6,6 +6,7 @@
 //!
 //! Invariant: what parses names a topic; an error names the flag and the value.
 
+use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -69,6 +70,35 @@ pub(crate) struct MirrorTopic {
 pub(crate) struct OnChange {
     pub(crate) topic: String,
     pub(crate) command: String,
+}
+
+/// As it was given, for messages.
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--publish={}:{}=", self.topic, self.key)?;
+        match &self.value {
+            PublishValue::Text(text) => f.write_str(text),
+            PublishValue::File(path) => write!(f, "@{}", path.display()),
+        }
+    }
+}
+
+/// As it was given, for messages.
+impl fmt::Display for PublishFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--publish_dir={}:{}", self.topic, self.folder.display())
+    }
+}
+
+/// As it was given, for messages.
+impl fmt::Display for MirrorTopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--mirror={}:", self.topic)?;
+        if let Some(prefix) = &self.prefix {
+            write!(f, "{prefix}:")?;
+        }
+        write!(f, "{}", self.folder.display())
+    }
 }
 
 /// Values of one flag, in the order of the command line.
@@ -220,6 +250,20 @@ mod tests {
         assert_eq!(mirror("t:/data").unwrap().prefix, None);
         assert_eq!(follow("t:1:").unwrap().prefix.as_deref(), Some("1:"));
         assert_eq!(follow("t").unwrap().prefix, None);
+    }
+
+    #[test]
+    fn what_was_given_can_be_shown_again() {
+        for text in ["t:k=v", "t:k=@/f"] {
+            let shown = publish(text).unwrap().to_string();
+            assert_eq!(shown, format!("--publish={text}"));
+        }
+        for text in ["t:/d", "t:1::/d", "t::/d"] {
+            let shown = mirror(text).unwrap().to_string();
+            assert_eq!(shown, format!("--mirror={text}"));
+        }
+        let shown = publish_dir("t:/d").unwrap().to_string();
+        assert_eq!(shown, "--publish_dir=t:/d");
     }
 
     #[test]

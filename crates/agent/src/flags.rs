@@ -6,11 +6,13 @@
 //! Invariant: a [`Settings`] holds values that make sense together; an error names flag and
 //! value.
 
+use statestore_daemon::debug_actions::{DebugActions, Malformed};
 use statestore_daemon::flags::{FlagDef, FlagTable, Flags, Value, tables};
 use std::time::Duration;
 use thiserror::Error;
 
 use crate::args::{ArgError, Given, Tasks};
+use crate::faults;
 use crate::roles::Role;
 
 const NAME: &str = "statestore/statestore-agent.rs";
@@ -45,8 +47,9 @@ pub(crate) static SUBSCRIBER: FlagTable = FlagTable {
         ),
         FlagDef::int32(
             "state_store_subscriber_port",
-            0,
-            "port on which statestored reaches this subscriber; 0 lets the system choose",
+            23000,
+            "port on which statestored reaches this subscriber; 0 lets the system choose. If not \
+             set: 23020 for a catalogd, 23030 for an admissiond, 0 for a custom role",
         )
         .checked(tables::is_port),
         FlagDef::int32(
@@ -107,6 +110,13 @@ pub(crate) static SUBSCRIBER: FlagTable = FlagTable {
             "statestored's heartbeat period",
         )
         .checked(is_positive),
+        FlagDef::int32(
+            "statestore_subscriber_max_missed_heartbeats",
+            0,
+            "missed heartbeats in a row after which the statestored is lost, even before \
+             statestore_subscriber_timeout_seconds; 0 is without limit",
+        )
+        .checked(tables::not_negative),
     ],
 };
 
@@ -182,7 +192,16 @@ pub(crate) enum SettingsError {
     Arg(#[from] ArgError),
     #[error("flag 'subscriber_id' is empty: --role=custom has no id of its own")]
     NoId,
-    #[error("flag 'enable_statestored_ha' is set: this version follows one statestored")]
+    #[error("flag 'transient' has an empty value: wanted TOPIC")]
+    NoTopic,
+    #[error(
+        "flag 'follow' prints to standard output, which redirect_stdout_stderr=true sends into \
+         the log: unset one of them"
+    )]
+    NoOutput,
+    #[error("--debug_actions: {0}")]
+    DebugActions(#[from] Malformed),
+    #[error("flag 'enable_statestored_ha' is set to 'true': this version follows one statestored")]
     NoPair,
     #[error("flag '{flag}' is set to '{value}': this version has no {what}")]
     Unsupported {
@@ -205,6 +224,7 @@ pub(crate) struct Settings {
     pub(crate) statestore: (String, u16),
     pub(crate) subscriber_port: u16,
     pub(crate) timeout: Duration,
+    pub(crate) max_missed_heartbeats: Option<u32>,
     pub(crate) attempts: u32,
     pub(crate) retry_interval: Duration,
     pub(crate) use_resolved_address: bool,
@@ -214,7 +234,23 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_period: Duration,
     pub(crate) tasks: Tasks,
     pub(crate) transient: Vec<String>,
+    /// Largest message taken from a statestored, in bytes.
+    pub(crate) max_message: u64,
+    pub(crate) debug: DebugActions,
 }
+
+/// Replaces defaults that are not every daemon's: ports by role, and standard output, which
+/// belongs to `--follow` rather than to the log.
+pub(crate) fn settle(flags: &mut Flags) {
+    let role = Role::parse(flags.str("role")).unwrap_or(Role::Custom);
+    let (own, web) = role.ports();
+    flags.settle("state_store_subscriber_port", Value::Int32(own));
+    flags.settle("webserver_port", Value::Int32(web));
+    flags.settle("redirect_stdout_stderr", Value::Bool(false));
+}
+
+/// What Thrift allows when `thrift_rpc_max_message_size` is 0 or less.
+const THRIFT_DEFAULT_MAX_MESSAGE: u64 = 100 << 20;
 
 impl Settings {
     /// Reads the flags of a process that calls itself `hostname`.
@@ -241,6 +277,15 @@ impl Settings {
         let millis = |name: &str| Duration::from_millis(unsigned(flags.i32(name)).into());
         let grace = flags.i64("statestore_subscriber_recovery_grace_period_ms");
         let timeout = flags.i32("statestore_subscriber_timeout_seconds");
+        let missed = unsigned(flags.i32("statestore_subscriber_max_missed_heartbeats"));
+        let max_message = match flags.i64("thrift_rpc_max_message_size") {
+            ..=0 => THRIFT_DEFAULT_MAX_MESSAGE,
+            bytes => bytes.unsigned_abs(),
+        };
+        let tasks = tasks(flags)?;
+        if !tasks.follow.is_empty() && flags.bool("redirect_stdout_stderr") {
+            return Err(SettingsError::NoOutput);
+        }
         Ok(Self {
             role,
             subscriber_id,
@@ -255,6 +300,7 @@ impl Settings {
             ),
             subscriber_port: port(flags.i32("state_store_subscriber_port")),
             timeout: Duration::from_secs(unsigned(timeout).into()),
+            max_missed_heartbeats: (missed > 0).then_some(missed),
             attempts: unsigned(flags.i32("statestore_subscriber_cnxn_attempts")),
             retry_interval: millis("statestore_subscriber_cnxn_retry_interval_ms"),
             use_resolved_address: flags.bool("statestore_subscriber_use_resolved_address"),
@@ -262,8 +308,10 @@ impl Settings {
             call_timeout: millis("statestore_client_rpc_timeout_ms"),
             tolerate_startup_delay: flags.bool("tolerate_statestore_startup_delay"),
             heartbeat_period: millis("statestore_heartbeat_frequency_ms"),
-            tasks: tasks(flags)?,
-            transient: flags.list("transient"),
+            tasks,
+            transient: transient(flags)?,
+            max_message,
+            debug: DebugActions::parse(flags.str("debug_actions"), faults::KNOWN)?,
         })
     }
 }
@@ -278,17 +326,24 @@ fn tasks(flags: &Flags) -> Result<Tasks, ArgError> {
     })
 }
 
+fn transient(flags: &Flags) -> Result<Vec<String>, SettingsError> {
+    let topics = flags.list("transient");
+    match topics.iter().any(String::is_empty) {
+        true => Err(SettingsError::NoTopic),
+        false => Ok(topics),
+    }
+}
+
 /// Never plain text where encryption was asked for.
 fn refuse_unsupported(flags: &Flags) -> Result<(), SettingsError> {
-    let tls = [
-        "ssl_client_ca_certificate",
-        "ssl_server_certificate",
-        "ssl_private_key",
+    let all = [
+        ("ssl_client_ca_certificate", "TLS"),
+        ("ssl_server_certificate", "TLS"),
+        ("ssl_private_key", "TLS"),
+        ("principal", "Kerberos"),
+        ("be_principal", "Kerberos"),
+        ("keytab_file", "Kerberos"),
     ];
-    let all = tls
-        .map(|flag| (flag, "TLS"))
-        .into_iter()
-        .chain([("principal", "Kerberos")]);
     for (flag, what) in all {
         let value = flags.str(flag);
         if !value.is_empty() {

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// How deep folders may nest.
 const MAX_DEPTH: usize = 32;
-/// The protocol's limit of a value.
-const MAX_VALUE: u64 = i32::MAX as u64;
+/// The longest value.
+const MAX_VALUE: u64 = statestore_subscriber::MAX_LEN as u64;
 
 /// A change of one entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Look {
     pub(crate) changes: Vec<Change>,
     /// Files that could not be read, with the reason; they are as if they had not changed.
     pub(crate) unreadable: Vec<(PathBuf, String)>,
+    /// The folder itself could not be read: whoever watches it must begin anew.
+    pub(crate) is_lost: bool,
 }
 
 /// A folder and what was seen in it last.
@@ -96,14 +98,22 @@ impl Folder {
                 .collect();
             gone.iter().for_each(|name| self.forget(name, &mut look));
         }
+        look.is_lost = look.unreadable.iter().any(|(path, _)| *path == self.root);
         look
     }
 
-    /// Looks at one path (absolute, below the folder) and what is below it.
-    pub(crate) fn look_at(&mut self, path: &Path) -> Look {
+    /// Looks at some paths (absolute, below the folder) and what is below them.
+    pub(crate) fn look_at<'a>(&mut self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Look {
         let mut look = Look::default();
+        for path in paths {
+            self.look_below(path, &mut look);
+        }
+        look
+    }
+
+    fn look_below(&mut self, path: &Path, look: &mut Look) {
         let Ok(name) = path.strip_prefix(&self.root).map(Path::to_owned) else {
-            return look;
+            return;
         };
         let mut found = BTreeMap::new();
         let whole = match fs::metadata(path) {
@@ -123,7 +133,7 @@ impl Folder {
             }
         };
         for (name, facts) in found.iter() {
-            self.compare(name, facts, &mut look);
+            self.compare(name, facts, look);
         }
         let gone: Vec<PathBuf> = self
             .seen
@@ -133,8 +143,7 @@ impl Folder {
             .filter(|seen| whole && !found.contains_key(*seen))
             .cloned()
             .collect();
-        gone.iter().for_each(|name| self.forget(name, &mut look));
-        look
+        gone.iter().for_each(|name| self.forget(name, look));
     }
 
     fn compare(&mut self, name: &Path, facts: &Metadata, look: &mut Look) {
@@ -304,14 +313,14 @@ mod tests {
         fs::remove_dir_all(root.path().join("sub")).unwrap();
         fs::remove_file(root.path().join("sub-b")).unwrap();
         assert_eq!(
-            folder.look_at(&root.path().join("sub")).changes,
+            folder.look_at([&root.path().join("sub")]).changes,
             [gone("sub/a")]
         );
         assert_eq!(
-            folder.look_at(&root.path().join("sub-b")).changes,
+            folder.look_at([&root.path().join("sub-b")]).changes,
             [gone("sub-b")]
         );
-        assert_eq!(folder.look_at(Path::new("/elsewhere")).changes, []);
+        assert_eq!(folder.look_at([&PathBuf::from("/elsewhere")]).changes, []);
     }
 
     #[test]
@@ -336,9 +345,9 @@ mod tests {
             put("twin/x", "2"),
         ];
         assert_eq!(folder.look().changes, all);
-        assert_eq!(folder.look_at(&root.path().join("sub")).changes, []);
-        assert_eq!(folder.look_at(&root.path().join("loop")).changes, []);
-        assert_eq!(folder.look_at(&root.path().join("loop/a")).changes, []);
+        assert_eq!(folder.look_at([&root.path().join("sub")]).changes, []);
+        assert_eq!(folder.look_at([&root.path().join("loop")]).changes, []);
+        assert_eq!(folder.look_at([&root.path().join("loop/a")]).changes, []);
     }
 
     #[test]
@@ -356,11 +365,30 @@ mod tests {
                 return; // this user may do anything
             }
             assert_eq!(folder.look().changes, []);
-            assert_eq!(folder.look_at(&sub.join("a")).changes, []);
+            assert_eq!(folder.look_at([&sub.join("a")]).changes, []);
             assert!(!folder.look().unreadable.is_empty());
         }
         fs::set_permissions(&sub, fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(folder.look().changes, []);
+    }
+
+    #[test]
+    fn a_folder_that_went_away_keeps_its_entries_until_it_is_back() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("folder");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), "1").unwrap();
+        fs::write(root.join("b"), "2").unwrap();
+        let mut folder = Folder::open(&root).unwrap();
+        assert!(!folder.look().is_lost);
+        fs::rename(&root, outer.path().join("elsewhere")).unwrap();
+        let look = folder.look();
+        assert!(look.is_lost && look.changes.is_empty());
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), "3").unwrap();
+        let look = folder.look();
+        assert!(!look.is_lost);
+        assert_eq!(look.changes, [put("a", "3"), gone("b")]);
     }
 
     #[test]

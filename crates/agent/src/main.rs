@@ -8,24 +8,32 @@
 
 mod agent;
 mod args;
+mod command;
+mod faults;
 mod file_name;
 mod flags;
 mod folder;
 mod follow;
 mod metrics;
 mod mirror;
+mod output;
+mod pages;
 mod publish;
 mod roles;
 mod standing;
 mod watch;
 
 use statestore_daemon::app::{App, StartError, version};
-use statestore_daemon::flags::{FlagTable, Flags, Program, Value, tables};
+use statestore_daemon::flags::{FlagTable, Program, tables};
 use statestore_daemon::metrics::{Group, with_system};
 use statestore_daemon::process::{ServiceState, Shutdown, notify};
-use statestore_daemon::web::pages::{BasePages, NoRpcs};
+use statestore_daemon::rpc_statistics::ServiceStatistics;
+use statestore_daemon::web::pages::BasePages;
 use statestore_daemon::web::{Document, Readiness, Server, Site, WebConfig, serve};
-use std::sync::{Arc, OnceLock};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use agent::{Agent, Shared};
 use flags::Settings;
@@ -44,108 +52,118 @@ static TABLES: &[&FlagTable] = &[
 ];
 
 fn main() {
+    // Before the log may take standard error.
+    let terminal = std::io::stderr().as_fd().try_clone_to_owned().ok();
     let program = Program {
         name: NAME,
         usage: "A subscriber of a statestore as a process: publishes, follows and mirrors topics.",
         version: &version(NAME, VERSION),
         tables: TABLES,
     };
-    // Standard output belongs to --follow, not to the log.
-    let settle = |flags: &mut Flags| flags.settle("redirect_stdout_stderr", Value::Bool(false));
-    let app = App::start(&program, settle).unwrap_or_else(|exit| exit.leave());
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let app = App::start(&program, flags::settle).unwrap_or_else(|exit| exit.leave());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => app.fail(&StartError::Failed(format!(
-            "cannot start threads: {error}"
-        ))),
+        .build();
+    let outcome = match &runtime {
+        Ok(runtime) => runtime.block_on(run(&app)),
+        Err(error) => Err(StartError::Failed(format!("cannot start threads: {error}"))),
     };
-    match runtime.block_on(run(&app)) {
+    match outcome {
         Ok(reason) => end(&app, &reason),
-        Err(error) => fail(&app, &error),
+        Err(error) => fail(&app, terminal.map(File::from), &error),
     }
 }
 
 /// Runs until the process is asked to end; the answer is why.
 async fn run(app: &App) -> Result<String, StartError> {
     let settings = Settings::from_flags(&app.flags, &app.hostname).map_err(config)?;
+    for entry in &settings.debug.foreign {
+        tracing::warn!("debug action {entry} is not for an agent: ignored");
+    }
     let shutdown = Shutdown::on_signals().map_err(|e| StartError::Failed(e.to_string()))?;
-    let shared = Shared::default();
-    let ready = Readiness::default();
-    let _web = web(app, settings.role, &shared, &ready).await?;
-    let max_message = match app.flags.i64("thrift_rpc_max_message_size") {
-        size @ 1.. => size.unsigned_abs(),
-        _ => 100 << 20, // Thrift's own default (flags.md section 6)
-    };
-    let starting = Agent::start(&settings, &app.hostname, max_message);
+    let surface = Surface::new(settings.role);
+    let _web = surface.serve(app).await?;
+    let starting = Agent::start(&settings, &app.hostname, surface.statistics.clone());
     let mut agent = tokio::select! {
         started = starting => started.map_err(config)?,
         reason = shutdown.wait() => return Ok(reason),
     };
-    let _ = shared.set((agent.handle.clone(), agent.standing.clone()));
-    tracing::info!(
-        "Subscriber {} listens on {}",
-        settings.subscriber_id,
-        agent.handle.address()
-    );
+    let _ = surface
+        .shared
+        .set((agent.handle.clone(), agent.standing.clone()));
     let registered = {
-        let (handle, ready) = (agent.handle.clone(), ready.clone());
+        let (handle, ready) = (agent.handle.clone(), surface.ready.clone());
         async move {
             if handle.registered().await.is_ok() {
                 ready.set(true);
                 notify(ServiceState::Ready);
-                tracing::info!("statestore-agent is ready");
+                tracing::info!("{NAME} is ready");
             }
             std::future::pending().await
         }
     };
     let outcome = tokio::select! {
         reason = shutdown.wait() => Ok(reason),
-        error = agent.failure() => Err(config(error)),
+        error = agent.failure() => match error.is_nobody_reads() {
+            true => Ok(error.to_string()),
+            false => Err(config(error)),
+        },
         never = registered => never,
     };
-    ready.set(false);
+    surface.ready.set(false);
     agent.leave().await;
     outcome
 }
 
-async fn web(
-    app: &App,
+/// What others see of the agent over HTTP.
+struct Surface {
     role: Role,
-    shared: &Shared,
-    ready: &Readiness,
-) -> Result<Option<Server>, StartError> {
-    let Some(web) = WebConfig::from_flags(&app.flags)? else {
-        return Ok(None);
-    };
-    let site = Site::new(NAME);
-    let shared = Arc::clone(shared);
-    BasePages {
-        flags: app.flags.clone(),
-        logging: app.logging.clone(),
-        version: app.version.clone(),
-        metrics: with_system(move || std::future::ready(figures(&shared, role))),
-        rpcs: Arc::new(NoRpcs),
-        front: Arc::new(move || Box::pin(std::future::ready(front(role)))),
-        ready: ready.clone(),
-    }
-    .register(&site);
-    let server = serve(&site, &web).await?;
-    if let Some(address) = server.addresses().first() {
-        tracing::info!("Web server listening on port {}", address.port());
-    }
-    Ok(Some(server))
+    shared: Shared,
+    statistics: ServiceStatistics,
+    ready: Readiness,
 }
 
-fn figures(
-    shared: &OnceLock<(statestore_subscriber::Handle, standing::Standing)>,
-    role: Role,
-) -> Group {
-    match shared.get() {
-        Some((handle, standing)) => metrics::group(handle, role, standing),
-        None => Group::new(NAME),
+impl Surface {
+    fn new(role: Role) -> Self {
+        Self {
+            role,
+            shared: Shared::default(),
+            statistics: ServiceStatistics::new("statestore-subscriber", "StatestoreSubscriber"),
+            ready: Readiness::default(),
+        }
+    }
+
+    /// Serves pages; before the subscriber has started they say so.
+    async fn serve(&self, app: &App) -> Result<Option<Server>, StartError> {
+        let Some(web) = WebConfig::from_flags(&app.flags)? else {
+            return Ok(None);
+        };
+        let site = Site::new(NAME);
+        let (role, shared, statistics) = (self.role, self.shared.clone(), self.statistics.clone());
+        let figures = move || {
+            let mut root = match shared.get() {
+                Some((handle, standing)) => metrics::group(handle, role, standing),
+                None => Group::new(NAME),
+            };
+            root.metrics.extend(statistics.method_metrics());
+            std::future::ready(root)
+        };
+        BasePages {
+            flags: app.flags.clone(),
+            logging: app.logging.clone(),
+            version: app.version.clone(),
+            metrics: with_system(figures),
+            rpcs: Arc::new(self.statistics.clone()),
+            front: Arc::new(move || Box::pin(std::future::ready(front(role)))),
+            ready: self.ready.clone(),
+        }
+        .register(&site);
+        site.add(pages::statestores(&self.shared));
+        let server = serve(&site, &web).await?;
+        if let Some(address) = server.addresses().first() {
+            tracing::info!("Web server listening on port {}", address.port());
+        }
+        Ok(Some(server))
     }
 }
 
@@ -160,8 +178,7 @@ fn config(error: impl std::fmt::Display) -> StartError {
     StartError::Config(error.to_string())
 }
 
-/// Not [`App::end`], which says it on standard output too: that is for JSON lines only, and its
-/// reader may stand still.
+/// Not `App::end`, which prints the reason: standard output is `--follow`'s, and may be full.
 fn end(app: &App, reason: &str) -> ! {
     notify(ServiceState::Stopping);
     tracing::info!("{reason}");
@@ -169,11 +186,14 @@ fn end(app: &App, reason: &str) -> ! {
     std::process::exit(0)
 }
 
-/// Tells the log and the terminal.
-fn fail(app: &App, error: &StartError) -> ! {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "ERROR: {error}");
+/// Tells the log and the terminal; exit code 1 whatever it is.
+fn fail(app: &App, terminal: Option<File>, error: &StartError) -> ! {
     tracing::error!("{error}");
     app.logging.flush();
+    if app.logging.info_file().is_some()
+        && let Some(mut terminal) = terminal
+    {
+        let _ = writeln!(terminal, "ERROR: {error}");
+    }
     std::process::exit(1)
 }

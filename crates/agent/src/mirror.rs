@@ -1,19 +1,25 @@
 //! A folder that is kept equal to a topic: one file an entry.
 //!
 //! Files are replaced atomically (written beside, then renamed), so a reader sees the old bytes
-//! or the new ones. Deliberately absent: where changes come from, and permissions finer than the
-//! process's umask.
+//! or the new ones. Deliberately absent: where changes come from, permissions finer than the
+//! process's umask, and forcing bytes to disk: a topic is not older than its statestored.
 //!
 //! Invariants: nothing outside the folder is ever touched (see `file_name`; links inside the
 //! folder are not followed), and a folder that was not a mirror before is taken only if it is
-//! empty, so that a mistyped flag cannot delete anything.
+//! empty, so that a mistyped flag cannot delete anything. An entry's file stands at its plain
+//! name, or beside it while that is a folder, and nowhere else. What cannot be written leaves
+//! the old file in place.
 
+use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+use crate::args::MirrorTopic;
 use crate::file_name::{BESIDE_FOLDER, RESERVED, file_name};
 
 const MARKER: &str = ".statestore-mirror";
@@ -23,48 +29,91 @@ const SCRATCH: &str = ".statestore-scratch";
 #[derive(Debug, Error)]
 pub(crate) enum MirrorError {
     #[error(
-        "--mirror: {} holds files and is not a mirror of topic '{topic}': name an empty folder",
+        "{flag}: {} holds files and is not a mirror of topic '{topic}': name an empty folder",
         folder.display()
     )]
-    NotOurs { folder: PathBuf, topic: String },
-    #[error("mirror: cannot {what} {}: {error}", path.display())]
+    NotOurs {
+        /// As it was given.
+        flag: String,
+        folder: PathBuf,
+        topic: String,
+    },
+    #[error("{flag}: another mirror keeps {}", folder.display())]
+    InUse { flag: String, folder: PathBuf },
+    #[error("{flag}: cannot {what} {}: {error}", path.display())]
     Io {
+        flag: String,
         what: &'static str,
         path: PathBuf,
         error: io::Error,
     },
-    #[error("mirror: the key of {length} bytes that begins '{begin}' is too long for a file name")]
-    KeyTooLong { length: usize, begin: String },
+    #[error(
+        "{flag}: the key of {length} bytes that begins '{begin}' is too long for a file name, so \
+         it has no file"
+    )]
+    Impossible {
+        flag: String,
+        length: usize,
+        begin: String,
+    },
 }
 
 /// A folder that mirrors one topic.
 #[derive(Debug)]
 pub(crate) struct Mirror {
+    flag: String,
     folder: PathBuf,
+    /// Locked: one process, one task keeps a mirror.
+    _marker: File,
 }
 
 impl Mirror {
     /// Takes a folder that is empty, missing, or was this topic's mirror before.
-    pub(crate) fn open(folder: &Path, topic: &str) -> Result<Self, MirrorError> {
+    pub(crate) fn open(task: &MirrorTopic) -> Result<Self, MirrorError> {
+        let folder = &task.folder;
+        let failed = |what, path: &Path, error| failed(&task.to_string(), what, path, error);
+        let not_ours = || MirrorError::NotOurs {
+            flag: task.to_string(),
+            folder: folder.clone(),
+            topic: task.topic.clone(),
+        };
         fs::create_dir_all(folder).map_err(|e| failed("create", folder, e))?;
-        let marker = folder.join(MARKER);
-        match fs::read(&marker) {
-            Ok(owner) if owner == topic.as_bytes() => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound && is_empty(folder)? => {
-                fs::write(&marker, topic).map_err(|e| failed("write", &marker, e))?;
-            }
-            Ok(_) => return Err(not_ours(folder, topic)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(not_ours(folder, topic)),
-            Err(e) => return Err(failed("read", &marker, e)),
+        let path = folder.join(MARKER);
+        let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, e))?;
+        if entries.next().is_some() && !path.exists() {
+            return Err(not_ours());
+        }
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let mut marker = options.open(&path).map_err(|e| failed("open", &path, e))?;
+        // A file system without locks is used without them.
+        if flock(&marker, FlockOperation::NonBlockingLockExclusive)
+            == Err(rustix::io::Errno::WOULDBLOCK)
+        {
+            return Err(MirrorError::InUse {
+                flag: task.to_string(),
+                folder: folder.clone(),
+            });
+        }
+        let mut owner = Vec::new();
+        let read = marker.read_to_end(&mut owner);
+        read.map_err(|e| failed("read", &path, e))?;
+        if owner.is_empty() {
+            let written = marker.write_all(task.topic.as_bytes());
+            written.map_err(|e| failed("write", &path, e))?;
+        } else if owner != task.topic.as_bytes() {
+            return Err(not_ours());
         }
         Ok(Self {
-            folder: folder.to_owned(),
+            flag: task.to_string(),
+            folder: folder.clone(),
+            _marker: marker,
         })
     }
 
     /// Writes one entry.
     pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MirrorError> {
-        self.place(key, value).map(drop)
+        self.place(key, value)
     }
 
     /// Removes one entry; it need not be there.
@@ -73,64 +122,80 @@ impl Mirror {
             return Ok(()); // it was never written
         };
         for path in [beside_folder(&plain), plain] {
-            match fs::symlink_metadata(&path) {
-                Ok(facts) if !facts.is_dir() => {
-                    fs::remove_file(&path).map_err(|e| failed("remove", &path, e))?;
-                    self.prune_upwards(&path);
-                }
-                _ => {}
+            if is_no_folder(&path) {
+                self.remove(&path)?;
+                self.prune_upwards(&path);
             }
         }
         Ok(())
     }
 
-    /// Makes the folder hold exactly these entries. Keys that cannot be files are left out and
-    /// returned as errors, the first of them; all others are in place then.
+    /// Makes the folder hold exactly these entries. What cannot be written is left as it is, and
+    /// the first such failure is returned, one that may pass before one that will not; all others
+    /// are in place then.
     pub(crate) fn replace<'a>(
         &self,
         entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Result<(), MirrorError> {
         let mut kept = BTreeSet::new();
-        let mut first_failure = None;
+        let (mut passing, mut lasting) = (None, None);
         for (key, value) in entries {
             match self.place(key, value) {
-                Ok(path) => {
-                    kept.insert(path);
-                }
-                Err(error) => first_failure = first_failure.or(Some(error)),
+                Ok(()) => {}
+                Err(error @ MirrorError::Impossible { .. }) => lasting = lasting.or(Some(error)),
+                Err(error) => passing = passing.or(Some(error)),
             }
+            kept.extend(file_name(key).map(|name| self.folder.join(name)));
         }
         self.remove_all_but(&kept)?;
-        first_failure.map_or(Ok(()), Err)
+        passing.or(lasting).map_or(Ok(()), Err)
     }
 
-    /// Writes an entry and tells where it is.
-    fn place(&self, key: &[u8], value: &[u8]) -> Result<PathBuf, MirrorError> {
-        let Some(name) = file_name(key) else {
-            let begin = String::from_utf8_lossy(&key[..key.len().min(40)]).into_owned();
-            return Err(MirrorError::KeyTooLong {
-                length: key.len(),
-                begin,
-            });
+    /// Writes an entry's file where it belongs, and nowhere else.
+    fn place(&self, key: &[u8], value: &[u8]) -> Result<(), MirrorError> {
+        let impossible = || MirrorError::Impossible {
+            flag: self.flag.clone(),
+            length: key.len(),
+            begin: String::from_utf8_lossy(&key[..key.len().min(40)]).into_owned(),
         };
-        self.make_folders(&name)?;
+        let name = file_name(key).ok_or_else(impossible)?;
         let plain = self.folder.join(&name);
-        let path = if is_real_folder(&plain) {
-            beside_folder(&plain)
-        } else {
-            plain
-        };
-        let same = fs::symlink_metadata(&path).is_ok_and(|facts| {
+        let placed = self.make_folders(&name).and_then(|()| {
+            let beside = beside_folder(&plain);
+            if is_real_folder(&plain) {
+                return self.write(&beside, value);
+            }
+            self.write(&plain, value)?;
+            match is_no_folder(&beside) {
+                true => self.remove(&beside),
+                false => Ok(()),
+            }
+        });
+        match placed {
+            // The folder's own path counts too, and file systems differ.
+            Err(MirrorError::Io { error, .. }) if is_too_long(&error) => Err(impossible()),
+            placed => placed,
+        }
+    }
+
+    fn write(&self, path: &Path, value: &[u8]) -> Result<(), MirrorError> {
+        let same = fs::symlink_metadata(path).is_ok_and(|facts| {
             facts.is_file()
                 && facts.len() == value.len() as u64
-                && fs::read(&path).is_ok_and(|old| old == value)
+                && fs::read(path).is_ok_and(|old| old == value)
         });
-        if !same {
-            let scratch = self.folder.join(SCRATCH);
-            fs::write(&scratch, value).map_err(|e| failed("write", &scratch, e))?;
-            fs::rename(&scratch, &path).map_err(|e| failed("replace", &path, e))?;
+        if same {
+            return Ok(());
         }
-        Ok(path)
+        let scratch = self.folder.join(SCRATCH);
+        let written = fs::write(&scratch, value).map_err(|e| self.failed("write", path, e));
+        let replaced = written
+            .and_then(|()| fs::rename(&scratch, path).map_err(|e| self.failed("replace", path, e)));
+        if replaced.is_err() {
+            // Half a file would take room that may be missing already.
+            let _ = fs::remove_file(&scratch);
+        }
+        replaced
     }
 
     /// Makes the folders above a file. A file in the way steps aside; a link does not count as a
@@ -143,12 +208,12 @@ impl Mirror {
                 Ok(facts) if facts.is_dir() => continue,
                 Ok(facts) if facts.is_file() => {
                     let aside = beside_folder(&path);
-                    fs::rename(&path, &aside).map_err(|e| failed("move", &path, e))?;
+                    fs::rename(&path, &aside).map_err(|e| self.failed("move", &path, e))?;
                 }
-                Ok(_) => fs::remove_file(&path).map_err(|e| failed("remove", &path, e))?,
+                Ok(_) => self.remove(&path)?,
                 Err(_) => {}
             }
-            fs::create_dir(&path).map_err(|e| failed("create", &path, e))?;
+            fs::create_dir(&path).map_err(|e| self.failed("create", &path, e))?;
         }
         Ok(())
     }
@@ -156,46 +221,71 @@ impl Mirror {
     fn remove_all_but(&self, kept: &BTreeSet<PathBuf>) -> Result<(), MirrorError> {
         let mut open = vec![self.folder.clone()];
         while let Some(folder) = open.pop() {
-            for entry in fs::read_dir(&folder).map_err(|e| failed("read", &folder, e))? {
-                let entry = entry.map_err(|e| failed("read", &folder, e))?;
-                let path = entry.path();
+            for entry in fs::read_dir(&folder).map_err(|e| self.failed("read", &folder, e))? {
+                let path = entry.map_err(|e| self.failed("read", &folder, e))?.path();
                 if is_real_folder(&path) {
                     open.push(path);
-                } else if !kept.contains(&path) && !self.is_own(&path) {
-                    fs::remove_file(&path).map_err(|e| failed("remove", &path, e))?;
-                    self.prune_upwards(&path);
+                } else if !kept.contains(&path) && !stands_beside(&path, kept) && !self.owns(&path)
+                {
+                    self.remove(&path)?;
                 }
             }
+            self.prune_upwards(&folder.join(MARKER));
         }
         Ok(())
     }
 
-    fn is_own(&self, path: &Path) -> bool {
+    fn owns(&self, path: &Path) -> bool {
         path.parent() == Some(&self.folder)
             && path
                 .file_name()
                 .is_some_and(|n| n.as_encoded_bytes().starts_with(RESERVED.as_bytes()))
     }
 
-    /// Removes folders that became empty; the first one that is not ends it.
+    /// Removes folders that became empty; the first one that is not ends it. A file that stood
+    /// beside such a folder takes its place.
     fn prune_upwards(&self, path: &Path) {
         let mut folder = path.parent();
         while let Some(empty) = folder.filter(|f| *f != self.folder) {
             if fs::remove_dir(empty).is_err() {
                 return;
             }
+            // If it cannot, the next whole content puts it there.
+            let _ = fs::rename(beside_folder(empty), empty);
             folder = empty.parent();
         }
     }
+
+    fn remove(&self, path: &Path) -> Result<(), MirrorError> {
+        fs::remove_file(path).map_err(|e| self.failed("remove", path, e))
+    }
+
+    fn failed(&self, what: &'static str, path: &Path, error: io::Error) -> MirrorError {
+        failed(&self.flag, what, path, error)
+    }
 }
 
-fn is_empty(folder: &Path) -> Result<bool, MirrorError> {
-    let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, e))?;
-    Ok(entries.next().is_none())
+/// Whether this file is that of a kept entry whose plain name is a folder.
+fn stands_beside(path: &Path, kept: &BTreeSet<PathBuf>) -> bool {
+    let plain = path
+        .as_os_str()
+        .as_bytes()
+        .strip_suffix(BESIDE_FOLDER.as_bytes())
+        .map(|plain| Path::new(OsStr::from_bytes(plain)));
+    plain.is_some_and(|plain| kept.contains(plain) && is_real_folder(plain))
 }
 
 fn is_real_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
+}
+
+/// There is something, and it is a file or a link.
+fn is_no_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|facts| !facts.is_dir())
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NAMETOOLONG.raw_os_error())
 }
 
 fn beside_folder(path: &Path) -> PathBuf {
@@ -204,15 +294,9 @@ fn beside_folder(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn not_ours(folder: &Path, topic: &str) -> MirrorError {
-    MirrorError::NotOurs {
-        folder: folder.to_owned(),
-        topic: topic.to_owned(),
-    }
-}
-
-fn failed(what: &'static str, path: &Path, error: io::Error) -> MirrorError {
+fn failed(flag: &str, what: &'static str, path: &Path, error: io::Error) -> MirrorError {
     MirrorError::Io {
+        flag: flag.to_owned(),
         what,
         path: path.to_owned(),
         error,

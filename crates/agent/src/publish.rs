@@ -3,31 +3,40 @@
 //! Deliberately absent: sending again after a failure; the library keeps what is published until
 //! it has arrived, and publishes it anew after each registration.
 //!
-//! Invariant: a catalogd publishes only while it is the active one. On becoming it, it replaces
-//! the whole topic, since nobody else may write it and what an earlier one left is stale.
+//! Invariant: a catalogd publishes the catalog only while it is the active one. On becoming it,
+//! it replaces the whole topic, since nobody else may write it and what an earlier one left is
+//! stale; on ceasing to be it, it forgets the topic and leaves what it holds. All that is known
+//! at the start leaves together.
 
 use bytes::Bytes;
 use statestore_subscriber::{Batch, Handle, NetworkAddress, Refused};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::args::{Publish, PublishFolder, PublishValue};
 use crate::folder::{Change, Folder, Look};
+use crate::roles::CATALOG_TOPIC;
 use crate::standing::Standing;
 use crate::watch::{Watch, Where};
 
-/// Bytes of files that are handed over at once.
-const MAX_BATCH: usize = 16 << 20;
+/// Bytes of files, and their number, that are handed over at once.
+const MAX_BATCH: (usize, usize) = (16 << 20, 4_096);
 
 /// Why something cannot be published: the operator's or the machine's fault.
 #[derive(Debug, Error)]
 pub(crate) enum PublishError {
-    #[error("--publish: cannot read {}: {error}", path.display())]
-    File { path: PathBuf, error: io::Error },
-    #[error("--publish_dir: cannot read {}: {error}", path.display())]
-    Folder { path: PathBuf, error: io::Error },
+    #[error("{flag}: cannot read {}: {error}", path.display())]
+    Unreadable {
+        /// As it was given.
+        flag: String,
+        path: PathBuf,
+        error: io::Error,
+    },
+    #[error("{flag}: {refused}")]
+    Impossible { flag: String, refused: Refused },
     #[error(transparent)]
     Refused(#[from] Refused),
 }
@@ -49,20 +58,32 @@ impl Entry {
         }
     }
 
-    /// Reads the value from its file if it is in one.
+    /// Reads the value from its file if it is in one; refuses what can never be published.
     pub(crate) fn load(publish: &Publish) -> Result<Self, PublishError> {
         let value = match &publish.value {
             PublishValue::Text(text) => Bytes::from(text.clone()),
             PublishValue::File(path) => {
-                std::fs::read(path)
-                    .map(Bytes::from)
-                    .map_err(|error| PublishError::File {
-                        path: path.clone(),
-                        error,
-                    })?
+                let value = std::fs::read(path).map_err(|error| PublishError::Unreadable {
+                    flag: publish.to_string(),
+                    path: path.clone(),
+                    error,
+                })?;
+                Bytes::from(value)
             }
         };
-        Ok(Self::new(publish.topic.clone(), publish.key.clone(), value))
+        let entry = Self::new(publish.topic.clone(), publish.key.clone(), value);
+        match entry.put_into(&mut Batch::new()) {
+            Ok(()) => Ok(entry),
+            Err(refused) => Err(PublishError::Impossible {
+                flag: publish.to_string(),
+                refused,
+            }),
+        }
+    }
+
+    fn put_into(&self, batch: &mut Batch) -> Result<(), Refused> {
+        let (topic, key) = (self.topic.as_str(), self.key.as_str());
+        batch.put(topic, key, self.value.clone()).map(drop)
     }
 }
 
@@ -72,7 +93,7 @@ pub(crate) struct Publisher {
     pub(crate) handle: Handle,
     pub(crate) entries: Vec<Entry>,
     pub(crate) folders: Vec<PublishFolder>,
-    /// A catalogd's own address: publish only while that is the active one's.
+    /// A catalogd's own address: publish the catalog only while that is the active one's.
     pub(crate) only_as: Option<NetworkAddress>,
     /// Where that is noted.
     pub(crate) standing: Standing,
@@ -81,14 +102,25 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Checks that the folders can be read, before anything is started.
     pub(crate) fn check(folders: &[PublishFolder]) -> Result<(), PublishError> {
-        folders.iter().try_for_each(|it| open(&it.folder).map(drop))
+        folders.iter().try_for_each(|task| open(task).map(drop))
     }
 
     /// Publishes until the subscriber leaves.
-    pub(crate) async fn run(self) -> Result<(), PublishError> {
-        let Some(own) = &self.only_as else {
+    pub(crate) async fn run(mut self) -> Result<(), PublishError> {
+        let Some(own) = self.only_as.take() else {
             return self.publish(false).await;
         };
+        let mut catalog = self.clone();
+        let is_catalog = |topic: &str| topic == CATALOG_TOPIC;
+        catalog.entries.retain(|entry| is_catalog(&entry.topic));
+        catalog.folders.retain(|folder| is_catalog(&folder.topic));
+        self.entries.retain(|entry| !is_catalog(&entry.topic));
+        self.folders.retain(|folder| !is_catalog(&folder.topic));
+        let both = futures::future::try_join(self.publish(false), catalog.publish_as(&own));
+        both.await.map(|((), ())| ())
+    }
+
+    async fn publish_as(&self, own: &NetworkAddress) -> Result<(), PublishError> {
         let mut catalogd = self.handle.catalogd();
         loop {
             let is_active = catalogd
@@ -101,75 +133,161 @@ impl Publisher {
             let mut lost = self.handle.catalogd();
             let until_lost = lost
                 .wait_for(|change| !is_own(change.as_ref().map(|c| &c.registration.address), own));
-            tokio::select! {
-                done = self.publish(true) => return done,
-                _ = until_lost => {
-                    self.standing.set(false);
-                    tracing::info!("Another catalogd is active: publishing ends");
-                }
+            // Both branches only tell, so that no lock is held while others are awaited.
+            let ended = tokio::select! {
+                done = self.publish(true) => Some(done),
+                _ = until_lost => None,
+            };
+            if let Some(done) = ended {
+                return done;
             }
+            self.standing.set(false);
+            self.handle.forget(CATALOG_TOPIC).await?;
+            tracing::info!("Another catalogd is active: publishing ends");
         }
     }
 
     async fn publish(&self, replace: bool) -> Result<(), PublishError> {
-        let topics: BTreeSet<&String> = self
-            .entries
-            .iter()
-            .map(|e| &e.topic)
-            .chain(self.folders.iter().map(|f| &f.topic))
-            .collect();
-        if replace {
-            for topic in topics {
-                self.handle.clear(topic.as_str()).await?;
-            }
+        let mut folders = Vec::new();
+        for task in &self.folders {
+            folders.push(PublishedFolder::look_first(task).await?);
         }
         let mut batch = Batch::new();
+        if replace {
+            let entries = self.entries.iter().map(|entry| &entry.topic);
+            let topics: BTreeSet<&String> = entries
+                .chain(self.folders.iter().map(|task| &task.topic))
+                .collect();
+            for topic in topics {
+                batch.clear(topic.as_str());
+            }
+        }
         for entry in &self.entries {
-            batch.put(
-                entry.topic.as_str(),
-                entry.key.as_str(),
-                entry.value.clone(),
-            )?;
+            entry.put_into(&mut batch)?;
+        }
+        for folder in &mut folders {
+            let look = std::mem::take(&mut folder.first);
+            batch = self.hand_over(&folder.topic, look, batch).await?;
         }
         self.handle.publish_all(batch).await?;
-        let folders = self.folders.iter().map(|it| self.publish_folder(it));
-        futures::future::try_join_all(folders).await?;
+        let follow = folders.into_iter().map(|folder| self.follow(folder));
+        futures::future::try_join_all(follow).await?;
         // What was published stays; it must not end while the process runs.
         std::future::pending().await
     }
 
-    async fn publish_folder(&self, task: &PublishFolder) -> Result<(), PublishError> {
-        // The watch begins first: what changes during the first look is looked at again.
-        let mut folder = open(&task.folder)?;
-        let mut watch = Watch::start(folder.root());
-        let mut next = Where::Everywhere;
+    async fn follow(&self, mut published: PublishedFolder) -> Result<(), PublishError> {
         loop {
-            for path in places(&next) {
-                let (back, look) = look(folder, path).await;
-                folder = back;
-                self.hand_over(&task.topic, look).await?;
-            }
-            next = watch.next().await;
+            let look = published.look_again().await;
+            let batch = self.hand_over(&published.topic, look, Batch::new()).await?;
+            self.handle.publish_all(batch).await?;
         }
     }
 
-    async fn hand_over(&self, topic: &str, look: Look) -> Result<(), PublishError> {
-        for (path, reason) in &look.unreadable {
-            tracing::warn!("Cannot publish {}: {reason}", path.display());
-        }
-        let (mut batch, mut bytes) = (Batch::new(), 0);
+    /// Puts changes into the batch; the answer is what is left of it.
+    async fn hand_over(
+        &self,
+        topic: &str,
+        look: Look,
+        mut batch: Batch,
+    ) -> Result<Batch, PublishError> {
+        let (mut bytes, mut number) = (0, 0);
         for Change { key, value } in look.changes {
             bytes += value.as_ref().map_or(0, Bytes::len);
+            number += 1;
             match value {
                 Some(value) => batch.put(topic, key, value)?,
                 None => batch.delete(topic, key)?,
             };
-            if bytes >= MAX_BATCH {
+            if bytes >= MAX_BATCH.0 || number >= MAX_BATCH.1 {
                 self.handle.publish_all(std::mem::take(&mut batch)).await?;
-                bytes = 0;
+                (bytes, number) = (0, 0);
             }
         }
-        Ok(self.handle.publish_all(batch).await?)
+        Ok(batch)
+    }
+}
+
+/// A folder that is watched.
+struct PublishedFolder {
+    topic: String,
+    folder: Option<Folder>,
+    watch: Watch,
+    /// What the first look found.
+    first: Look,
+    /// What could not be read and has been reported.
+    reported: BTreeSet<PathBuf>,
+    is_lost: bool,
+}
+
+impl PublishedFolder {
+    async fn look_first(task: &PublishFolder) -> Result<Self, PublishError> {
+        let folder = open(task)?;
+        let mut published = Self {
+            topic: task.topic.clone(),
+            // The watch begins first: what changes during the first look is looked at again.
+            watch: Watch::start(folder.root()),
+            folder: Some(folder),
+            first: Look::default(),
+            reported: BTreeSet::new(),
+            is_lost: false,
+        };
+        published.first = published.look(Where::Everywhere).await;
+        Ok(published)
+    }
+
+    /// Waits for a change, and finds it.
+    async fn look_again(&mut self) -> Look {
+        let place = self.watch.next().await;
+        self.look(place).await
+    }
+
+    /// Looks on a thread that may wait for the disk.
+    async fn look(&mut self, place: Where) -> Look {
+        let Some(mut folder) = self.folder.take() else {
+            return Look::default(); // a cancelled look took it, and with it all of this
+        };
+        let everywhere = place == Where::Everywhere;
+        let looking = tokio::task::spawn_blocking(move || {
+            let start = Instant::now();
+            let look = match &place {
+                Where::At(paths) => folder.look_at(paths),
+                Where::Everywhere => folder.look(),
+            };
+            (folder, look, start.elapsed())
+        });
+        match looking.await {
+            Ok((folder, look, took)) => {
+                if everywhere {
+                    self.looked_everywhere(&folder, &look, took);
+                }
+                self.report(&look);
+                self.folder = Some(folder);
+                look
+            }
+            // A panic is a bug of ours; it must not go unnoticed.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn looked_everywhere(&mut self, folder: &Folder, look: &Look, took: Duration) {
+        if self.is_lost && !look.is_lost {
+            // The old watch is one of a folder that is gone.
+            self.watch = Watch::start(folder.root());
+        }
+        self.is_lost = look.is_lost;
+        self.watch.looked_everywhere(took);
+        let unreadable: BTreeSet<&PathBuf> = look.unreadable.iter().map(|(path, _)| path).collect();
+        self.reported.retain(|path| unreadable.contains(path));
+    }
+
+    /// Once for each file, not again with every look.
+    fn report(&mut self, look: &Look) {
+        for (path, reason) in &look.unreadable {
+            if self.reported.insert(path.clone()) {
+                tracing::warn!("Cannot publish {}: {reason}", path.display());
+            }
+        }
     }
 }
 
@@ -177,35 +295,13 @@ fn is_own(active: Option<&NetworkAddress>, own: &NetworkAddress) -> bool {
     active == Some(own)
 }
 
-fn open(path: &Path) -> Result<Folder, PublishError> {
-    let failed = |error| PublishError::Folder {
-        path: path.to_owned(),
+fn open(task: &PublishFolder) -> Result<Folder, PublishError> {
+    let failed = |error| PublishError::Unreadable {
+        flag: task.to_string(),
+        path: task.folder.clone(),
         error,
     };
     // Announcements name real paths.
-    let root = path.canonicalize().map_err(failed)?;
+    let root = task.folder.canonicalize().map_err(failed)?;
     Folder::open(&root).map_err(failed)
-}
-
-fn places(place: &Where) -> Vec<Option<PathBuf>> {
-    match place {
-        Where::Everywhere => vec![None],
-        Where::At(paths) => paths.iter().cloned().map(Some).collect(),
-    }
-}
-
-/// Looks on a thread that may wait for the disk.
-async fn look(mut folder: Folder, at: Option<PathBuf>) -> (Folder, Look) {
-    let looking = tokio::task::spawn_blocking(move || {
-        let look = match &at {
-            Some(path) => folder.look_at(path),
-            None => folder.look(),
-        };
-        (folder, look)
-    });
-    match looking.await {
-        Ok(done) => done,
-        // A panic is a bug of ours; it must not go unnoticed.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

@@ -45,6 +45,17 @@ impl Role {
             .map_or("", |(name, _)| name)
     }
 
+    /// The default ports of the subscriber and of the web server (flags.md sections 5 and 7). A
+    /// custom one has none of its own: there may be several on a machine.
+    pub(crate) fn ports(self) -> (i32, i32) {
+        match self {
+            Self::Coordinator | Self::Executor | Self::CoordinatorExecutor => (23000, 25000),
+            Self::Catalogd => (23020, 25020),
+            Self::Admissiond => (23030, 25030),
+            Self::Custom => (0, 0),
+        }
+    }
+
     /// Serves queries, so it needs the catalog.
     pub(crate) fn is_coordinator(self) -> bool {
         matches!(self, Self::Coordinator | Self::CoordinatorExecutor)
@@ -77,6 +88,9 @@ impl Role {
         }
     }
 }
+
+/// The topic that catalogds write and coordinators read.
+pub(crate) const CATALOG_TOPIC: &str = "catalog-update";
 
 /// The topic in which members of a cluster publish themselves.
 pub(crate) fn membership_topic(membership_topic_id: &str) -> String {
@@ -150,7 +164,7 @@ fn topics_of_role(role: Role, membership_topic_id: &str) -> BTreeMap<String, Top
         plans.insert(membership_topic(membership_topic_id), transient(""));
         plans.insert(queue, transient(queue_prefix));
     }
-    let catalog = "catalog-update".to_owned();
+    let catalog = CATALOG_TOPIC.to_owned();
     if role.is_coordinator() {
         plans.insert(
             catalog,

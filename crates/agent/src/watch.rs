@@ -4,11 +4,13 @@
 //! Deliberately absent: what is in the folder (`folder.rs`).
 //!
 //! Invariant: a change that is never announced is found by the next full look; a burst of
-//! announcements costs one look a path.
+//! announcements costs one look a path, or one look at everything, and bounded memory.
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,6 +19,8 @@ use tokio::time::Instant;
 const GATHER: Duration = Duration::from_millis(5);
 /// How stale an unannounced change may become.
 const FULL_LOOK: Duration = Duration::from_secs(5);
+/// A full look may take this part of the time at most: rarer looks at large folders.
+const FULL_LOOK_SHARE: u32 = 20;
 /// More announced paths than this are cheaper to look at all together.
 const MAX_PATHS: usize = 1_000;
 
@@ -33,29 +37,40 @@ pub(crate) enum Where {
 pub(crate) struct Watch {
     // Stops watching when dropped; none if the system offers no watches (any more).
     _watcher: Option<RecommendedWatcher>,
-    announced: mpsc::UnboundedReceiver<Option<PathBuf>>,
+    announced: mpsc::Receiver<PathBuf>,
+    missed: Arc<AtomicBool>,
     next_full_look: Instant,
 }
 
 impl Watch {
     /// Watches a folder and everything below it.
     pub(crate) fn start(root: &Path) -> Self {
-        let (announce, announced) = mpsc::unbounded_channel();
+        let (sender, announced) = mpsc::channel(MAX_PATHS);
+        let missed = Arc::new(AtomicBool::new(false));
+        let announce = Announce {
+            sender,
+            missed: Arc::clone(&missed),
+        };
         let watcher = watcher(root, announce).map_err(|error| {
             tracing::warn!(
                 "Cannot watch {} ({error}): changes are found every {FULL_LOOK:?}",
                 root.display()
             );
         });
-        let next_full_look = Instant::now() + FULL_LOOK;
         Self {
             _watcher: watcher.ok(),
             announced,
-            next_full_look,
+            missed,
+            next_full_look: Instant::now() + FULL_LOOK,
         }
     }
 
-    /// Waits until there is reason to look.
+    /// Tells how long a look at everything took, which sets when the next one is due.
+    pub(crate) fn looked_everywhere(&mut self, took: Duration) {
+        self.next_full_look = Instant::now() + FULL_LOOK.max(took * FULL_LOOK_SHARE);
+    }
+
+    /// Waits until there is reason to look. Losing the future may lose announcements.
     pub(crate) async fn next(&mut self) -> Where {
         let mut paths = BTreeSet::new();
         let mut until = self.next_full_look;
@@ -64,40 +79,53 @@ impl Watch {
                 announced = self.announced.recv(), if !self.announced.is_closed() => announced,
                 () = tokio::time::sleep_until(until) => None,
             };
+            if self.missed.swap(false, Ordering::Relaxed) || Instant::now() >= self.next_full_look {
+                break;
+            }
             match announced {
-                Some(Some(path)) if paths.len() < MAX_PATHS => {
+                Some(path) if paths.len() < MAX_PATHS => {
                     if paths.is_empty() {
                         until = until.min(Instant::now() + GATHER);
                     }
                     paths.insert(path);
                 }
-                _ if Instant::now() >= self.next_full_look => break,
+                Some(_) => break, // too much changed
                 None if !paths.is_empty() => return Where::At(paths),
-                None if self.announced.is_closed() => until = self.next_full_look,
-                _ => break, // something was missed, or too much changed
+                None => until = self.next_full_look,
             }
         }
-        self.next_full_look = Instant::now() + FULL_LOOK;
+        self.looked_everywhere(Duration::ZERO);
         Where::Everywhere
     }
 }
 
-fn watcher(
-    root: &Path,
-    announce: mpsc::UnboundedSender<Option<PathBuf>>,
-) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Nobody listens any more if sending fails: the folder is not published any longer.
-        match event {
-            Ok(event) if event.need_rescan() => drop(announce.send(None)),
-            Ok(event) if event.kind.is_access() => {}
-            Ok(event) => event
-                .paths
-                .into_iter()
-                .for_each(|p| drop(announce.send(Some(p)))),
-            Err(_) => drop(announce.send(None)),
+/// The watcher's end of the channel.
+struct Announce {
+    sender: mpsc::Sender<PathBuf>,
+    missed: Arc<AtomicBool>,
+}
+
+impl Announce {
+    /// Never waits: what does not fit is noted as missed.
+    fn event(&self, event: notify::Result<notify::Event>) {
+        let missed = match event {
+            Ok(event) if event.kind.is_access() => false,
+            Ok(event) if !event.need_rescan() => {
+                let mut paths = event.paths.into_iter();
+                paths.any(|path| self.sender.try_send(path).is_err())
+            }
+            _ => true,
+        };
+        if missed {
+            self.missed.store(true, Ordering::Relaxed);
+            // No path, only to wake the reader; if there is no room, it is awake.
+            let _ = self.sender.try_send(PathBuf::new());
         }
-    })?;
+    }
+}
+
+fn watcher(root: &Path, announce: Announce) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event| announce.event(event))?;
     watcher.watch(root, RecursiveMode::Recursive)?;
     Ok(watcher)
 }
@@ -121,6 +149,22 @@ mod tests {
             Where::At(paths) => assert!(paths.contains(&root_path.join("file")), "{paths:?}"),
             Where::Everywhere => panic!("announced without its path"),
         }
+    }
+
+    #[tokio::test]
+    async fn announcements_that_do_not_fit_end_in_one_look_at_everything() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = Watch::start(root.path());
+        let (sender, announced) = mpsc::channel(2);
+        watch.announced = announced;
+        let announce = Announce {
+            sender,
+            missed: Arc::clone(&watch.missed),
+        };
+        let paths = ["a", "b", "c"].map(PathBuf::from).to_vec();
+        let event = notify::Event::new(notify::EventKind::Any);
+        announce.event(Ok(paths.into_iter().fold(event, notify::Event::add_path)));
+        assert_eq!(watch.next().await, Where::Everywhere);
     }
 
     #[tokio::test(start_paused = true)]

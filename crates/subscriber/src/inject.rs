@@ -18,7 +18,7 @@ pub enum InjectionPoint {
 
 impl InjectionPoint {
     /// The label in flag `debug_actions`.
-    pub fn label(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::RegisterOnStartup => "REGISTER_STATESTORE_ON_STARTUP",
             Self::ProtocolVersionFirstAttempt => "GET_PROTOCOL_VERSION_FIRST_ATTEMPT",

@@ -1,0 +1,76 @@
+//! `/statestores`: the agent's own page, what it knows of each statestored and of its topics.
+//!
+//! Deliberately absent: pages that every daemon has, and how a document becomes HTML.
+
+use serde_json::{Value, json};
+use statestore_daemon::web::{Document, Page};
+use statestore_subscriber::{Role, StatestoreStatus, Status};
+
+use crate::agent::Shared;
+
+/// The page; empty lists until the subscriber has started.
+pub(crate) fn statestores(shared: &Shared) -> Page {
+    let shared = shared.clone();
+    let show = move |_| {
+        let status = shared.get().map(|(handle, _)| handle.status());
+        std::future::ready(status.map_or_else(nobody, |status| document(&status)))
+    };
+    Page::document("/statestores", show).in_navbar()
+}
+
+fn nobody() -> Document {
+    fields(json!({ "statestores": [], "topics": [] }))
+}
+
+fn document(status: &Status) -> Document {
+    let statestores: Vec<Value> = status.statestores.iter().map(statestore).collect();
+    let topic = |topic: &statestore_subscriber::TopicStatus| {
+        json!({
+            "topic_id": topic.name.to_str(),
+            "version": topic.version,
+            "received": topic.seen,
+        })
+    };
+    let topics: Vec<Value> = status.topics.iter().map(topic).collect();
+    fields(json!({
+        "subscriber_id": status.id.to_str(),
+        "address": status.address.to_string(),
+        "statestores": statestores,
+        "topics": topics,
+        "outstanding": status.outstanding,
+        "in_grace": status.in_grace,
+    }))
+}
+
+fn statestore(it: &StatestoreStatus) -> Value {
+    let seconds = |age: std::time::Duration| format!("{:.3}", age.as_secs_f64());
+    json!({
+        "address": it.address.to_string(),
+        "role": role(it.role),
+        "connected": it.connected,
+        "recovering": it.recovering,
+        "secs_since_heartbeat": it.heartbeat_age.map(seconds),
+        "missed_heartbeats": it.missed_heartbeats,
+        "registration_id": it.registration_id.map(|id| id.to_string()),
+        "statestore_id": it.statestore_id.map(|id| id.to_string()),
+        "secs_since_registration": it.registered_since.map(seconds),
+        "connection_failures": it.connection_failures,
+        "re_register_attempts": it.reregistrations,
+    })
+}
+
+/// In the words of an operator: the active one is the primary.
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Active => "primary",
+        Role::Standby => "standby",
+        Role::Unknown => "unknown",
+    }
+}
+
+fn fields(document: Value) -> Document {
+    match document {
+        Value::Object(fields) => fields,
+        _ => Document::new(),
+    }
+}
