@@ -261,7 +261,9 @@ async fn a_taken_port_is_an_error_that_names_it() {
         .await
         .unwrap_err();
     assert!(
-        error.to_string().contains(&format!("127.0.0.1:{port}: ")),
+        error
+            .to_string()
+            .contains(&format!("127.0.0.1:{port} (--webserver_port): ")),
         "{error}"
     );
     assert!(!error.is_config());
