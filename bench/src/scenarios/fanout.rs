@@ -1,0 +1,173 @@
+//! P1: a whole topic to many subscribers at once, beside threads that only write.
+//!
+//! Rounds of the limit and of the statestored alternate, so that a disturbance meets both.
+
+use super::{Bench, LIMIT, Meter, NORMAL, Publisher, items, others, too_late};
+use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
+use crate::failure::Failure;
+use crate::figures::{Bound, Figure, Section, median};
+use crate::server::Statestored;
+use crate::straight::{self, message};
+use clap::Parser;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A topic to many subscribers: time, CPU and memory beside the limit.
+#[derive(Debug, Parser)]
+pub(crate) struct Size {
+    /// Entries of the topic
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) items: usize,
+    /// Bytes of a value
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) value: usize,
+    #[arg(long, default_value_t = 50)]
+    pub(crate) subscribers: usize,
+    /// Rounds of each; the median counts
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+}
+
+/// What a round took; seconds, and seconds of CPU.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    time: f64,
+    cpu: f64,
+    bytes: f64,
+}
+
+pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
+    let (server, crowd) = bench.start(&[]).await?;
+    let records = Records::new();
+    let publisher = Publisher::join(&crowd, &server, &records).await?;
+    let topic = || items(size.items, size.value, b'v', false);
+    let filling = Meter::start(&server)?;
+    publisher.fill(&server, NORMAL, topic()).await?;
+    let filling = filling.stop()?;
+    let peak_filling = server.process().peak_rss()?;
+    let resident = server.process().rss()?;
+    server.process().forget_peak();
+
+    let receivers = crowd.add(size.subscribers, Conduct::Answers, &records);
+    let plain = Arc::new(message::update(NORMAL, topic()));
+    let (mut limits, mut rounds, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..size.rounds {
+        limits.push(limit(&crowd, &receivers, &records, Arc::clone(&plain)).await?);
+        let meter = Meter::start(&server)?;
+        let start = Instant::now();
+        records.forget_larges();
+        // Registering again under the same id begins with the whole topic again.
+        let subscribed = [Topic::all_of(NORMAL)];
+        crowd
+            .register(&server.address(), &receivers, &subscribed)
+            .await?;
+        let (time, bytes) = arrival(&records, size, start).await?;
+        settle(&server, size).await?;
+        let this = meter.stop()?;
+        rounds.push(Round {
+            time,
+            cpu: this.server,
+            bytes,
+        });
+        taken.push(this);
+    }
+    let mut section = figures(size, &limits, &rounds);
+    let peak = server.process().peak_rss()?;
+    let megabytes = |key, what, bytes: f64| Figure::new(key, what, bytes / 1e6, "MB");
+    let whole = plain.len() as f64 / 1e6;
+    section.figures.extend([
+        megabytes("p1.peak_rss", "peak memory while sending", peak).beside(whole),
+        megabytes("p1.rss", "memory before sending", resident).beside(whole),
+        megabytes(
+            "p1.peak_rss_filling",
+            "peak memory while the topic came",
+            peak_filling,
+        )
+        .beside(whole),
+        Figure::new(
+            "p1.filling_cpu",
+            "CPU to receive the topic",
+            filling.server,
+            "s",
+        ),
+    ]);
+    section.others = others(&taken);
+    Ok(section)
+}
+
+async fn limit(
+    crowd: &Crowd,
+    receivers: &[Arc<Subscriber>],
+    records: &Records,
+    message: Arc<Vec<u8>>,
+) -> Result<Round, Failure> {
+    let addresses = receivers.iter().map(|one| crowd.address(one)).collect();
+    let streams = straight::connect(addresses).await?;
+    records.forget_larges();
+    let start = Instant::now();
+    let cpu = straight::fan_out(streams, message).await?;
+    let all = records.larges(receivers.len(), LIMIT).await;
+    let (last, bytes) = all.ok_or_else(|| too_late("the limit's messages".to_owned()))?;
+    Ok(Round {
+        time: (last - start).as_secs_f64(),
+        cpu,
+        bytes: bytes as f64,
+    })
+}
+
+/// From `start` to when the last had it all, and the bytes.
+async fn arrival(records: &Records, size: &Size, start: Instant) -> Result<(f64, f64), Failure> {
+    let all = records.larges(size.subscribers, LIMIT).await;
+    let (last, bytes) = all.ok_or_else(|| too_late("the topic at everybody".to_owned()))?;
+    Ok(((last - start).as_secs_f64(), bytes as f64))
+}
+
+/// Waits until the answers are counted too.
+async fn settle(server: &Statestored, size: &Size) -> Result<(), Failure> {
+    let key = "subscriber-update-state.client-cache.clients-in-use";
+    let start = Instant::now();
+    loop {
+        let page = server.page("/jsonmetrics").await?;
+        if page[key].as_u64() == Some(0) || start.elapsed() > LIMIT {
+            return match server.subscribers().await? > size.subscribers {
+                true => Ok(()),
+                false => Err(too_late("all subscribers, still registered".to_owned())),
+            };
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
+    let of = |rounds: &[Round], take: fn(&Round) -> f64| median(rounds.iter().map(take).collect());
+    let rate: fn(&Round) -> f64 = |round| round.bytes / round.time / 1e9;
+    let cpu: fn(&Round) -> f64 = |round| round.cpu / (round.bytes / 1e9);
+    let time: fn(&Round) -> f64 = |round| round.time;
+    let bytes = of(rounds, |round| round.bytes) / size.subscribers as f64;
+    Section {
+        title: format!(
+            "P1: a topic of {:.0} MB to {} subscribers",
+            bytes / 1e6,
+            size.subscribers
+        ),
+        how: format!(
+            "A topic of {} entries with values of {} bytes. {} subscribers register at once; the \
+             clock runs from the first registration to when the last subscriber has read the last \
+             byte. Limit: as many blocking threads, each with one open connection to the same \
+             receivers, write the same message from one shared buffer with `writev`. {} rounds of \
+             each in turns, medians.",
+            size.items, size.value, size.subscribers, size.rounds
+        ),
+        figures: vec![
+            Figure::new("p1.rate", "rate", of(rounds, rate), "GB/s")
+                .beside(of(limits, rate))
+                .promised("P1", Bound::LeastOfLimit(0.9)),
+            Figure::new("p1.time", "until the last has it", of(rounds, time), "s")
+                .beside(of(limits, time)),
+            Figure::new("p1.cpu", "sender's CPU", of(rounds, cpu), "s/GB")
+                .beside(of(limits, cpu))
+                .promised("P1", Bound::Most(0.25)),
+        ],
+        ..Section::default()
+    }
+}

@@ -1,0 +1,221 @@
+//! P3: what it costs to ask everybody all the time, and how punctual it is.
+//!
+//! Heartbeats alone, then all three lanes; nothing changes meanwhile. Limit: one thread that
+//! makes the same number of calls a second to the same receivers, see `straight`.
+
+use super::{Bench, Meter, NORMAL, PRIORITY, Taken, others};
+use crate::crowd::{Conduct, Crowd, Lateness, Records, Topic};
+use crate::failure::Failure;
+use crate::figures::{Bound, Figure, Section};
+use crate::straight::{self, message};
+use clap::Parser;
+use statestore_wire::ItemBatch;
+use std::time::Duration;
+
+/// Heartbeats, and optionally updates, to many subscribers.
+#[derive(Debug, Parser)]
+pub(crate) struct Size {
+    /// Numbers of subscribers
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    pub(crate) subscribers: Vec<usize>,
+    /// Also a priority and a normal topic
+    #[arg(long)]
+    pub(crate) updates: bool,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
+    /// Seconds before that, until connections are open and the first calls are over
+    #[arg(long, default_value_t = 4)]
+    pub(crate) warm_up: u64,
+}
+
+/// Connections of the limit; both ends are files of this process.
+const LIMIT_CONNECTIONS: usize = 5_000;
+
+/// One size's measure.
+struct Measured {
+    taken: Taken,
+    lateness: [Lateness; 3],
+    registration: f64,
+    /// Subscribers still registered at the end.
+    left: f64,
+    /// Connections opened while it was measured.
+    opened: f64,
+    /// The limit's CPU for as many calls.
+    limit: f64,
+    rss: f64,
+    threads: f64,
+    files: f64,
+}
+
+pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
+    let mut section = Section {
+        title: match size.updates {
+            false => "P3: heartbeats only".to_owned(),
+            true => "P3b: heartbeats, priority and normal topics".to_owned(),
+        },
+        how: how(size),
+        ..Section::default()
+    };
+    let mut taken = Vec::new();
+    for &n in &size.subscribers {
+        let lanes = if size.updates { 3 } else { 1 };
+        if !bench.allows(n * lanes) {
+            section.notes.push(format!(
+                "{n} subscribers were not measured: they need {} open files, the machine allows \
+                 {}.",
+                n * lanes,
+                bench.files
+            ));
+            continue;
+        }
+        let measured = measure(bench, size, n).await?;
+        taken.push(measured.taken);
+        section.figures.extend(figures(size, n, &measured));
+    }
+    section.others = others(&taken);
+    Ok(section)
+}
+
+async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failure> {
+    let window = Duration::from_secs(size.seconds);
+    let (server, crowd) = bench.start(&[]).await?;
+    let records = Records::new();
+    let all = crowd.add(n, Conduct::Answers, &records);
+    let topics = [PRIORITY, NORMAL].map(Topic::all_of);
+    let topics: &[Topic] = if size.updates { &topics } else { &[] };
+    let registration = crowd.register(&server.address(), &all, topics).await?;
+    tokio::time::sleep(Duration::from_secs(size.warm_up)).await;
+
+    records.start();
+    let opened = crowd.accepted();
+    let meter = Meter::start(&server)?;
+    tokio::time::sleep(window).await;
+    let taken = meter.stop()?;
+    let lateness = records.stop();
+    let opened = (crowd.accepted() - opened) as f64;
+    let left = server.subscribers().await? as f64;
+    let process = server.process();
+    let (rss, threads, files) = (process.rss()?, process.threads()?, process.open_files()?);
+    drop(server);
+    let calls: u64 = lateness.iter().map(|lane| lane.calls).sum();
+    let rate = calls as f64 / taken.seconds;
+    drop(crowd);
+    Ok(Measured {
+        limit: limit(size, n, rate).await?,
+        registration: registration.as_secs_f64(),
+        left,
+        opened,
+        taken,
+        lateness,
+        rss,
+        threads,
+        files,
+    })
+}
+
+/// As many calls a second; nine of ten are empty updates if updates are on.
+async fn limit(size: &Size, n: usize, rate: f64) -> Result<f64, Failure> {
+    let crowd = Crowd::open().await?;
+    let all = crowd.add(n.min(LIMIT_CONNECTIONS), Conduct::Answers, &Records::new());
+    let streams = straight::connect(all.iter().map(|one| crowd.address(one)).collect()).await?;
+    let message = match size.updates {
+        false => message::heartbeat(),
+        true => message::update(PRIORITY, ItemBatch::new()),
+    };
+    let window = Duration::from_secs(size.seconds.min(5));
+    straight::calls(streams, message, rate, window).await
+}
+
+fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
+    let name = if size.updates { "p3b" } else { "p3" };
+    let key = |what: &str| format!("{name}.{n}.{what}");
+    let what = |what: &str| format!("{n} subscribers: {what}");
+    let taken = measured.taken;
+    let share = |cpu: f64| cpu * 100.0;
+    let cpu = share(taken.server / taken.seconds);
+    let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
+    let promised = |figure: Figure, bound| match (size.updates, n) {
+        (false, 10_000) => figure.promised("P3", bound),
+        _ => figure,
+    };
+    let mut figures = vec![
+        promised(
+            Figure::new(key("cpu"), what("CPU"), cpu, "% of a core").beside(share(measured.limit)),
+            Bound::Most(15.0),
+        ),
+        Figure::new(
+            key("cpu_per_call"),
+            what("CPU a call"),
+            taken.server / calls as f64 * 1e6,
+            "us",
+        )
+        .beside(measured.limit * taken.seconds / calls as f64 * 1e6),
+        Figure::new(
+            key("calls"),
+            what("calls"),
+            calls as f64 / taken.seconds,
+            "1/s",
+        )
+        .beside(n as f64 * if size.updates { 11.5 } else { 1.0 }),
+    ];
+    let lanes = ["heartbeat", "priority", "normal"];
+    for (lane, late) in lanes.iter().zip(&measured.lateness) {
+        if !size.updates && *lane != "heartbeat" {
+            continue;
+        }
+        let ms = |part: &str, value| {
+            let what = what(&format!("{lane} lateness, {part}"));
+            Figure::new(key(&format!("{lane}_{part}")), what, value, "ms")
+        };
+        let p99 = ms("p99", late.p99);
+        figures.extend([
+            ms("p50", late.p50),
+            match *lane {
+                "heartbeat" => promised(p99, Bound::Most(20.0)),
+                _ => p99,
+            },
+            ms("max", late.max),
+        ]);
+    }
+    let left = Figure::new(key("left"), what("still registered"), measured.left, "");
+    figures.extend([
+        left.beside(n as f64),
+        Figure::new(
+            key("opened"),
+            what("connections opened meanwhile"),
+            measured.opened,
+            "",
+        ),
+        Figure::new(
+            key("registration"),
+            what("all registered in"),
+            measured.registration,
+            "s",
+        ),
+        Figure::new(key("rss"), what("memory"), measured.rss / 1e6, "MB"),
+        Figure::new(key("threads"), what("threads"), measured.threads, ""),
+        Figure::new(key("files"), what("open files"), measured.files, ""),
+    ]);
+    figures
+}
+
+fn how(size: &Size) -> String {
+    let periods = match size.updates {
+        false => "Heartbeats every second, no topics.",
+        true => {
+            "Heartbeats every second, a priority topic every 100 ms, a normal one every 2 s, all \
+             empty and unchanged. Push on change is on (the default), but nothing changes, so the \
+             periods decide."
+        }
+    };
+    format!(
+        "{periods} The subscribers register as fast as they are served; then {} s of warm-up, {} s \
+         are measured. Lateness, seen by the subscriber: from one call's arrival to the next, less \
+         the period; the call's own duration is part of it. Limit: one thread with blocking \
+         sockets makes as many calls a second, written and read in batches, without timers, \
+         deadlines or a wait for readiness; for the number of calls, what the periods alone \
+         would give.",
+        size.warm_up, size.seconds
+    )
+}

@@ -1,0 +1,143 @@
+//! P2: what a topic costs in memory, and what is left when it has changed and gone.
+//!
+//! Live bytes are keys and values of what is alive, without any overhead; the limit of memory.
+
+use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, items, others, too_late};
+use crate::crowd::{Conduct, Records, Topic};
+use crate::failure::Failure;
+use crate::figures::{Bound, Figure, Section};
+use crate::server::Statestored;
+use clap::Parser;
+use std::time::{Duration, Instant};
+
+/// The memory of a topic, idle, followed, rewritten and deleted.
+#[derive(Debug, Parser)]
+pub(crate) struct Size {
+    /// Entries of the topic
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) items: usize,
+    /// Bytes of a value
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) value: usize,
+    /// Subscribers that follow it
+    #[arg(long, default_value_t = 10)]
+    pub(crate) subscribers: usize,
+    /// How often every entry is written anew
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rewrites: usize,
+}
+
+/// The allocator gives memory back after half a second, and looks now and then.
+const DECAY: Duration = Duration::from_millis(1_500);
+/// What P2 allows for each subscriber.
+const PER_SUBSCRIBER: f64 = 32.0 * 1024.0;
+
+pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
+    let (server, crowd) = bench.start(&[]).await?;
+    let meter = Meter::start(&server)?;
+    let records = Records::new();
+    let publisher = Publisher::join(&crowd, &server, &records).await?;
+    let live = (size.items * (KEY + size.value)) as f64;
+    let mut figures = Vec::new();
+    let empty = settled(&server).await?;
+    figures.push(Figure::new(
+        "p2.empty",
+        "without a topic",
+        empty / 1e6,
+        "MB",
+    ));
+    let mut add = |key: &str, what: &str, rss: f64, subscribers: usize| {
+        let allowed = 1.3 * live + PER_SUBSCRIBER * subscribers as f64;
+        let figure = Figure::new(format!("p2.{key}"), what, rss / 1e6, "MB");
+        figures.push(
+            figure
+                .beside(live / 1e6)
+                .promised("P2", Bound::Most(allowed / 1e6)),
+        );
+    };
+    let first = items(size.items, size.value, b'a', false);
+    publisher.fill(&server, NORMAL, first).await?;
+    add("idle", "topic idle", settled(&server).await?, 1);
+    server.process().forget_peak();
+
+    let followers = crowd.add(size.subscribers, Conduct::Answers, &records);
+    let followed = [Topic::all_of(NORMAL)];
+    crowd
+        .register(&server.address(), &followers, &followed)
+        .await?;
+    let seen = records.larges(size.subscribers, LIMIT).await;
+    seen.ok_or_else(|| too_late("the topic at all followers".to_owned()))?;
+    let all = 1 + size.subscribers;
+    let what = format!("with {} followers that have it", size.subscribers);
+    add("followed", &what, settled(&server).await?, all);
+
+    for rewrite in 0..size.rewrites {
+        let letter = b'b' + (rewrite % 20) as u8;
+        let again = items(size.items, size.value, letter, false);
+        publisher.fill(&server, NORMAL, again).await?;
+    }
+    let what = format!("after {} full rewrites", size.rewrites);
+    add("rewritten", &what, settled(&server).await?, all);
+    let peak = server.process().peak_rss()?;
+
+    let none = items(size.items, 0, 0, true);
+    publisher.fill(&server, NORMAL, none).await?;
+    let tombstones = gone(&server).await?;
+    let deleted = settled(&server).await? / 1e6;
+    figures.push(
+        Figure::new("p2.deleted", "after all was deleted", deleted, "MB").beside(empty / 1e6),
+    );
+    let megabytes = peak / 1e6;
+    figures.push(
+        Figure::new("p2.peak", "peak while it was rewritten", megabytes, "MB").beside(live / 1e6),
+    );
+    figures.push(
+        Figure::new("p2.tombstones", "tombstones left", tombstones, "entries")
+            .promised("P2", Bound::Most(0.0)),
+    );
+    Ok(Section {
+        figures,
+        others: others(&[meter.stop()?]),
+        ..section(size)
+    })
+}
+
+fn section(size: &Size) -> Section {
+    Section {
+        title: format!("P2: memory of a topic of {} entries", size.items),
+        how: format!(
+            "Values of {} bytes, published in one reply, every rewrite again in one reply. \
+             Resident memory, read {} s after the last change because the allocator gives memory \
+             back with a delay. Limit: the bytes of the keys and values that are alive. Promised \
+             are 1.3 times these and 32 KiB for each subscriber. When nothing is alive, the \
+             limit is what the process had before the first topic.",
+            size.value,
+            DECAY.as_secs_f64()
+        ),
+        notes: vec![
+            "The process itself, without a topic, is part of every figure.".to_owned(),
+            "The peak holds a whole publication of the topic's size beside the topic.".to_owned(),
+        ],
+        ..Section::default()
+    }
+}
+
+/// Resident memory when nothing has changed for a while.
+async fn settled(server: &Statestored) -> Result<f64, Failure> {
+    tokio::time::sleep(DECAY).await;
+    server.process().rss()
+}
+
+/// Waits until tombstones have been collected; how many stay.
+async fn gone(server: &Statestored) -> Result<f64, Failure> {
+    // Everybody must have been told, which takes a period of updates, and a little more.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let start = Instant::now();
+    loop {
+        let left = server.entries(NORMAL).await?;
+        if left == 0 || start.elapsed() > PATIENCE {
+            return Ok(left as f64);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

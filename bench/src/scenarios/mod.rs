@@ -1,0 +1,163 @@
+//! What the scenarios share: starting a server, filling a topic, taking the measure of a while.
+//!
+//! Each scenario starts a statestored of its own and a crowd for it, and ends both. Deliberately
+//! absent: a scenario that needs what another left behind.
+
+use crate::crowd::{Crowd, Lane, Records, Subscriber, Topic};
+use crate::failure::Failure;
+use crate::machine::{self, Process};
+use crate::server::Statestored;
+use statestore_wire::{ItemBatch, TopicDelta};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) mod changes;
+pub(crate) mod fanout;
+pub(crate) mod isolation;
+pub(crate) mod lanes;
+pub(crate) mod memory;
+
+/// A topic whose updates go out every 2 s, and one of those that are sent every 100 ms.
+pub(crate) const NORMAL: &str = "catalog-update";
+pub(crate) const PRIORITY: &str = "impala-membership";
+/// A normal topic that only those follow who are to receive much.
+pub(crate) const BULK: &str = "bulk";
+
+/// How long anything may take before a run is given up.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// What all scenarios are given.
+pub(crate) struct Bench {
+    pub(crate) binary: PathBuf,
+    /// Open files that this process and the server may have each.
+    pub(crate) files: u64,
+}
+
+impl Bench {
+    pub(crate) async fn start(&self, flags: &[&str]) -> Result<(Statestored, Crowd), Failure> {
+        let server = Statestored::start(&self.binary, flags).await?;
+        Ok((server, Crowd::open().await?))
+    }
+
+    /// Says early what the machine does not allow.
+    pub(crate) fn allows(&self, connections: usize) -> bool {
+        const OTHER_FILES: u64 = 300;
+        connections as u64 + OTHER_FILES <= self.files
+    }
+}
+
+/// A subscriber that writes topics and is sent nothing of them.
+pub(crate) struct Publisher(Arc<Subscriber>);
+
+impl Publisher {
+    pub(crate) async fn join(
+        crowd: &Crowd,
+        server: &Statestored,
+        records: &Arc<Records>,
+    ) -> Result<Self, Failure> {
+        let one = crowd.add(1, crate::crowd::Conduct::Answers, records);
+        // It is asked ten times a second in the priority lane and may publish any topic there.
+        let topics = [PRIORITY, NORMAL, BULK].map(Topic::nothing_of);
+        crowd.register(&server.address(), &one, &topics).await?;
+        Ok(Self(Arc::clone(&one[0])))
+    }
+
+    /// Publishes with its next answer.
+    pub(crate) fn publish(&self, topic: &'static str, items: ItemBatch) {
+        let delta = TopicDelta {
+            topic_name: topic.into(),
+            topic_entries: items,
+            is_delta: true,
+            ..TopicDelta::default()
+        };
+        self.0.publish(Lane::Priority, delta);
+    }
+
+    /// Publishes and waits until the statestored has it all.
+    pub(crate) async fn fill(
+        &self,
+        server: &Statestored,
+        topic: &'static str,
+        items: ItemBatch,
+    ) -> Result<(), Failure> {
+        let goal = server.version(topic).await? + items.len() as u64;
+        self.publish(topic, items);
+        let start = Instant::now();
+        while server.version(topic).await? < goal {
+            if start.elapsed() > LIMIT {
+                return Err(too_late(format!("{topic} at version {goal}")));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Items with keys `key-00000000` and on, values of one letter.
+pub(crate) fn items(count: usize, value: usize, letter: u8, deleted: bool) -> ItemBatch {
+    let value = vec![letter; if deleted { 0 } else { value }];
+    let keys: Vec<String> = (0..count).map(|i| format!("key-{i:08}")).collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), &value[..], deleted));
+    ItemBatch::from_items(items)
+}
+
+/// Bytes of a key made by [`items`].
+pub(crate) const KEY: usize = 12;
+
+pub(crate) fn too_late(what: String) -> Failure {
+    let limit = LIMIT;
+    Failure::TooLate { what, limit }
+}
+
+/// A while that is being measured.
+pub(crate) struct Meter {
+    server: Process,
+    start: Instant,
+    server_cpu: f64,
+    own_cpu: f64,
+    busy: f64,
+    network: f64,
+}
+
+/// What a while took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    pub(crate) seconds: f64,
+    /// The server's CPU, in seconds.
+    pub(crate) server: f64,
+    /// The part of the machine that neither server nor crowd nor the network used. 0 to 1.
+    pub(crate) others: f64,
+}
+
+impl Meter {
+    pub(crate) fn start(server: &Statestored) -> Result<Self, Failure> {
+        let server = server.process();
+        Ok(Self {
+            server,
+            server_cpu: server.cpu()?,
+            own_cpu: Process::this().cpu()?,
+            busy: machine::busy(),
+            network: machine::network(),
+            start: Instant::now(),
+        })
+    }
+
+    pub(crate) fn stop(self) -> Result<Taken, Failure> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let server = self.server.cpu()? - self.server_cpu;
+        let own = Process::this().cpu()? - self.own_cpu;
+        let network = machine::network() - self.network;
+        let others = machine::busy() - self.busy - server - own - network;
+        Ok(Taken {
+            seconds,
+            server,
+            others: (others / seconds / machine::cores() as f64).clamp(0.0, 1.0),
+        })
+    }
+}
+
+/// The highest of several.
+pub(crate) fn others(taken: &[Taken]) -> f64 {
+    taken.iter().map(|taken| taken.others).fold(0.0, f64::max)
+}

@@ -1,0 +1,181 @@
+//! The machine's own limits: the same bytes to the same receivers by the plainest means.
+//!
+//! Blocking threads write finished messages to open connections and nothing else; they know no
+//! topics, no deadlines, no failures. What they reach, and the CPU they take for it, is the limit
+//! that a statestored's figure of the same run stands beside.
+//!
+//! Deliberately absent: tricks that a statestored could not use too.
+
+use crate::failure::Failure;
+use rustix::time::{ClockId, clock_gettime};
+use statestore_wire::envelope::write_call;
+use statestore_wire::{
+    HeartbeatRequest, ItemBatch, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest,
+};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a receiver may keep a thread waiting.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Messages as a statestored would send them.
+pub(crate) mod message {
+    use super::*;
+
+    const ID: Option<UniqueId> = Some(UniqueId { hi: 1, lo: 2 });
+
+    pub(crate) fn heartbeat() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let request = HeartbeatRequest {
+            registration_id: ID,
+            statestore_id: ID,
+            ..HeartbeatRequest::default()
+        };
+        write_call(&request, &mut bytes);
+        bytes
+    }
+
+    pub(crate) fn update(topic: &'static str, items: ItemBatch) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let delta = TopicDelta {
+            topic_name: topic.into(),
+            topic_entries: items,
+            from_version: Some(0),
+            to_version: Some(1),
+            ..TopicDelta::default()
+        };
+        let request = UpdateStateRequest {
+            topic_deltas: TopicDeltas(vec![(topic.into(), delta)]),
+            registration_id: ID,
+            statestore_id: ID,
+            ..UpdateStateRequest::default()
+        };
+        write_call(&request, &mut bytes);
+        bytes
+    }
+}
+
+/// Connects to each of them, before the clock runs.
+pub(crate) async fn connect(to: Vec<SocketAddr>) -> Result<Vec<TcpStream>, Failure> {
+    on_a_thread(move || {
+        let open = |to| {
+            let stream = TcpStream::connect(to)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
+        to.into_iter().map(open).collect()
+    })
+    .await
+}
+
+/// One thread a connection writes `message` with writev and awaits the answer; CPU seconds of
+/// all threads. When the last receiver has it is for the receivers to say.
+pub(crate) async fn fan_out(
+    streams: Vec<TcpStream>,
+    message: Arc<Vec<u8>>,
+) -> Result<f64, Failure> {
+    on_a_thread(move || {
+        let send = |mut stream: TcpStream| {
+            let message = Arc::clone(&message);
+            std::thread::spawn(move || {
+                let mut sent = 0;
+                while sent < message.len() {
+                    sent += stream.write_vectored(&[IoSlice::new(&message[sent..])])?;
+                }
+                answer(&mut stream)?;
+                Ok(cpu_of_this_thread())
+            })
+        };
+        let threads: Vec<_> = streams.into_iter().map(send).collect();
+        let mut cpu = 0.0;
+        for thread in threads {
+            let ended: io::Result<f64> = thread.join().unwrap_or_else(|_| Err(panicked()));
+            cpu += ended?;
+        }
+        Ok(cpu)
+    })
+    .await
+}
+
+/// One thread makes `rate` calls a second, spread evenly in slots of ten milliseconds: it writes
+/// a slot's calls, and reads their answers when the next slot begins. Seconds of CPU a second.
+pub(crate) async fn calls(
+    mut streams: Vec<TcpStream>,
+    message: Vec<u8>,
+    rate: f64,
+    duration: Duration,
+) -> Result<f64, Failure> {
+    const SLOT: Duration = Duration::from_millis(10);
+    on_a_thread(move || {
+        let (start, cpu) = (Instant::now(), cpu_of_this_thread());
+        let (mut made, mut answered) = (0, 0);
+        for slot in 1.. {
+            let at = SLOT * slot;
+            std::thread::sleep(at.saturating_sub(start.elapsed()));
+            let open = streams.len();
+            while answered < made {
+                answer(&mut streams[answered % open])?;
+                answered += 1;
+            }
+            if at > duration {
+                break;
+            }
+            let due = (at.as_secs_f64() * rate) as usize;
+            while made < due.min(answered + open) {
+                streams[made % open].write_all(&message)?;
+                made += 1;
+            }
+        }
+        Ok((cpu_of_this_thread() - cpu) / start.elapsed().as_secs_f64())
+    })
+    .await
+}
+
+/// One thread writes `message` to one connection after the other, calling `begin` first, then
+/// reads the answers; gives the connections back.
+pub(crate) async fn one_by_one(
+    mut streams: Vec<TcpStream>,
+    message: Vec<u8>,
+    begin: impl FnOnce() + Send + 'static,
+) -> Result<Vec<TcpStream>, Failure> {
+    on_a_thread(move || {
+        begin();
+        for stream in &mut streams {
+            stream.write_all(&message)?;
+        }
+        for stream in &mut streams {
+            answer(stream)?;
+        }
+        Ok(streams)
+    })
+    .await
+}
+
+/// Answers here are short and come alone, so one read takes one.
+fn answer(stream: &mut TcpStream) -> io::Result<()> {
+    match stream.read(&mut [0; 256])? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    let ended = ended.unwrap_or_else(|_| Err(panicked()));
+    ended.map_err(Failure::io("measure the machine's limit"))
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("a thread panicked")
+}
+
+fn cpu_of_this_thread() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
