@@ -126,6 +126,12 @@ impl Folder {
                 true
             }
             Ok(_) => true,
+            // Without the folder, nothing can be said of what was in it.
+            Err(e) if is_no_entry(path, &e) && !self.root.is_dir() => {
+                look.unreadable.push((self.root.clone(), e.to_string()));
+                look.is_lost = true;
+                return;
+            }
             Err(e) if is_no_entry(path, &e) => true,
             Err(e) => {
                 look.unreadable.push((path.to_owned(), e.to_string()));
@@ -383,6 +389,8 @@ mod tests {
         assert!(!folder.look().is_lost);
         fs::rename(&root, outer.path().join("elsewhere")).unwrap();
         let look = folder.look();
+        assert!(look.is_lost && look.changes.is_empty());
+        let look = folder.look_at([&root.join("a"), &root]);
         assert!(look.is_lost && look.changes.is_empty());
         fs::create_dir(&root).unwrap();
         fs::write(root.join("a"), "3").unwrap();

@@ -261,6 +261,7 @@ impl PublishedFolder {
                 if everywhere {
                     self.looked_everywhere(&folder, &look, took);
                 }
+                self.is_lost |= look.is_lost;
                 self.report(&look);
                 self.folder = Some(folder);
                 look

@@ -17,6 +17,7 @@ use serde_json::Value;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -47,9 +48,28 @@ pub struct Statestored {
     dir: TempDir,
 }
 
+/// The built statestored; tests of other crates find it beside their own binary.
+fn binary() -> PathBuf {
+    if let Some(path) = option_env!("CARGO_BIN_EXE_statestored") {
+        return PathBuf::from(path);
+    }
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).unwrap();
+    let path = folder.join("statestored");
+    if !path.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--package=statestored", "--bin=statestored"]);
+        build.args(folder.ends_with("release").then_some("--release"));
+        build.arg("--target-dir").arg(folder.parent().unwrap());
+        assert!(build.status().unwrap().success(), "{build:?}");
+    }
+    path
+}
+
 /// The binary with flags that suit a test.
 pub fn command(dir: &TempDir, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_statestored"));
+    let mut command = Command::new(binary());
     command
         .args([
             "--state_store_port=0",
