@@ -366,3 +366,7 @@ fn unsigned(value: i32) -> u32 {
 fn port(value: i32) -> u16 {
     u16::try_from(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "flags_tests.rs"]
+mod tests;
