@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::args::{MirrorTopic, Tasks};
-use crate::command;
+use crate::command::{self, Surroundings};
 use crate::faults;
 use crate::flags::Settings;
-use crate::follow::{self, FollowError};
+use crate::follow::{self, FollowError, Progress};
 use crate::mirror::{Mirror, MirrorError};
 use crate::output::Output;
 use crate::publish::{Entry, PublishError, Publisher};
@@ -130,13 +130,21 @@ impl Agent {
             let printing = follow::print(handle.clone(), task, output);
             abrupt.push(tasks.spawn(async { Ok(printing.await?) }));
         }
+        let mut progress = Vec::new();
         for (task, folder) in prepared.mirrors {
             let grace = settings.recovery_grace;
-            let mirroring = follow::mirror(handle.clone(), task, folder, grace);
+            let (sender, receiver) = watch::channel(Progress::default());
+            progress.push((task.topic.clone(), receiver));
+            let mirroring = follow::mirror(handle.clone(), task, folder, grace, sender);
             abrupt.push(tasks.spawn(async { Ok(mirroring.await?) }));
         }
         for task in settings.tasks.commands.clone() {
-            let commands = command::run(handle.clone(), task, self.stop.subscribe());
+            let of_topic = progress.iter().filter(|(topic, _)| *topic == task.topic);
+            let around = Surroundings {
+                mirrors: of_topic.map(|(_, mirror)| mirror.clone()).collect(),
+                stop: self.stop.subscribe(),
+            };
+            let commands = command::run(handle.clone(), task, around);
             tasks.spawn(async { Ok(commands.await?) });
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! One run at a time. Changes that come meanwhile wait in the topic's stream, which is bounded,
 //! and are the next run's input together. A run reads them from its standard input as JSON lines;
-//! it need not. What it prints goes to standard error, since standard output belongs to
+//! it need not. It begins when the mirrors of that topic, if any, hold what it is told. What it
+//! prints goes to standard error, since standard output belongs to
 //! `--follow`.
 //!
 //! Deliberately absent: a limit of a run's time; only the operator knows one (`timeout 10 ...`).
@@ -21,30 +22,96 @@ use tokio::process::{ChildStdin, Command};
 use tokio::sync::watch;
 
 use crate::args::OnChange;
+use crate::follow::Progress;
 
 /// How long a run may take to end after SIGTERM.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What a command waits for.
+pub(crate) struct Surroundings {
+    /// The mirrors of its topic.
+    pub(crate) mirrors: Vec<watch::Receiver<Progress>>,
+    /// True: it ends.
+    pub(crate) stop: watch::Receiver<bool>,
+}
 
 /// Runs the command after each change until told to stop.
 pub(crate) async fn run(
     handle: Handle,
     task: OnChange,
-    mut stop: watch::Receiver<bool>,
+    mut around: Surroundings,
 ) -> Result<(), Refused> {
-    let mut stream = handle.follow(task.topic.as_str())?;
+    let mut stop = around.stop.clone();
+    let topic = task.topic.as_str();
+    let mut stream = handle.follow(topic)?;
+    let mut known_sweeps = 0;
     loop {
-        let change = tokio::select! {
-            change = stream.next() => change,
-            _ = stop.wait_for(|stop| *stop) => None,
+        let changes = tokio::select! {
+            changes = next(&mut stream, &mut around.mirrors, known_sweeps) => changes,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        let Some(first) = change else { return Ok(()) };
-        let changes = gather(first, &mut stream);
-        match run_once(&task, &changes, &mut stop).await {
+        let changes = match changes {
+            Next::Changes(changes) => changes,
+            // Nothing new was told, but a mirror has changed: begin with the whole content.
+            Next::Swept => {
+                known_sweeps = sweeps(&around.mirrors);
+                stream = handle.follow(topic)?;
+                continue;
+            }
+            Next::Left => return Ok(()),
+        };
+        match run_once(&task, &changes, &mut around.stop).await {
             Ok(status) if status.success() => {}
             Ok(status) => tracing::warn!("--on_change: '{}' ended with {status}", task.command),
             Err(error) => tracing::error!("--on_change: cannot run '{}': {error}", task.command),
         }
     }
+}
+
+enum Next {
+    Changes(Vec<Arc<Delta>>),
+    Swept,
+    Left,
+}
+
+/// Waits for a change, and until all mirrors hold it.
+async fn next(
+    stream: &mut Follow,
+    mirrors: &mut [watch::Receiver<Progress>],
+    known_sweeps: u64,
+) -> Next {
+    let first = tokio::select! {
+        biased;
+        change = stream.next() => change,
+        () = swept(mirrors, known_sweeps) => return Next::Swept,
+    };
+    let Some(first) = first else {
+        return Next::Left;
+    };
+    let changes = gather(first, stream);
+    let position = stream.position();
+    for mirror in mirrors {
+        let reached = mirror.wait_for(|progress| progress.position >= position);
+        if reached.await.is_err() {
+            return Next::Left;
+        }
+    }
+    Next::Changes(changes)
+}
+
+/// Returns when mirrors have removed something later than their streams told.
+async fn swept(mirrors: &mut [watch::Receiver<Progress>], known: u64) {
+    while sweeps(mirrors) <= known {
+        let changes = mirrors.iter_mut().map(|mirror| mirror.changed().boxed());
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() || futures::future::select_all(changes).await.0.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+fn sweeps(mirrors: &[watch::Receiver<Progress>]) -> u64 {
+    mirrors.iter().map(|mirror| mirror.borrow().sweeps).sum()
 }
 
 /// All changes that wait, but those that a later whole content makes void.

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::args::{Follow, MirrorTopic};
@@ -33,6 +34,15 @@ pub(crate) enum FollowError {
     Output(io::Error),
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+/// How far a mirror is, for commands that look into it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    /// That of the stream that was written (`Follow::position`).
+    pub(crate) position: u64,
+    /// Times that something was removed later than its stream told, when grace was over.
+    pub(crate) sweeps: u64,
 }
 
 /// Prints changes as JSON lines.
@@ -64,6 +74,7 @@ pub(crate) async fn mirror(
     task: MirrorTopic,
     opened: Mirror,
     grace: Duration,
+    progress: watch::Sender<Progress>,
 ) -> Result<(), FollowError> {
     let started = Instant::now();
     let mut opened = Some(opened);
@@ -81,6 +92,7 @@ pub(crate) async fn mirror(
                     task: &task,
                     folder: Arc::new(folder),
                     fresh_until: started + grace,
+                    progress: &progress,
                 };
                 let (whole, failure) = keeping.run().await?;
                 if whole {
@@ -109,6 +121,7 @@ struct Keeping<'a> {
     task: &'a MirrorTopic,
     folder: Arc<Mirror>,
     fresh_until: Instant,
+    progress: &'a watch::Sender<Progress>,
 }
 
 impl Keeping<'_> {
@@ -116,14 +129,14 @@ impl Keeping<'_> {
     async fn run(&self) -> Result<(bool, Option<MirrorError>), Refused> {
         let mut written = false;
         let mut stream = self.handle.follow(self.task.topic.as_str())?;
-        let mut put_off = false;
+        let (mut put_off, mut sweeping) = (false, false);
         loop {
             let delta = tokio::select! {
                 delta = stream.next() => delta,
                 () = self.grace_over(), if put_off => {
                     // A new stream begins with the whole content.
                     stream = self.handle.follow(self.task.topic.as_str())?;
-                    put_off = false;
+                    (put_off, sweeping) = (false, true);
                     continue;
                 }
             };
@@ -134,10 +147,15 @@ impl Keeping<'_> {
             let spare = whole && (self.handle.in_grace() || self.is_too_fresh(&delta));
             put_off |= spare;
             match self.write(delta, spare).await {
-                Ok(()) => written |= whole,
+                Ok(()) => {}
                 Err(error @ MirrorError::Impossible { .. }) => tracing::error!("{error}"),
                 Err(error) => return Ok((written, Some(error))),
             }
+            written |= whole;
+            self.progress.send_modify(|progress| {
+                progress.position = stream.position();
+                progress.sweeps += u64::from(std::mem::take(&mut sweeping));
+            });
         }
     }
 

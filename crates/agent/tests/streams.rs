@@ -193,3 +193,49 @@ fn what_changes_during_a_run_is_the_next_runs_input_together() {
     });
     assert_eq!(read().matches("begin").count(), 2, "{}", read());
 }
+
+#[test]
+fn a_command_finds_in_the_mirror_what_it_is_told() {
+    let statestored = statestored(&[]);
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    write(Path::new(&at("source/n")), "0");
+    let _publisher = publisher(Path::new(&at("source")), &statestored);
+    let mirror = format!("--mirror=t:{}", at("mirror"));
+    // A row for each run: the last number told, the number found.
+    let last = r#"sed -n 's/.*"value":"\([0-9]*\)".*/\1/p' | tail -n 1"#;
+    let (file, out) = (at("mirror/n"), at("out"));
+    let command = format!("--on_change=t:told=$({last}); echo $told $(cat {file}) >> {out}");
+    let flags = ["--subscriber_id=a", &mirror, &command];
+    let _agent = Agent::start(&statestored, &flags);
+    let rows = || -> Vec<Vec<u32>> {
+        let text = fs::read_to_string(&out).unwrap_or_default();
+        let row = |row: &str| row.split(' ').map(|n| n.parse().unwrap()).collect();
+        text.lines().map(row).collect()
+    };
+    for n in 1..=30 {
+        write(Path::new(&at("source/n")), n.to_string());
+        eventually("a run", || (rows().last()?.first()? >= &n).then_some(()));
+    }
+    assert!(rows().iter().all(|row| row[1] >= row[0]), "{:?}", rows());
+}
+
+// B-40, T-9
+#[test]
+fn a_command_runs_again_when_the_time_of_grace_has_ended_and_taken_something() {
+    let statestored = statestored(&[]);
+    let folder = TempDir::new().unwrap();
+    let (mirror, out) = (folder.path().join("mirror"), folder.path().join("out"));
+    write(&mirror.join(".statestore-mirror"), "t");
+    write(&mirror.join("stale"), "");
+    let keep = format!("--mirror=t:{}", mirror.display());
+    let command = format!(
+        "--on_change=t:ls {} | wc -l >> {}",
+        mirror.display(),
+        out.display()
+    );
+    let _agent = Agent::start(&statestored, &["--subscriber_id=a", &keep, &command]);
+    eventually("two runs", || {
+        (fs::read_to_string(&out).ok()? == "1\n0\n").then_some(())
+    });
+}

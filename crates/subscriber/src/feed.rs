@@ -36,14 +36,19 @@ struct State {
     /// At least one message has come.
     synced: bool,
     closed: bool,
+    /// Messages that changed something, as streams yield them.
+    position: u64,
     followers: BTreeMap<u64, Follower>,
     next_follower: u64,
 }
 
 #[derive(Debug)]
 struct Follower {
-    queue: VecDeque<Arc<Delta>>,
+    /// With the position that each leads to.
+    queue: VecDeque<(u64, Arc<Delta>)>,
     bytes: usize,
+    /// What was yielded leads to here.
+    position: u64,
     /// The next thing to yield is the whole content.
     needs_all: bool,
     waker: Option<Waker>,
@@ -62,9 +67,11 @@ impl Feed {
             && (delta.is_delta() || (state.synced && state.mirror.is_empty()));
         state.mirror.apply(&delta.0);
         state.synced = true;
+        state.position += u64::from(!nothing);
+        let position = state.position;
         for follower in state.followers.values_mut() {
             if !nothing {
-                follower.push(delta);
+                follower.push(position, delta);
             }
             if let Some(waker) = follower.waker.take() {
                 waker.wake();
@@ -94,6 +101,7 @@ impl Feed {
         let follower = Follower {
             queue: VecDeque::new(),
             bytes: 0,
+            position: 0,
             needs_all: true,
             waker: None,
         };
@@ -111,7 +119,7 @@ impl Feed {
 }
 
 impl Follower {
-    fn push(&mut self, delta: &Arc<Delta>) {
+    fn push(&mut self, position: u64, delta: &Arc<Delta>) {
         if !delta.is_delta() {
             self.queue.clear();
             self.bytes = 0;
@@ -121,7 +129,7 @@ impl Follower {
             return;
         }
         self.bytes += delta.items().bytes().len();
-        self.queue.push_back(Arc::clone(delta));
+        self.queue.push_back((position, Arc::clone(delta)));
         let too_much = self.queue.len() > MAX_QUEUED || self.bytes > MAX_QUEUED_BYTES;
         if too_much && self.queue.len() > 1 {
             self.queue.clear();
@@ -147,6 +155,14 @@ impl Follow {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// How far what was yielded leads: of two streams of one topic, the one with the larger
+    /// number has seen all that the other has. Only rises; counted from the process's start.
+    pub fn position(&self) -> u64 {
+        let state = self.feed.lock();
+        let follower = state.followers.get(&self.id);
+        follower.map_or(0, |follower| follower.position)
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Delta>>> {
         let mut guard = self.feed.lock();
         let state = &mut *guard;
@@ -155,10 +171,12 @@ impl Follow {
         };
         if follower.needs_all && state.synced {
             follower.needs_all = false;
+            follower.position = state.position;
             let all = state.mirror.full(&self.feed.topic);
             return Poll::Ready(Some(Arc::new(Delta(all))));
         }
-        if let Some(delta) = follower.queue.pop_front() {
+        if let Some((position, delta)) = follower.queue.pop_front() {
+            follower.position = position;
             follower.bytes -= delta.items().bytes().len();
             return Poll::Ready(Some(delta));
         }
