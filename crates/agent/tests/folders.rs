@@ -209,7 +209,7 @@ fn hostile_keys_never_leave_the_mirror() {
     eventually("all entries", || {
         (tree(&folder).len() == keys.len()).then_some(())
     });
-    assert!(agent.log().contains("the key of 300 bytes"));
+    agent.await_log("the key of 300 bytes");
     assert_eq!(fs::read(folders.path().join("victim")).unwrap(), b"safe");
     let outside = tree(folders.path()).into_keys();
     let outside: Vec<_> = outside
