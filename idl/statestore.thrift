@@ -142,6 +142,9 @@ struct TRegisterSubscriberRequest {
   6: optional bool subscribe_catalogd_change
   // From a catalogd only.
   7: optional TCatalogRegistration catalogd_registration
+  // Milliseconds of silence after which this subscriber counts a statestored as lost. Who sets it
+  // understands the extensions (fields from 100 on) of all messages.
+  100: optional i64 heartbeat_timeout_ms
 }
 
 struct TRegisterSubscriberResponse {
@@ -156,6 +159,8 @@ struct TRegisterSubscriberResponse {
   7: optional bool statestore_is_active
   // Unix microseconds at which this statestored last became active; 0 for never.
   8: optional i64 active_statestored_version
+  // Of an active sender.
+  100: optional i64 epoch
 }
 
 struct TGetProtocolVersionRequest {
@@ -177,6 +182,30 @@ struct TSetStatestoreDebugActionResponse {
   1: required TStatus status
 }
 
+// Extension: a subscriber stops on purpose.
+struct TUnregisterSubscriberRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  2: required string subscriber_id
+  // The registration that ends; a newer one stays.
+  3: required TUniqueId registration_id
+}
+
+struct TUnregisterSubscriberResponse {
+  1: required TStatus status
+}
+
+// Extension: an operator makes a statestored of a pair active, at the risk of two.
+struct TForceStatestoreActiveRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  // The process that is meant.
+  2: required TUniqueId statestore_id
+}
+
+struct TForceStatestoreActiveResponse {
+  1: required TStatus status
+  2: optional i64 epoch
+}
+
 // Served by a statestored.
 service StatestoreService {
   TRegisterSubscriberResponse RegisterSubscriber(1: TRegisterSubscriberRequest params)
@@ -184,6 +213,9 @@ service StatestoreService {
   // For tests: cuts the statestored off, or joins it again.
   TSetStatestoreDebugActionResponse SetStatestoreDebugAction(
       1: TSetStatestoreDebugActionRequest params)
+  // Extensions; the reference answers "Invalid method name".
+  TUnregisterSubscriberResponse UnregisterSubscriber(1: TUnregisterSubscriberRequest params)
+  TForceStatestoreActiveResponse ForceStatestoreActive(1: TForceStatestoreActiveRequest params)
 }
 
 // ---- StatestoreSubscriber ----
@@ -194,6 +226,8 @@ struct TUpdateStateRequest {
   2: required map<string, TTopicDelta> topic_deltas
   3: optional TUniqueId registration_id
   4: optional TUniqueId statestore_id
+  // Of the active sender.
+  100: optional i64 epoch
 }
 
 struct TUpdateStateResponse {
@@ -202,6 +236,8 @@ struct TUpdateStateResponse {
   2: required list<TTopicDelta> topic_updates
   // Nothing was processed: send it again.
   3: optional bool skipped = false
+  // The highest that the subscriber has seen.
+  100: optional i64 highest_epoch
 }
 
 struct THeartbeatRequest {
@@ -210,12 +246,21 @@ struct THeartbeatRequest {
   3: optional TUniqueId statestore_id
   // A standby asks how the subscriber finds the active statestored.
   4: optional bool request_statestore_conn_state
+  // Of an active sender.
+  100: optional i64 epoch
 }
 
 struct THeartbeatResponse {
   1: required TStatus status
   // Set when it was asked for.
   2: optional TStatestoreConnState statestore_conn_state
+  // The highest that the subscriber has seen.
+  100: optional i64 highest_epoch
+  // When it was asked for: the other statestored has been silent for the subscriber's timeout,
+  // and the subscriber has lived that long.
+  101: optional bool other_is_lost
+  // When it was asked for: the other statestored's last heartbeat was an active one's.
+  102: optional bool other_is_active
 }
 
 struct TUpdateCatalogdRequest {
@@ -226,12 +271,16 @@ struct TUpdateCatalogdRequest {
   4: required i64 catalogd_version
   // The active catalogd.
   5: required TCatalogRegistration catalogd_registration
+  // Of the active sender.
+  100: optional i64 epoch
 }
 
 struct TUpdateCatalogdResponse {
   1: required TStatus status
   // Send it again later.
   2: optional bool skipped
+  // The highest that the subscriber has seen.
+  100: optional i64 highest_epoch
 }
 
 struct TUpdateStatestoredRoleRequest {
@@ -246,12 +295,16 @@ struct TUpdateStatestoredRoleRequest {
   // The active catalogd, for those who want to know.
   6: optional i64 catalogd_version
   7: optional TCatalogRegistration catalogd_registration
+  // Of the active sender.
+  100: optional i64 epoch
 }
 
 struct TUpdateStatestoredRoleResponse {
   1: required TStatus status
   // Send it again later.
   2: optional bool skipped
+  // The highest that the subscriber has seen.
+  100: optional i64 highest_epoch
 }
 
 // Served by every subscriber, at the address it gave when it registered.
@@ -271,6 +324,8 @@ struct TStatestoreHaHandshakeRequest {
   3: required string src_statestore_address
   // The sender insists on becoming active.
   4: required bool src_force_active
+  // The highest that the sender has seen.
+  100: optional i64 highest_epoch
 }
 
 struct TStatestoreHaHandshakeResponse {
@@ -280,6 +335,8 @@ struct TStatestoreHaHandshakeResponse {
   3: required TUniqueId dst_statestore_id
   // The answering side's role from now on; the sender takes the other.
   4: required bool dst_statestore_active
+  // The highest that the answering side has seen.
+  100: optional i64 highest_epoch
 }
 
 struct TStatestoreHaHeartbeatRequest {
@@ -287,9 +344,44 @@ struct TStatestoreHaHeartbeatRequest {
   // The id last learned from the peer.
   2: required TUniqueId dst_statestore_id
   3: required TUniqueId src_statestore_id
+  // Under which the sender is active. Who sets it understands the other extensions.
+  100: optional i64 epoch
+  // Names the electorate that the receiver is to adopt; rises with each change.
+  101: optional i64 electorate_version
+  // Its members, by subscriber id; left out while the receiver has adopted this version.
+  102: optional list<string> electorate
+  // The version of the receiver's members that the sender has.
+  103: optional i64 known_members_version
+  // The active catalogd's subscriber id, if one is designated.
+  104: optional string active_catalogd
+  // Counts designations.
+  105: optional i64 catalogd_version
 }
 
 struct TStatestoreHaHeartbeatResponse {
+  1: required TStatus status
+  // The highest that the receiver has seen.
+  100: optional i64 highest_epoch
+  // The receiver is active itself.
+  101: optional bool is_active
+  // The version of the electorate that the receiver has adopted.
+  102: optional i64 electorate_version
+  // Names the receiver's registered subscribers; rises with each change.
+  103: optional i64 members_version
+  // Their ids; left out while the sender has this version.
+  104: optional list<string> members
+}
+
+// Extension: a standby stops on purpose.
+struct TStatestoreHaLeaveRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  // The id last learned from the peer.
+  2: required TUniqueId dst_statestore_id
+  // The process that stops; nothing of it counts from now on.
+  3: required TUniqueId src_statestore_id
+}
+
+struct TStatestoreHaLeaveResponse {
   1: required TStatus status
 }
 
@@ -297,4 +389,6 @@ struct TStatestoreHaHeartbeatResponse {
 service StatestoreHaService {
   TStatestoreHaHandshakeResponse StatestoreHaHandshake(1: TStatestoreHaHandshakeRequest params)
   TStatestoreHaHeartbeatResponse StatestoreHaHeartbeat(1: TStatestoreHaHeartbeatRequest params)
+  // Extension; the reference answers "Invalid method name".
+  TStatestoreHaLeaveResponse StatestoreHaLeave(1: TStatestoreHaLeaveRequest params)
 }

@@ -197,6 +197,7 @@ impl Crowd {
             subscriber_type: Some(SubscriberType::EXECUTOR),
             subscribe_catalogd_change: Some(false),
             catalogd_registration: None,
+            heartbeat_timeout_ms: None,
         }
     }
 }

@@ -264,10 +264,19 @@ fn decline(id: RequestId, request: &Request, out: &mut Outbox) {
         Request::Heartbeat(_) => Answer::Heartbeat(HeartbeatResponse {
             status: Status::error(StatusCode::GENERAL, "The subscriber has left"),
             statestore_conn_state: None,
+            ..Default::default()
         }),
         Request::Update { .. } => Answer::Update(UpdateAnswer::skipped()),
-        Request::Catalogd(_) => Answer::Catalogd(UpdateCatalogdResponse { status, skipped }),
-        Request::Role(_) => Answer::Role(UpdateStatestoredRoleResponse { status, skipped }),
+        Request::Catalogd(_) => Answer::Catalogd(UpdateCatalogdResponse {
+            status,
+            skipped,
+            highest_epoch: None,
+        }),
+        Request::Role(_) => Answer::Role(UpdateStatestoredRoleResponse {
+            status,
+            skipped,
+            highest_epoch: None,
+        }),
     };
     out.push(Effect::Answer { id, answer });
 }

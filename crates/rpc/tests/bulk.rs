@@ -22,6 +22,7 @@ fn answer(text_bytes: usize) -> Vec<u8> {
     let response = HeartbeatResponse {
         status: Status::error(StatusCode::GENERAL, "x".repeat(text_bytes)),
         statestore_conn_state: None,
+        ..Default::default()
     };
     let mut out = Vec::new();
     write_reply(&envelope, &response, &mut out);

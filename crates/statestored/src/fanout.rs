@@ -207,8 +207,13 @@ async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
 
 fn encode(update: &Update) -> Result<UpdateFrame, CallFault> {
     let topics: Vec<TopicParts<'_>> = update.topics.iter().map(part_of).collect();
-    UpdateFrame::new(update.registration_id.0, update.statestore_id.0, &topics)
-        .map_err(|error| CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string())))
+    UpdateFrame::new(
+        update.registration_id.0,
+        update.statestore_id.0,
+        None,
+        &topics,
+    )
+    .map_err(|error| CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string())))
 }
 
 fn part_of(part: &TopicPart) -> TopicParts<'_> {

@@ -132,6 +132,7 @@ async fn the_active_catalogd_is_watched() {
         statestore_id: statestore.statestore_id(),
         catalogd_version: 4,
         catalogd_registration: catalogd,
+        epoch: None,
     };
     statestore.call("catalogd", &change).await.unwrap();
     let seen = watch

@@ -51,6 +51,7 @@ async fn when_the_standby_says_it_is_active_it_is_followed_and_gets_everything()
         is_active: true,
         catalogd_version: None,
         catalogd_registration: None,
+        epoch: None,
     };
     second.call("role", &role).await.unwrap();
     subscriber.wait(|view| view.failovers == 1).await.unwrap();

@@ -37,6 +37,7 @@ fn services() {
             subscriber_type: None,
             subscribe_catalogd_change: None,
             catalogd_registration: None,
+            heartbeat_timeout_ms: None,
         },
         &RegisterSubscriberResponse::default(),
     );
@@ -49,6 +50,7 @@ fn services() {
             subscriber_type: Some(SubscriberType::CATALOGD),
             subscribe_catalogd_change: Some(true),
             catalogd_registration: Some(catalogd()),
+            heartbeat_timeout_ms: None,
         },
         &RegisterSubscriberResponse {
             status: Status::incompatible(&"old".into(), 0, 1),
@@ -59,6 +61,7 @@ fn services() {
             catalogd_version: Some(3),
             statestore_is_active: Some(false),
             active_statestored_version: Some(1_700_000_000_000_000),
+            epoch: None,
         },
     );
     exchange(
@@ -102,6 +105,7 @@ fn updates() {
             status: Status::error(StatusCode(-5), "of no table"),
             topic_updates: vec![delta("a"), TopicDelta::default()],
             skipped: Some(true),
+            highest_epoch: None,
         },
     );
     exchange(
@@ -122,7 +126,7 @@ fn updates() {
         min_subscriber_topic_version: min,
     };
     for topics in [&[][..], &[parts(None)], &[parts(Some(4))]] {
-        let frame = UpdateFrame::new(REGISTRATION, STATESTORE, topics).expect("few items");
+        let frame = UpdateFrame::new(REGISTRATION, STATESTORE, None, topics).expect("few items");
         print("UpdateState", "call", &frame.into_pieces().concat());
     }
 }
@@ -158,6 +162,7 @@ fn notices() {
             statestore_id: STATESTORE,
             catalogd_version: 1,
             catalogd_registration: catalogd(),
+            epoch: None,
         },
         &UpdateCatalogdResponse {
             skipped: Some(false),
@@ -172,6 +177,7 @@ fn notices() {
         is_active: true,
         catalogd_version: None,
         catalogd_registration: None,
+        epoch: None,
     };
     exchange(&role, &UpdateStatestoredRoleResponse::default());
     exchange(

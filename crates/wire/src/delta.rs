@@ -13,7 +13,9 @@
 
 use crate::envelope::{Envelope, MessageKind, Rpc};
 use crate::item::ItemBatch;
-use crate::messages::{ProtocolVersion, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest};
+use crate::messages::{
+    Epoch, ProtocolVersion, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest,
+};
 use crate::schema::{Wire, write_field};
 use crate::text::Text;
 use crate::thrift::{code, put_field, put_size};
@@ -72,6 +74,7 @@ impl UpdateFrame {
     pub fn new(
         registration_id: UniqueId,
         statestore_id: UniqueId,
+        epoch: Option<Epoch>,
         topics: &[TopicParts<'_>],
     ) -> Result<Self, TooManyItems> {
         let mut draft = Draft::default();
@@ -89,6 +92,9 @@ impl UpdateFrame {
         }
         write_field(&mut draft.small, 3, &registration_id);
         write_field(&mut draft.small, 4, &statestore_id);
+        if let Some(epoch) = &epoch {
+            write_field(&mut draft.small, 100, epoch);
+        }
         draft.small.extend_from_slice(&[code::STOP; 2]);
         Ok(draft.finish())
     }

@@ -72,6 +72,28 @@ impl Default for ProtocolVersion {
     }
 }
 
+/// One activation of one statestored of a pair (ha.md rule 16): twice a counter, plus one for one
+/// of the two, so that no two activations are equal. On the wire an i64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub i64);
+
+impl Wire for Epoch {
+    const TYPE: u8 = code::I64;
+    const LEAST: usize = 8;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(r: &mut Reader<'_>) -> Result<Self, Fault> {
+        r.i64().map(Self)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 message! {
     /// A 128-bit id; all-zero means unset. Orders by signed `hi`, then signed `lo`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -139,4 +161,7 @@ rpc! {
     "UpdateStatestoredRole": UpdateStatestoredRoleRequest -> UpdateStatestoredRoleResponse;
     "StatestoreHaHandshake": StatestoreHaHandshakeRequest -> StatestoreHaHandshakeResponse;
     "StatestoreHaHeartbeat": StatestoreHaHeartbeatRequest -> StatestoreHaHeartbeatResponse;
+    "UnregisterSubscriber": UnregisterSubscriberRequest -> UnregisterSubscriberResponse;
+    "ForceStatestoreActive": ForceStatestoreActiveRequest -> ForceStatestoreActiveResponse;
+    "StatestoreHaLeave": StatestoreHaLeaveRequest -> StatestoreHaLeaveResponse;
 }

@@ -116,6 +116,7 @@ impl Node {
             statestore_id: self.identity.statestore_id.0,
             catalogd_version: version,
             catalogd_registration: catalogd.clone(),
+            epoch: None,
         };
         let first_attempt = self.catalog.notice.calling(receiver);
         let pending = Pending {

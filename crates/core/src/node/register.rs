@@ -226,6 +226,7 @@ impl Node {
             catalogd_registration: catalogd,
             statestore_is_active: Some(self.role.acts()),
             active_statestored_version: Some(self.active_since.0),
+            epoch: None,
         }
     }
 

@@ -57,6 +57,7 @@ impl Node {
             registration_id: Some(registration.registration_id.0),
             statestore_id: Some(self.identity.statestore_id.0),
             request_statestore_conn_state: (!self.role.acts()).then_some(true),
+            epoch: None,
         };
         let pending = Pending {
             registration,

@@ -38,6 +38,7 @@ fn request(id: &str, topics: &[&str]) -> wire::RegisterSubscriberRequest {
         subscriber_type: None,
         subscribe_catalogd_change: Some(true),
         catalogd_registration: None,
+        heartbeat_timeout_ms: None,
     }
 }
 

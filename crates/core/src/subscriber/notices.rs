@@ -91,6 +91,7 @@ impl Subscriber {
             return UpdateCatalogdResponse {
                 status,
                 skipped: None,
+                highest_epoch: None,
             };
         }
         if let Some(why) = self.reason_to_skip(request) {
@@ -104,6 +105,7 @@ impl Subscriber {
             return UpdateCatalogdResponse {
                 status: Status::ok(),
                 skipped: Some(true),
+                highest_epoch: None,
             };
         }
         let registration = &request.catalogd_registration;
@@ -160,6 +162,7 @@ impl Subscriber {
             return UpdateStatestoredRoleResponse {
                 status,
                 skipped: None,
+                highest_epoch: None,
             };
         }
         let statestore_id = StatestoreId(request.statestore_id);
@@ -177,6 +180,7 @@ impl Subscriber {
             return UpdateStatestoredRoleResponse {
                 status: Status::ok(),
                 skipped: Some(true),
+                highest_epoch: None,
             };
         };
         if self.statestores[i].role == Role::Standby {

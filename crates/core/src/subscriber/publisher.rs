@@ -63,6 +63,7 @@ impl UpdateAnswer {
                 .map(TopicUpdate::into_delta)
                 .collect(),
             skipped: self.skipped.then_some(true),
+            highest_epoch: None,
         }
     }
 }

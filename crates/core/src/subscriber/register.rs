@@ -131,6 +131,7 @@ impl Subscriber {
             subscriber_type: Some(self.config.kind),
             subscribe_catalogd_change: Some(self.config.follow_catalogd),
             catalogd_registration: self.config.catalogd.clone(),
+            heartbeat_timeout_ms: None,
         }
     }
 

@@ -62,6 +62,7 @@ pub(crate) fn registration(words: &str) -> wire::RegisterSubscriberRequest {
         subscriber_type: None,
         subscribe_catalogd_change: None,
         catalogd_registration: None,
+        heartbeat_timeout_ms: None,
     };
     let mut flags = (None, None);
     for word in words {

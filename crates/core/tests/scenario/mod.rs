@@ -187,13 +187,23 @@ fn outcome(lane: Lane, answer: Answer<'_>) -> Result<Reply, CallFault> {
         Lane::Heartbeat => Reply::Heartbeat(wire::HeartbeatResponse {
             status,
             statestore_conn_state: None,
+            ..Default::default()
         }),
         Lane::Priority | Lane::Bulk => Reply::Update(wire::UpdateStateResponse {
             status,
             topic_updates,
             skipped,
+            highest_epoch: None,
         }),
-        Lane::Catalogd => Reply::Catalogd(wire::UpdateCatalogdResponse { status, skipped }),
-        Lane::Role => Reply::Role(wire::UpdateStatestoredRoleResponse { status, skipped }),
+        Lane::Catalogd => Reply::Catalogd(wire::UpdateCatalogdResponse {
+            status,
+            skipped,
+            highest_epoch: None,
+        }),
+        Lane::Role => Reply::Role(wire::UpdateStatestoredRoleResponse {
+            status,
+            skipped,
+            highest_epoch: None,
+        }),
     })
 }

@@ -24,6 +24,7 @@ fn notice(statestore: i64, registration: i64, version: i64) -> UpdateCatalogdReq
         statestore_id: id(statestore),
         catalogd_version: version,
         catalogd_registration: catalogd("c2"),
+        epoch: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn b20_whatever_speaks_an_older_protocol_is_not_processed() {
         registration_id: Some(id(1)),
         statestore_id: Some(id(10)),
         request_statestore_conn_state: None,
+        epoch: None,
     };
     let Some(Answer::Heartbeat(answer)) = world.request(Request::Heartbeat(heartbeat)).1 else {
         panic!()
@@ -77,6 +79,7 @@ fn b20_whatever_speaks_an_older_protocol_is_not_processed() {
         is_active: true,
         catalogd_version: None,
         catalogd_registration: None,
+        epoch: None,
     };
     let Some(Answer::Role(answer)) = world.request(Request::Role(role)).1 else {
         panic!()

@@ -322,6 +322,7 @@ fn b12_while_recovering_updates_are_skipped_and_heartbeats_are_processed() {
         statestore_id: id(10),
         catalogd_version: 3,
         catalogd_registration: catalogd("c"),
+        epoch: None,
     };
     let Some(Answer::Catalogd(answer)) = world.request(Request::Catalogd(request)).1 else {
         panic!()

@@ -15,6 +15,7 @@ fn role_message(statestore: i64, version: i64) -> UpdateStatestoredRoleRequest {
         is_active: true,
         catalogd_version: None,
         catalogd_registration: None,
+        epoch: None,
     }
 }
 

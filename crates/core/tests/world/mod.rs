@@ -209,6 +209,7 @@ impl World {
             subscriber_type: None,
             subscribe_catalogd_change: None,
             catalogd_registration: None,
+            heartbeat_timeout_ms: None,
         };
         self.plans.insert(self.drawn, number);
         let subscriber = &mut self.subscribers[who];

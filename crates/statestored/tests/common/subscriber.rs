@@ -143,6 +143,7 @@ impl Subscriber {
             subscriber_type: Some(SubscriberType::COORDINATOR),
             subscribe_catalogd_change: Some(false),
             catalogd_registration: None,
+            heartbeat_timeout_ms: None,
         }
     }
 

@@ -181,6 +181,7 @@ impl FakeStatestore {
             registration_id: Some(self.registration_id()),
             statestore_id: Some(self.statestore_id()),
             request_statestore_conn_state: None,
+            epoch: None,
         };
         self.call("heartbeat", &request).await.unwrap()
     }
@@ -194,6 +195,7 @@ impl FakeStatestore {
             topic_deltas: TopicDeltas(deltas.collect()),
             registration_id: Some(self.registration_id()),
             statestore_id: Some(self.statestore_id()),
+            epoch: None,
         };
         self.call("update", &request).await.unwrap()
     }

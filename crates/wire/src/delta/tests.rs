@@ -4,7 +4,9 @@
 use super::{COPY_BELOW, COPY_TOTAL, TooManyItems, TopicParts, UpdateFrame};
 use crate::envelope::write_call;
 use crate::item::ItemBatch;
-use crate::messages::{ProtocolVersion, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest};
+use crate::messages::{
+    Epoch, ProtocolVersion, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest,
+};
 use crate::text::Text;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -71,12 +73,14 @@ proptest! {
         deltas in prop::collection::vec(delta(), 0..4),
         cuts: u8,
         ids: [i64; 4],
+        epoch: Option<i64>,
     ) {
+        let epoch = epoch.map(Epoch);
         let registration_id = UniqueId { hi: ids[0], lo: ids[1] };
         let statestore_id = UniqueId { hi: ids[2], lo: ids[3] };
         let runs: Vec<Vec<Bytes>> = deltas.iter().map(|d| cut(&d.topic_entries, cuts)).collect();
         let topics: Vec<_> = deltas.iter().zip(&runs).map(|(d, runs)| parts(d, runs)).collect();
-        let frame = UpdateFrame::new(registration_id, statestore_id, &topics).unwrap();
+        let frame = UpdateFrame::new(registration_id, statestore_id, epoch, &topics).unwrap();
 
         let mut plain = vec![];
         let named = deltas.iter().map(|d| (d.topic_name.clone(), d.clone())).collect();
@@ -86,7 +90,8 @@ proptest! {
                 topic_deltas: TopicDeltas(named),
                 registration_id: Some(registration_id),
                 statestore_id: Some(statestore_id),
-            },
+                epoch,
+},
             &mut plain,
         );
         prop_assert_eq!(frame.pieces().concat(), &plain[..]);
@@ -105,7 +110,7 @@ fn one_topic(runs: &[Bytes], items: usize) -> Result<UpdateFrame, TooManyItems> 
         to_version: 2,
         min_subscriber_topic_version: None,
     };
-    UpdateFrame::new(UniqueId::default(), UniqueId::default(), &[topic])
+    UpdateFrame::new(UniqueId::default(), UniqueId::default(), None, &[topic])
 }
 
 #[test]

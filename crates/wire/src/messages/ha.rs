@@ -1,10 +1,11 @@
 //! `StatestoreHaService`: what the two statestoreds of a pair call on each other (wire.md section
 //! 5.5).
 
-use super::{ProtocolVersion, UniqueId};
+use super::{Epoch, ProtocolVersion, UniqueId};
 use crate::message;
 use crate::status::Status;
 use crate::text::Text;
+use alloc::vec::Vec;
 
 message! {
     /// Two statestoreds meet.
@@ -18,6 +19,8 @@ message! {
         3 req src_statestore_address: Text,
         /// The sender wants to be active.
         4 req src_force_active: bool,
+        /// The highest that the sender has seen.
+        100 opt highest_epoch: Epoch,
     }
 }
 
@@ -33,6 +36,8 @@ message! {
         3 req dst_statestore_id: UniqueId,
         /// Its role; the sender takes the opposite.
         4 req dst_statestore_active: bool,
+        /// The highest that the answering side has seen.
+        100 opt highest_epoch: Epoch,
     }
 }
 
@@ -46,6 +51,18 @@ message! {
         2 req dst_statestore_id: UniqueId,
         /// The sender.
         3 req src_statestore_id: UniqueId,
+        /// Under which the sender is active. Who sets it understands the other extensions.
+        100 opt epoch: Epoch,
+        /// Names the electorate that the receiver is to adopt; rises with each change.
+        101 opt electorate_version: i64,
+        /// Its members, by subscriber id; left out while the receiver has adopted this version.
+        102 opt electorate: Vec<Text>,
+        /// The version of the receiver's members that the sender has.
+        103 opt known_members_version: i64,
+        /// The active catalogd's subscriber id, if one is designated.
+        104 opt active_catalogd: Text,
+        /// Counts designations.
+        105 opt catalogd_version: i64,
     }
 }
 
@@ -53,6 +70,38 @@ message! {
     /// Its answer.
     #[derive(Debug, Clone, PartialEq, Eq, Default)]
     StatestoreHaHeartbeatResponse {
+        /// Accepted or why not.
+        1 req status: Status,
+        /// The highest that the receiver has seen.
+        100 opt highest_epoch: Epoch,
+        /// The receiver is active itself.
+        101 opt is_active: bool,
+        /// The version of the electorate that the receiver has adopted.
+        102 opt electorate_version: i64,
+        /// Names the receiver's registered subscribers; rises with each change.
+        103 opt members_version: i64,
+        /// Their ids; left out while the sender has this version.
+        104 opt members: Vec<Text>,
+    }
+}
+
+message! {
+    /// A standby stops on purpose (extension, ha.md rule 15).
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    StatestoreHaLeaveRequest {
+        /// The sender's version.
+        1 req protocol_version: ProtocolVersion,
+        /// Last id learned from the peer.
+        2 req dst_statestore_id: UniqueId,
+        /// The process that stops; nothing of it counts from now on.
+        3 req src_statestore_id: UniqueId,
+    }
+}
+
+message! {
+    /// Its answer.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    StatestoreHaLeaveResponse {
         /// Accepted or why not.
         1 req status: Status,
     }

@@ -1,7 +1,7 @@
 //! `StatestoreService`: what subscribers call on a statestored (wire.md section 5.3).
 //! A statestored answers these; what it calls itself is in `subscriber`, its peer in `ha`.
 
-use super::{CatalogVersion, NetworkAddress, ProtocolVersion, SubscriberType, UniqueId};
+use super::{CatalogVersion, Epoch, NetworkAddress, ProtocolVersion, SubscriberType, UniqueId};
 use crate::message;
 use crate::status::Status;
 use crate::text::Text;
@@ -57,6 +57,9 @@ message! {
         6 opt subscribe_catalogd_change: bool,
         /// Only from a catalogd.
         7 opt catalogd_registration: CatalogRegistration,
+        /// Milliseconds of silence after which this subscriber counts a statestored as lost. Who
+        /// sets it understands the extensions of all messages.
+        100 opt heartbeat_timeout_ms: i64,
     }
 }
 
@@ -80,6 +83,52 @@ message! {
         7 opt statestore_is_active: bool,
         /// Microseconds of the last time it became active.
         8 opt active_statestored_version: i64,
+        /// Of an active sender.
+        100 opt epoch: Epoch,
+    }
+}
+
+message! {
+    /// A subscriber stops on purpose (extension, ha.md rule 14).
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    UnregisterSubscriberRequest {
+        /// The subscriber's version.
+        1 req protocol_version: ProtocolVersion,
+        /// Who leaves.
+        2 req subscriber_id: Text,
+        /// The registration that ends; a newer one stays.
+        3 req registration_id: UniqueId,
+    }
+}
+
+message! {
+    /// Its answer.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    UnregisterSubscriberResponse {
+        /// OK also if nothing was registered.
+        1 req status: Status,
+    }
+}
+
+message! {
+    /// An operator makes a statestored of a pair active, at the risk of two (extension).
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    ForceStatestoreActiveRequest {
+        /// The caller's version.
+        1 req protocol_version: ProtocolVersion,
+        /// The process that is meant, so that nobody forces another one by mistake.
+        2 req statestore_id: UniqueId,
+    }
+}
+
+message! {
+    /// Its answer.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    ForceStatestoreActiveResponse {
+        /// Done or why not.
+        1 req status: Status,
+        /// Under which it is active now.
+        2 opt epoch: Epoch,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `StatestoreSubscriber`: what a statestored calls on subscribers (wire.md sections 5.2 and 5.4).
 //! The topics in here are batches of encoded items, never one object per entry.
 
-use super::{CatalogRegistration, ConnState, ProtocolVersion, UniqueId};
+use super::{CatalogRegistration, ConnState, Epoch, ProtocolVersion, UniqueId};
 use crate::item::ItemBatch;
 use crate::message;
 use crate::schema::Wire;
@@ -79,6 +79,8 @@ message! {
         3 opt registration_id: UniqueId,
         /// The sender.
         4 opt statestore_id: UniqueId,
+        /// Of the active sender.
+        100 opt epoch: Epoch,
     }
 }
 
@@ -92,6 +94,8 @@ message! {
         2 req topic_updates: Vec<TopicDelta>,
         /// Nothing was processed: send again.
         3 opt skipped: bool,
+        /// The highest that the subscriber has seen.
+        100 opt highest_epoch: Epoch,
     }
 }
 
@@ -107,6 +111,8 @@ message! {
         3 opt statestore_id: UniqueId,
         /// A standby asks what became of the active.
         4 opt request_statestore_conn_state: bool,
+        /// Of an active sender.
+        100 opt epoch: Epoch,
     }
 }
 
@@ -118,6 +124,13 @@ message! {
         1 req status: Status,
         /// The state of the other statestored, when asked.
         2 opt statestore_conn_state: ConnState,
+        /// The highest that the subscriber has seen.
+        100 opt highest_epoch: Epoch,
+        /// When asked: the other statestored has been silent for the subscriber's whole timeout,
+        /// and so has the subscriber's life (ha.md rule 9). This is the vote.
+        101 opt other_is_lost: bool,
+        /// When asked: the last heartbeat of the other statestored was an active one's.
+        102 opt other_is_active: bool,
     }
 }
 
@@ -135,6 +148,8 @@ message! {
         4 req catalogd_version: i64,
         /// The active catalogd.
         5 req catalogd_registration: CatalogRegistration,
+        /// Of the active sender.
+        100 opt epoch: Epoch,
     }
 }
 
@@ -142,10 +157,12 @@ message! {
     /// Its answer.
     #[derive(Debug, Clone, PartialEq, Eq, Default)]
     UpdateCatalogdResponse {
-        /// Not looked at.
+        /// Accepted or why not.
         1 req status: Status,
         /// Send again later.
         2 opt skipped: bool,
+        /// The highest that the subscriber has seen.
+        100 opt highest_epoch: Epoch,
     }
 }
 
@@ -167,6 +184,8 @@ message! {
         6 opt catalogd_version: i64,
         /// The active catalogd, where wanted.
         7 opt catalogd_registration: CatalogRegistration,
+        /// Of the active sender.
+        100 opt epoch: Epoch,
     }
 }
 
@@ -178,5 +197,7 @@ message! {
         1 req status: Status,
         /// Send again later.
         2 opt skipped: bool,
+        /// The highest that the subscriber has seen.
+        100 opt highest_epoch: Epoch,
     }
 }
