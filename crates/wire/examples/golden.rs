@@ -19,12 +19,14 @@ const STATESTORE: UniqueId = UniqueId {
     hi: -1,
     lo: i64::MAX,
 };
+const EPOCH: Epoch = Epoch(2 * 1_700_000_000_000_000 + 1);
 
 fn main() {
     services();
     updates();
     notices();
     pair();
+    extensions();
 }
 
 fn services() {
@@ -50,7 +52,7 @@ fn services() {
             subscriber_type: Some(SubscriberType::CATALOGD),
             subscribe_catalogd_change: Some(true),
             catalogd_registration: Some(catalogd()),
-            heartbeat_timeout_ms: None,
+            heartbeat_timeout_ms: Some(i64::MAX),
         },
         &RegisterSubscriberResponse {
             status: Status::incompatible(&"old".into(), 0, 1),
@@ -61,7 +63,7 @@ fn services() {
             catalogd_version: Some(3),
             statestore_is_active: Some(false),
             active_statestored_version: Some(1_700_000_000_000_000),
-            epoch: None,
+            epoch: Some(EPOCH),
         },
     );
     exchange(
@@ -99,13 +101,14 @@ fn updates() {
         &UpdateStateRequest {
             topic_deltas: TopicDeltas(deltas),
             registration_id: Some(REGISTRATION),
+            epoch: Some(EPOCH),
             ..UpdateStateRequest::default()
         },
         &UpdateStateResponse {
             status: Status::error(StatusCode(-5), "of no table"),
             topic_updates: vec![delta("a"), TopicDelta::default()],
             skipped: Some(true),
-            highest_epoch: None,
+            highest_epoch: Some(EPOCH),
         },
     );
     exchange(
@@ -125,8 +128,12 @@ fn updates() {
         to_version: 9,
         min_subscriber_topic_version: min,
     };
-    for topics in [&[][..], &[parts(None)], &[parts(Some(4))]] {
-        let frame = UpdateFrame::new(REGISTRATION, STATESTORE, None, topics).expect("few items");
+    for (epoch, topics) in [
+        (None, &[][..]),
+        (None, &[parts(None)]),
+        (Some(EPOCH), &[parts(Some(4))]),
+    ] {
+        let frame = UpdateFrame::new(REGISTRATION, STATESTORE, epoch, topics).expect("few items");
         print("UpdateState", "call", &frame.into_pieces().concat());
     }
 }
@@ -147,28 +154,35 @@ fn notices() {
             registration_id: Some(REGISTRATION),
             statestore_id: Some(STATESTORE),
             request_statestore_conn_state: Some(true),
+            epoch: Some(EPOCH),
             ..HeartbeatRequest::default()
         },
         &HeartbeatResponse {
             statestore_conn_state: Some(ConnState::UNKNOWN),
+            highest_epoch: Some(EPOCH),
+            other_is_lost: Some(true),
+            other_is_active: Some(false),
             ..HeartbeatResponse::default()
         },
     );
     exchange(&HeartbeatRequest::default(), &HeartbeatResponse::default());
-    exchange(
-        &UpdateCatalogdRequest {
-            protocol_version: ProtocolVersion::V2,
-            registration_id: REGISTRATION,
-            statestore_id: STATESTORE,
-            catalogd_version: 1,
-            catalogd_registration: catalogd(),
-            epoch: None,
-        },
-        &UpdateCatalogdResponse {
-            skipped: Some(false),
-            ..UpdateCatalogdResponse::default()
-        },
-    );
+    for epoch in [None, Some(EPOCH)] {
+        exchange(
+            &UpdateCatalogdRequest {
+                protocol_version: ProtocolVersion::V2,
+                registration_id: REGISTRATION,
+                statestore_id: STATESTORE,
+                catalogd_version: 1,
+                catalogd_registration: catalogd(),
+                epoch,
+            },
+            &UpdateCatalogdResponse {
+                highest_epoch: epoch,
+                skipped: Some(false),
+                ..UpdateCatalogdResponse::default()
+            },
+        );
+    }
     let role = UpdateStatestoredRoleRequest {
         protocol_version: ProtocolVersion::V2,
         registration_id: REGISTRATION,
@@ -184,36 +198,92 @@ fn notices() {
         &UpdateStatestoredRoleRequest {
             catalogd_version: Some(5),
             catalogd_registration: Some(catalogd()),
+            epoch: Some(EPOCH),
             ..role
         },
         &UpdateStatestoredRoleResponse {
             skipped: Some(true),
+            highest_epoch: Some(EPOCH),
             ..UpdateStatestoredRoleResponse::default()
         },
     );
 }
 
 fn pair() {
-    exchange(
-        &StatestoreHaHandshakeRequest {
-            src_statestore_id: STATESTORE,
-            src_statestore_address: "[::1]:24020".into(),
-            src_force_active: true,
-            ..StatestoreHaHandshakeRequest::default()
-        },
-        &StatestoreHaHandshakeResponse {
-            dst_statestore_id: REGISTRATION,
-            dst_statestore_active: true,
-            ..StatestoreHaHandshakeResponse::default()
-        },
-    );
+    for epoch in [None, Some(EPOCH)] {
+        exchange(
+            &StatestoreHaHandshakeRequest {
+                src_statestore_id: STATESTORE,
+                src_statestore_address: "[::1]:24020".into(),
+                src_force_active: true,
+                highest_epoch: epoch,
+                ..StatestoreHaHandshakeRequest::default()
+            },
+            &StatestoreHaHandshakeResponse {
+                dst_statestore_id: REGISTRATION,
+                dst_statestore_active: true,
+                highest_epoch: epoch,
+                ..StatestoreHaHandshakeResponse::default()
+            },
+        );
+    }
+    let beat = StatestoreHaHeartbeatRequest {
+        dst_statestore_id: REGISTRATION,
+        src_statestore_id: STATESTORE,
+        ..StatestoreHaHeartbeatRequest::default()
+    };
+    exchange(&beat, &StatestoreHaHeartbeatResponse::default());
+    let voters = vec!["catalog-server@größe:26000".into(), "".into()];
     exchange(
         &StatestoreHaHeartbeatRequest {
+            epoch: Some(EPOCH),
+            electorate_version: Some(1),
+            electorate: Some(voters.clone()),
+            known_members_version: Some(2),
+            active_catalogd: Some("catalog-server@größe:26000".into()),
+            catalogd_version: Some(3),
+            ..beat
+        },
+        &StatestoreHaHeartbeatResponse {
+            highest_epoch: Some(EPOCH),
+            is_active: Some(false),
+            electorate_version: Some(1),
+            members_version: Some(2),
+            members: Some(voters),
+            ..StatestoreHaHeartbeatResponse::default()
+        },
+    );
+}
+
+/// The methods of wire.md 5.6.
+fn extensions() {
+    exchange(
+        &UnregisterSubscriberRequest {
+            subscriber_id: "impalad@größe:27000".into(),
+            registration_id: REGISTRATION,
+            ..UnregisterSubscriberRequest::default()
+        },
+        &UnregisterSubscriberResponse::default(),
+    );
+    for epoch in [None, Some(EPOCH)] {
+        exchange(
+            &ForceStatestoreActiveRequest {
+                statestore_id: STATESTORE,
+                ..ForceStatestoreActiveRequest::default()
+            },
+            &ForceStatestoreActiveResponse {
+                status: Status::default(),
+                epoch,
+            },
+        );
+    }
+    exchange(
+        &StatestoreHaLeaveRequest {
             dst_statestore_id: REGISTRATION,
             src_statestore_id: STATESTORE,
-            ..StatestoreHaHeartbeatRequest::default()
+            ..StatestoreHaLeaveRequest::default()
         },
-        &StatestoreHaHeartbeatResponse::default(),
+        &StatestoreHaLeaveResponse::default(),
     );
 }
 

@@ -86,7 +86,7 @@ macro_rules! tables {
     };
 }
 
-// wire.md 5
+// wire.md 5, 5.6
 #[test]
 fn every_struct_of_the_idl_is_a_table_of_ours_field_by_field() {
     let mut tables = tables![
@@ -114,6 +114,12 @@ fn every_struct_of_the_idl_is_a_table_of_ours_field_by_field() {
         StatestoreHaHandshakeResponse,
         StatestoreHaHeartbeatRequest,
         StatestoreHaHeartbeatResponse,
+        UnregisterSubscriberRequest,
+        UnregisterSubscriberResponse,
+        ForceStatestoreActiveRequest,
+        ForceStatestoreActiveResponse,
+        StatestoreHaLeaveRequest,
+        StatestoreHaLeaveResponse,
     ];
     // Items have no table: they are kept encoded (`item`).
     let item = [
@@ -141,7 +147,7 @@ where
     format!("T{response}{method}(1:T{request}params)")
 }
 
-// wire.md 3
+// wire.md 3, 5.6
 #[test]
 fn every_method_of_the_idl_is_one_of_ours_in_its_service() {
     let text: String = idl().concat().split_whitespace().collect();
@@ -153,6 +159,8 @@ fn every_method_of_the_idl_is_one_of_ours_in_its_service() {
                 declaration::<RegisterSubscriberRequest>(),
                 declaration::<GetProtocolVersionRequest>(),
                 declaration::<SetStatestoreDebugActionRequest>(),
+                declaration::<UnregisterSubscriberRequest>(),
+                declaration::<ForceStatestoreActiveRequest>(),
             ],
         ),
         (
@@ -169,6 +177,7 @@ fn every_method_of_the_idl_is_one_of_ours_in_its_service() {
             vec![
                 declaration::<StatestoreHaHandshakeRequest>(),
                 declaration::<StatestoreHaHeartbeatRequest>(),
+                declaration::<StatestoreHaLeaveRequest>(),
             ],
         ),
     ];

@@ -42,26 +42,26 @@ fn put_unknown_fields(out: &mut Vec<u8>) {
         (code::I32, 4),
         (code::I64, 8),
     ] {
-        put_field(out, ty, 100);
+        put_field(out, ty, 200);
         out.extend(std::iter::repeat_n(0xee, width));
     }
-    write_field(out, 101, &Text::from_static("news"));
+    write_field(out, 201, &Text::from_static("news"));
     write_field(
         out,
         -5,
         &vec![Text::from_static("a"), Text::from_static("b")],
     );
-    write_field(out, 102, &vec![UniqueId { hi: 1, lo: 2 }]);
-    put_field(out, code::SET, 103);
+    write_field(out, 202, &vec![UniqueId { hi: 1, lo: 2 }]);
+    put_field(out, code::SET, 203);
     out.push(code::I32);
     put_size(out, 2);
     out.extend_from_slice(&[0; 8]);
-    put_field(out, code::MAP, 104);
+    put_field(out, code::MAP, 204);
     out.extend_from_slice(&[code::STRING, code::LIST]);
     put_size(out, 1);
     put_string(out, b"key");
     vec![1i64, 2].write(out);
-    put_field(out, code::MAP, 105);
+    put_field(out, code::MAP, 205);
     out.extend_from_slice(&[0, 0, 0, 0, 0, 0]); // an empty map need not tell its types
 }
 

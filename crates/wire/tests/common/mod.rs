@@ -101,6 +101,9 @@ fn content(
         UpdateStatestoredRoleRequest,
         StatestoreHaHandshakeRequest,
         StatestoreHaHeartbeatRequest,
+        UnregisterSubscriberRequest,
+        ForceStatestoreActiveRequest,
+        StatestoreHaLeaveRequest,
     )
 }
 
