@@ -30,6 +30,7 @@ pub mod lanes;
 pub mod members;
 pub mod node;
 pub mod notice;
+pub mod pair;
 pub mod port;
 pub mod refusal;
 pub mod role;

@@ -1,0 +1,431 @@
+//! The role of one statestored of a pair: who may act, and until when (ha.md).
+//!
+//! ```text
+//!                      granted, or its claim acknowledged;
+//!               majority lost the other; alone; forced
+//!   Starting ------------------------------------------> Active
+//!      |  the other acts                                  |   lease over, a higher epoch,
+//!      v                                                  v   the other was forced
+//!   Standby <--------- HA heartbeat, handshake -------- Recovery
+//! ```
+//!
+//! An active server acts on a *lease*: its peer, or half of the electorate, has acknowledged it
+//! recently. An inactive one takes over when its peer has been silent for the whole timeout *and*
+//! the majority of the electorate has lost it too. The times are such that the one is over before
+//! the other can begin (`limits`). Read `electorate`, `voters`, then `election`, `handshake`,
+//! `beats`; `view` is what an operator sees.
+//!
+//! Deliberately absent: messages, subscribers' registrations and topics; the node translates. The
+//! voter's name is a type parameter, so that a model checker walks these very types.
+//!
+//! Invariants: every way in first tests the lease with the state before the input (rule 4); a
+//! lease that has expired never holds again in its epoch; epochs only rise.
+
+mod beats;
+mod election;
+mod electorate;
+pub mod epoch;
+mod handshake;
+pub mod limits;
+mod news;
+mod view;
+mod voters;
+
+pub use beats::{Beat, BeatReply, BeatSent};
+pub use electorate::Electorate;
+pub use handshake::{Hello, HelloSent, Welcome};
+pub use limits::Limits;
+pub use news::{News, Why};
+pub use view::{ElectorView, Obstacle, PairView};
+pub use voters::{Terms, Voice, Voter, VoterReply, Voters};
+
+use crate::ids::StatestoreId;
+use crate::role::Role;
+use crate::time::{Now, Time};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+use limits::certainly;
+use statestore_wire::{Epoch, Text};
+
+/// Settings of one statestored of a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// How long things hold.
+    pub limits: Limits,
+    /// Own `hostname:ha_port`, as it is told to the peer.
+    pub address: Text,
+    /// Takes the active role from a peer that does not insist on it too.
+    pub force: bool,
+    /// Compare addresses instead of ids where both could be active.
+    pub address_as_priority: bool,
+    /// Failed HA heartbeats after which the peer counts as lost. Only shown: the lease decides.
+    pub max_missed: u32,
+}
+
+/// What an active server's right to act rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tenure {
+    /// Acknowledgements (rule 1).
+    Leased,
+    /// No peer was ever seen, or an operator said so: it acts without a lease (rule 18).
+    Alone {
+        /// From then on it yields to a majority that hears the other server.
+        yields_from: Time,
+        /// An operator's word; it also serves those who hear the other server.
+        forced: bool,
+    },
+    /// The standby left on purpose: nobody can take over (rule 15).
+    Unopposed,
+}
+
+/// The right to act as the driver checks it before each send (rule 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// What it is for; what was queued under another epoch is not covered.
+    pub epoch: Epoch,
+    /// When it ends; `None` does not end by itself.
+    pub until: Option<Time>,
+}
+
+impl Fence {
+    /// True if something of this epoch may go out now.
+    pub fn lets(&self, epoch: Epoch, now: Time) -> bool {
+        self.epoch == epoch && self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// The right to be active that was claimed, but not acknowledged yet (rule 7, last sentence).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Claim {
+    epoch: Epoch,
+    since: Time,
+}
+
+/// What is known of the other server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Peer<V: Ord> {
+    id: Option<StatestoreId>,
+    /// It answers; shown as connected-with-peer.
+    found: bool,
+    /// It is one of ours; none before it said anything.
+    extended: Option<bool>,
+    missed: u32,
+    /// The process that left on purpose; nothing of it counts any more.
+    left: Option<StatestoreId>,
+    members: Option<BTreeSet<V>>,
+    members_version: i64,
+}
+
+/// One statestored of a pair; see the module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pair<V: Ord = Text> {
+    config: Config,
+    id: StatestoreId,
+    role: Role,
+    tenure: Tenure,
+    claim: Option<Claim>,
+    epoch: Epoch,
+    highest: Epoch,
+    peer: Peer<V>,
+    electorate: Electorate<V>,
+    voters: Voters<V>,
+    members_version: i64,
+    /// h: the last accepted HA heartbeat, handshake answer or own grant; process start.
+    heard: Time,
+    /// Ever heard the peer in this life.
+    contacted: bool,
+    /// p: send time of the last acknowledged HA heartbeat.
+    peer_acknowledged: Option<Time>,
+    /// The lease holds at least until then.
+    held_until: Option<Time>,
+    refreshed: Time,
+    /// Votes on older questions do not count.
+    votes_from: Time,
+    counted: Option<Time>,
+    /// Counts grants and acceptances; a grant of the peer's is void if this has moved since.
+    yielded: u64,
+    /// Since when a role is looked for.
+    undecided_since: Time,
+    leaving: BTreeMap<V, Time>,
+    /// HA heartbeats of a reference peer while active (H-13).
+    intrusions: u32,
+    silent_until: Option<Time>,
+    silence_from: Time,
+    rounds: u32,
+    news: Vec<News>,
+}
+
+impl<V: Ord + Clone> Pair<V> {
+    /// A server that has just started: nothing is remembered, so it waits as if it had heard its
+    /// peer a moment ago (rule 8).
+    pub fn new(config: Config, id: StatestoreId, now: Time) -> Self {
+        Self {
+            config,
+            id,
+            role: Role::Starting,
+            tenure: Tenure::Leased,
+            claim: None,
+            epoch: Epoch::default(),
+            highest: Epoch::default(),
+            peer: Peer {
+                id: None,
+                found: false,
+                extended: None,
+                missed: 0,
+                left: None,
+                members: None,
+                members_version: 0,
+            },
+            electorate: Electorate::default(),
+            voters: Voters::default(),
+            members_version: 1,
+            heard: now,
+            contacted: false,
+            peer_acknowledged: None,
+            held_until: None,
+            refreshed: now,
+            votes_from: now,
+            counted: None,
+            yielded: 0,
+            undecided_since: now,
+            leaving: BTreeMap::new(),
+            intrusions: 0,
+            silent_until: None,
+            silence_from: now,
+            rounds: 0,
+            news: Vec::new(),
+        }
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Of the current activation, or of the last one.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The epoch to put into what only an active server sends. Meaningful after a way in was
+    /// taken at this moment, which tested the lease.
+    pub fn acting(&self) -> Option<Epoch> {
+        self.role.acts().then_some(self.epoch)
+    }
+
+    /// What the driver checks before each send.
+    pub fn fence(&self) -> Option<Fence> {
+        self.role.acts().then(|| Fence {
+            epoch: self.epoch,
+            until: match self.tenure {
+                Tenure::Leased => Some(self.held_until.unwrap_or(Time::ZERO)),
+                Tenure::Alone { .. } | Tenure::Unopposed => None,
+            },
+        })
+    }
+
+    /// True if an active server may serve this subscriber, and say to it that it is active. One
+    /// that is alone asks first whether the other server is heard (rule 18).
+    pub fn serves(&self, voter: &V) -> bool {
+        match self.tenure {
+            _ if !self.role.acts() => false,
+            Tenure::Alone { forced: false, .. } => {
+                let voice = self.voters.find(voter).and_then(|voter| voter.voice);
+                voice.is_some_and(|voice| voice.state != statestore_wire::ConnState::OK)
+            }
+            _ => true,
+        }
+    }
+
+    /// True if heartbeats are to ask how the other server is heard.
+    pub fn asks(&self) -> bool {
+        !self.role.acts() || matches!(self.tenure, Tenure::Alone { .. })
+    }
+
+    /// How often to send heartbeats while a takeover is near (rule 6); none while it is not.
+    pub fn ask_period(&self, now: Time) -> Option<Duration> {
+        let limits = self.limits();
+        let near = self.heard + limits.peer_timeout - limits.vote_age;
+        let near = !self.role.acts() && self.claim.is_none() && now >= near;
+        near.then(|| limits.ask_period(self.voters.count()))
+    }
+
+    /// Rule 19: says nothing to subscribers and takes no registrations, for the other's sake.
+    pub fn is_silent(&self, now: Time) -> bool {
+        self.silent_until.is_some_and(|until| now < until)
+    }
+
+    /// What happened since the last time.
+    pub fn take_news(&mut self) -> Vec<News> {
+        core::mem::take(&mut self.news)
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self, now: Now) {
+        self.observe(now.time);
+        let due = |at: &mut Time| *at <= now.time;
+        let gone: Vec<V> = self
+            .leaving
+            .iter_mut()
+            .filter_map(|(voter, at)| due(at).then(|| voter.clone()))
+            .collect();
+        for voter in gone {
+            self.leaving.remove(&voter);
+            self.drop_voter(&voter);
+        }
+        let limits = self.limits();
+        if self
+            .claim
+            .is_some_and(|claim| now.time >= claim.since + limits.peer_lease)
+        {
+            self.claim = None;
+        }
+        self.counted = None;
+        self.consider(now);
+        self.take_turns(now.time);
+    }
+
+    /// When to [`tick`](Self::tick), unless something else comes first.
+    pub fn deadline(&self, now: Time) -> Option<Time> {
+        let limits = self.limits();
+        let timeout = self.heard + limits.peer_timeout;
+        let inactive = !self.role.acts();
+        let recount = self.counted.map(|at| at + limits.vote_age / 30);
+        let candidates = [
+            self.next_refresh().filter(|_| !inactive),
+            Some(timeout - limits.vote_age).filter(|_| inactive),
+            Some(timeout).filter(|_| inactive),
+            Some(self.undecided_since + limits.preemption_wait).filter(|_| inactive),
+            recount.filter(|_| inactive),
+            self.claim.map(|claim| claim.since + limits.peer_lease),
+            self.silent_until,
+            Some(self.next_turn()).filter(|_| inactive),
+            self.leaving.values().min().copied(),
+        ];
+        candidates
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// A subscriber registered, for the first time or anew.
+    pub fn voter_registered(&mut self, now: Time, voter: V, terms: Terms) {
+        self.observe(now);
+        self.voters.register(voter, terms);
+        self.members_version += 1;
+        self.held_until = None; // its timeout may have become shorter
+        self.adjust_electorate();
+    }
+
+    /// A registration ended because its subscriber failed. The vote does not (rule 13).
+    pub fn voter_removed(&mut self, now: Time, voter: &V) {
+        self.observe(now);
+        self.unregister(voter);
+        self.adjust_electorate();
+    }
+
+    /// A subscriber stopped on purpose (rule 14): an active server drops it at once, an inactive
+    /// one when its last acknowledgement cannot hold the other's lease any more.
+    pub fn voter_left(&mut self, now: Time, voter: &V) {
+        self.observe(now);
+        if self.role.acts() {
+            self.unregister(voter);
+            self.drop_voter(voter);
+            return;
+        }
+        if self.electorate.contains(voter) {
+            let timeout = self.voters.find(voter).map(|voter| voter.terms.timeout);
+            let timeout = timeout.unwrap_or(self.config.limits.subscriber_timeout);
+            self.leaving.insert(voter.clone(), now + certainly(timeout));
+        }
+        self.unregister(voter);
+    }
+
+    /// A voter answered a heartbeat that was sent at `sent` over this connection.
+    pub fn heartbeat_answered(
+        &mut self,
+        now: Now,
+        voter: &V,
+        (sent, connection): (Time, u64),
+        reply: &VoterReply,
+    ) {
+        self.observe(now.time);
+        self.learn_epoch(now, reply.highest);
+        let acts = self.role.acts();
+        if let Some(entry) = self.voters.find_mut(voter) {
+            entry.answered(sent, connection, reply, acts);
+        }
+        self.consider(now);
+    }
+
+    /// A voter did not answer a heartbeat, or refused it; a refusal may name a higher epoch.
+    pub fn heartbeat_failed(&mut self, now: Now, voter: &V, highest: Option<Epoch>) {
+        self.observe(now.time);
+        self.learn_epoch(now, highest);
+        if let Some(entry) = self.voters.find_mut(voter) {
+            entry.interrupted();
+        }
+    }
+
+    /// A voter answered an update that was sent at `sent`: it processed it, or skipped it.
+    pub fn update_answered(&mut self, now: Now, voter: &V, sent: Time, processed: bool) {
+        self.observe(now.time);
+        if !self.role.acts() {
+            return;
+        }
+        if let Some(entry) = self.voters.find_mut(voter) {
+            entry.updated(sent, processed);
+        }
+        if !processed {
+            self.held_until = None;
+            self.yield_to_skippers(now.time);
+        }
+    }
+
+    /// A message named an epoch. An active server that is not the highest steps down and is
+    /// elected anew, above it (rule 17).
+    pub fn learn_epoch(&mut self, now: Now, seen: Option<Epoch>) {
+        self.observe(now.time);
+        let Some(seen) = seen.filter(|seen| *seen > self.highest) else {
+            return;
+        };
+        if !epoch::is_believable(seen, now.wall) {
+            return self.news.push(News::UnbelievableEpoch(seen));
+        }
+        self.highest = seen;
+        self.claim.take_if(|claim| claim.epoch < seen);
+        if self.role.acts() && self.epoch < seen {
+            self.step_down(now.time, Why::HigherEpoch(seen));
+        }
+    }
+
+    /// The limits with what the voters allow.
+    fn limits(&self) -> Limits {
+        let shortest = self.voters.shortest_timeout();
+        shortest.map_or(self.config.limits, |shortest| {
+            self.config.limits.with_shortest(shortest)
+        })
+    }
+
+    fn unregister(&mut self, voter: &V) {
+        self.voters.unregister(voter);
+        self.members_version += 1;
+        self.prune();
+    }
+
+    fn drop_voter(&mut self, voter: &V) {
+        self.electorate.drop_voter(voter);
+        self.held_until = None;
+        self.prune();
+    }
+
+    fn prune(&mut self) {
+        let electorate = &self.electorate;
+        self.voters.prune(|voter| electorate.contains(voter));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! HA heartbeats: the active renews its lease and agrees on the electorate (ha.md rules 2, 10,
+//! 12; H-10, H-13, H-14).
+//!
+//! Deliberately absent: the clock that says when the next one is due, and how it travels.
+
+use super::{News, Pair, Tenure, Why};
+use crate::ids::StatestoreId;
+use crate::time::{Now, Time};
+use alloc::collections::BTreeSet;
+use statestore_wire::Epoch;
+
+/// StatestoreHaHeartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Beat<V: Ord> {
+    /// The sender.
+    pub src: StatestoreId,
+    /// Who it thinks the receiver is.
+    pub dst: StatestoreId,
+    /// Ours only: under which the sender is active or claims to be.
+    pub epoch: Option<Epoch>,
+    /// Names the electorate within the epoch.
+    pub electorate_version: i64,
+    /// The electorate, unless the receiver has this version.
+    pub electorate: Option<BTreeSet<V>>,
+    /// The version of the receiver's members that the sender has.
+    pub known_members: i64,
+}
+
+/// What the sender of a [`Beat`] has to remember for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BeatSent {
+    /// When.
+    pub at: Time,
+    /// Under which.
+    pub epoch: Epoch,
+    /// With which electorate.
+    pub electorate_version: i64,
+}
+
+/// The answer of a receiver of ours; of a reference, all is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BeatReply<V: Ord> {
+    /// It stands by for the sender.
+    pub accepted: bool,
+    /// Ours only: the highest epoch it has seen.
+    pub highest: Option<Epoch>,
+    /// It is active itself.
+    pub is_active: bool,
+    /// The electorate it has adopted from this epoch.
+    pub electorate_version: Option<i64>,
+    /// Names its members.
+    pub members_version: i64,
+    /// Its registered subscribers, unless the sender has this version.
+    pub members: Option<BTreeSet<V>>,
+}
+
+impl<V: Ord + Clone> Pair<V> {
+    /// An HA heartbeat to send, by an active server or one that claims to be, to a peer that it
+    /// has met (H-10).
+    pub fn beat(&mut self, now: Time) -> Option<(Beat<V>, BeatSent)> {
+        self.observe(now);
+        let epoch = self.acting().or(self.claim.map(|claim| claim.epoch))?;
+        let dst = self.peer.id?;
+        let (set, version) = match self.claim {
+            Some(_) => (self.electorate.to_send().0, 1),
+            None => self.electorate.to_send(),
+        };
+        let due = self.claim.is_some() || !self.electorate.is_adopted();
+        let beat = Beat {
+            src: self.id,
+            dst,
+            epoch: Some(epoch),
+            electorate_version: version,
+            electorate: due.then(|| set.clone()),
+            known_members: self.peer.members_version,
+        };
+        let sent = BeatSent {
+            at: now,
+            epoch,
+            electorate_version: version,
+        };
+        Some((beat, sent))
+    }
+
+    /// An HA heartbeat arrived. An error names whom it should have been from or for.
+    pub fn on_beat(&mut self, now: Now, beat: &Beat<V>) -> Result<BeatReply<V>, StatestoreId> {
+        self.observe(now.time);
+        if beat.dst != self.id || self.peer.id != Some(beat.src) {
+            self.news.push(News::Stranger(beat.src));
+            return Err(beat.src); // W34
+        }
+        let accepted = match beat.epoch {
+            None => self.reference_beat(now.time),
+            Some(epoch) => self.epoch_beat(now, epoch, beat),
+        };
+        let adopted = accepted.then_some(beat.electorate_version);
+        let newer = beat.known_members != self.members_version;
+        Ok(BeatReply {
+            accepted,
+            highest: Some(self.highest),
+            is_active: self.role.acts(),
+            electorate_version: adopted,
+            members_version: self.members_version,
+            members: newer.then(|| self.registered_set()),
+        })
+    }
+
+    /// H-13, H-14.
+    fn reference_beat(&mut self, now: Time) -> bool {
+        if self.role.acts() {
+            self.intruded(now);
+            return false;
+        }
+        self.accept(now);
+        true
+    }
+
+    /// Rule 10.
+    fn epoch_beat(&mut self, now: Now, epoch: Epoch, beat: &Beat<V>) -> bool {
+        self.learn_epoch(now, Some(epoch));
+        if self.role.acts() || epoch < self.highest {
+            return false;
+        }
+        self.accept(now.time);
+        if let Some(voters) = &beat.electorate {
+            let terms = super::Terms {
+                timeout: self.config.limits.subscriber_timeout,
+                extended: false,
+            };
+            self.voters.admit(voters, terms);
+            self.electorate.settle(voters.clone());
+            self.prune();
+        }
+        true
+    }
+
+    fn accept(&mut self, now: Time) {
+        self.yielded += 1;
+        self.peer.missed = 0;
+        self.peer.found = true;
+        self.stand_by(now, Why::PeerActive);
+    }
+
+    /// An HA heartbeat was answered; none if it was not, or refused as a stranger's.
+    pub fn on_beat_reply(&mut self, now: Now, sent: BeatSent, reply: Option<BeatReply<V>>) {
+        self.observe(now.time);
+        let Some(reply) = reply else {
+            return self.beat_missed();
+        };
+        self.peer.missed = 0;
+        if !core::mem::replace(&mut self.peer.found, true)
+            && let (Some(id), Some(extended)) = (self.peer.id, self.peer.extended)
+        {
+            self.news.push(News::PeerFound { id, extended });
+        }
+        self.learn_epoch(now, reply.highest);
+        if !reply.accepted || reply.is_active {
+            return;
+        }
+        if self.claim.is_some_and(|claim| claim.epoch == sent.epoch) {
+            self.peer_acknowledged = Some(sent.at);
+            if now.time < sent.at + self.config.limits.peer_lease {
+                self.become_active(now, Tenure::Leased, Why::Acknowledged);
+            }
+        }
+        if self.acting() != Some(sent.epoch) {
+            return;
+        }
+        self.renewed(sent, &reply);
+        if let Some(members) = reply.members {
+            self.peer.members = Some(members);
+            self.peer.members_version = reply.members_version;
+        }
+        self.adjust_electorate();
+    }
+
+    /// The peer acknowledged this active server.
+    fn renewed(&mut self, sent: BeatSent, reply: &BeatReply<V>) {
+        self.peer_acknowledged = self.peer_acknowledged.max(Some(sent.at));
+        let until = sent.at + self.config.limits.peer_lease;
+        if self.tenure != Tenure::Leased {
+            self.tenure = Tenure::Leased;
+            self.held_until = self.lease_end();
+        }
+        self.extend(until);
+        if reply.electorate_version == Some(sent.electorate_version) {
+            self.electorate.acknowledged(sent.electorate_version);
+            self.held_until = self.lease_end();
+            self.prune();
+        }
+    }
+
+    fn beat_missed(&mut self) {
+        self.peer.missed = self.peer.missed.saturating_add(1);
+        if self.peer.missed >= self.config.max_missed && self.peer.found {
+            self.peer.found = false;
+            self.news.push(News::PeerLost);
+        }
+    }
+
+    /// Rule 12: the electorate is who is registered with both. Without anybody to agree with,
+    /// and nobody who could take over, it is who is registered here (rule 15).
+    pub(super) fn adjust_electorate(&mut self) {
+        if !self.role.acts() {
+            return;
+        }
+        let mut wanted = self.registered_set();
+        if self.tenure == Tenure::Unopposed {
+            self.electorate.settle(wanted);
+            return self.prune();
+        }
+        let Some(members) = &self.peer.members else {
+            return;
+        };
+        wanted.retain(|voter| members.contains(voter));
+        self.electorate.propose(wanted);
+    }
+}

@@ -1,0 +1,317 @@
+//! How a role is won and lost (ha.md rules 1, 4, 5, 18, 19, 21).
+//!
+//! Deliberately absent: messages between the two; `handshake` and `beats` come here with their
+//! outcome.
+
+use super::electorate::is_majority;
+use super::{Fence, News, Pair, Tenure, Why, epoch};
+use crate::role::Role;
+use crate::time::{Now, Time};
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+use statestore_wire::{ConnState, Epoch};
+
+/// Up to so many voters are counted at every answer; more, only now and then.
+const FEW: usize = 256;
+/// HA heartbeats of a reference peer that an active server stands (H-13).
+const INTRUSIONS: u32 = 10;
+
+impl<V: Ord + Clone> Pair<V> {
+    /// Rule 4: tests the lease with the state before whatever comes next.
+    pub(super) fn observe(&mut self, now: Time) {
+        if !self.role.acts() || self.tenure != Tenure::Leased {
+            return;
+        }
+        let fresh = self
+            .held_until
+            .is_some_and(|until| now < until && now < self.refreshed + self.refresh_period());
+        if fresh {
+            return;
+        }
+        self.refreshed = now;
+        self.held_until = self.lease_end();
+        if self.held_until.is_none_or(|until| until <= now) {
+            self.step_down(now, Why::LeaseExpired);
+        }
+    }
+
+    /// Rule 1: until when the acknowledgements that are known hold the lease.
+    pub(super) fn lease_end(&self) -> Option<Time> {
+        let by_peer = self
+            .peer_acknowledged
+            .map(|at| at + self.config.limits.peer_lease);
+        by_peer.max(self.held_by_voters())
+    }
+
+    /// Until when half of each set that counts holds the lease; none without an electorate.
+    pub(super) fn held_by_voters(&self) -> Option<Time> {
+        if self.peer.extended == Some(false) {
+            let set: BTreeSet<V> = self.registered_set();
+            return self.voters.held_until(&set);
+        }
+        let mut end: Option<Time> = None;
+        for set in self.electorate.sets() {
+            let held = self.voters.held_until(set)?;
+            end = Some(end.map_or(held, |end| end.min(held)));
+        }
+        end
+    }
+
+    /// The lease is looked at anew well before it ends, so that a fence never lapses while
+    /// acknowledgements come in.
+    fn refresh_period(&self) -> Duration {
+        self.config.limits.vote_age / 4
+    }
+
+    pub(super) fn next_refresh(&self) -> Option<Time> {
+        let until = self.held_until.filter(|_| self.tenure == Tenure::Leased)?;
+        Some(until.min(self.refreshed + self.refresh_period()))
+    }
+
+    /// The lease is longer now.
+    pub(super) fn extend(&mut self, until: Time) {
+        if self.held_until.is_some_and(|held| held < until) {
+            self.held_until = Some(until);
+        }
+    }
+
+    pub(super) fn step_down(&mut self, now: Time, why: Why) {
+        self.role = Role::Recovery;
+        self.tenure = Tenure::Leased;
+        self.forget_votes(now);
+        self.peer_acknowledged = None;
+        self.held_until = None;
+        self.undecided_since = now;
+        self.silence_from = now;
+        let epoch = self.epoch;
+        self.news.push(News::SteppedDown { epoch, why });
+    }
+
+    pub(super) fn become_active(&mut self, now: Now, tenure: Tenure, why: Why) {
+        let claimed = self.claim.take().map(|claim| claim.epoch);
+        let epoch = claimed.filter(|_| why == Why::Acknowledged);
+        self.epoch = epoch.unwrap_or_else(|| self.next_epoch(now));
+        self.highest = self.highest.max(self.epoch);
+        self.role = Role::Active;
+        self.tenure = tenure;
+        self.intrusions = 0;
+        self.silent_until = None;
+        self.electorate.begin(1);
+        self.forget_votes(now.time);
+        self.held_until = self.lease_end();
+        self.refreshed = now.time;
+        let epoch = self.epoch;
+        self.news.push(News::Active { epoch, why });
+    }
+
+    pub(super) fn stand_by(&mut self, now: Time, why: Why) {
+        self.claim = None;
+        self.heard = now;
+        self.contacted = true;
+        self.undecided_since = now;
+        self.silence_from = now;
+        self.silent_until = None;
+        self.forget_votes(now);
+        if self.role != Role::Standby {
+            self.role = Role::Standby;
+            self.news.push(News::StandsBy(why));
+        }
+    }
+
+    /// Votes are dropped: only answers to what is asked from now on count (rule 6).
+    fn forget_votes(&mut self, now: Time) {
+        self.votes_from = now;
+        self.counted = None;
+    }
+
+    pub(super) fn next_epoch(&self, now: Now) -> Epoch {
+        let second = match self.peer.id {
+            Some(peer) => self.id > peer,
+            None => self.id.0.lo & 1 == 1,
+        };
+        epoch::next(self.highest, now.wall, second)
+    }
+
+    /// Whether an inactive server becomes active, or one that is alone yields.
+    pub(super) fn consider(&mut self, now: Now) {
+        if let Tenure::Alone { yields_from, .. } = self.tenure
+            && self.role.acts()
+        {
+            return self.yield_to_the_heard(now.time, yields_from);
+        }
+        if self.role.acts() || self.claim.is_some() || self.is_silent(now.time) {
+            return;
+        }
+        if self.may_start_alone(now.time) {
+            let tenure = Tenure::Alone {
+                yields_from: now.time,
+                forced: false,
+            };
+            return self.become_active(now, tenure, Why::Alone);
+        }
+        let many = self.voters.count() > FEW;
+        let recently = |at: Time| now.time < at + self.limits().vote_age / 30;
+        if many && self.counted.is_some_and(recently) {
+            return;
+        }
+        self.counted = Some(now.time);
+        let Some((lost, of)) = self.majority_lost(now.time) else {
+            return;
+        };
+        if now.time < self.heard + self.config.limits.peer_timeout {
+            return self.warn_of_majority(lost, of);
+        }
+        self.take_over(now, lost, of);
+    }
+
+    /// Rule 5.
+    fn take_over(&mut self, now: Now, lost: usize, of: usize) {
+        if self.electorate.is_none() || self.peer.extended == Some(false) {
+            self.electorate.settle(self.registered_set());
+        }
+        self.peer_acknowledged = None;
+        self.peer.found = false;
+        self.become_active(now, Tenure::Leased, Why::TakeOver { lost, of });
+    }
+
+    /// If a majority of every set that counts has lost the other: how many, of how many. Without
+    /// an electorate those count that are registered here (rule 18).
+    fn majority_lost(&self, now: Time) -> Option<(usize, usize)> {
+        let count = |set: &BTreeSet<V>| {
+            let age = self.limits().vote_age;
+            let lost = self.voters.votes(set, now, self.votes_from, age);
+            is_majority(lost, set.len()).then_some((lost, set.len()))
+        };
+        if self.electorate.is_none() || self.peer.extended == Some(false) {
+            return count(&self.registered_set());
+        }
+        let mut counts = self.electorate.sets().map(count);
+        let agreed = counts.next()??;
+        counts.all(|count| count.is_some()).then_some(agreed)
+    }
+
+    fn warn_of_majority(&mut self, lost: usize, of: usize) {
+        if self.role == Role::Standby && !self.news.iter().any(News::is_majority_lost) {
+            self.news.push(News::MajorityLostActive { lost, of });
+        }
+    }
+
+    /// Rule 18: nothing is agreed with anybody, the wait is over, and nobody who is registered
+    /// has ever heard another server.
+    fn may_start_alone(&self, now: Time) -> bool {
+        let limits = &self.config.limits;
+        self.electorate.is_none()
+            && now >= self.undecided_since + limits.preemption_wait
+            && (!self.contacted || now >= self.heard + limits.peer_timeout)
+            && self.voters.registered().all(|(_, voter)| {
+                let voice = voter.voice.filter(|voice| voice.sent >= self.votes_from);
+                voice.is_some_and(|voice| voice.state == ConnState::UNKNOWN)
+            })
+    }
+
+    /// Rule 18: one that is alone yields when most of those who are registered hear the other.
+    fn yield_to_the_heard(&mut self, now: Time, from: Time) {
+        if now < from {
+            return;
+        }
+        let hear = |voter: &super::Voter| {
+            let voice = voter.voice.filter(|voice| {
+                voice.sent >= from && now <= voice.sent + self.config.limits.subscriber_timeout
+            });
+            voice.is_some_and(|voice| voice.state == ConnState::OK)
+        };
+        let hearing = self.voters.registered().filter(|(_, voter)| hear(voter));
+        if is_majority(hearing.count(), self.voters.count()) {
+            self.step_down(now, Why::OthersHearPeer);
+        }
+    }
+
+    /// Rule 21: more than half of the electorate skip persistently, so they follow somebody else.
+    pub(super) fn yield_to_skippers(&mut self, now: Time) {
+        let patience = self.config.limits.peer_lease;
+        let skips = |id: &&V| {
+            let since = self.voters.find(id).and_then(|voter| voter.skips_since);
+            since.is_some_and(|since| now.since(since) >= patience)
+        };
+        let agreed = self.electorate.agreed();
+        if is_majority(agreed.iter().filter(skips).count(), agreed.len()) {
+            self.step_down(now, Why::Skipped);
+        }
+    }
+
+    /// H-13, for a reference peer that does not know epochs.
+    pub(super) fn intruded(&mut self, now: Time) {
+        self.intrusions += 1;
+        if self.intrusions > INTRUSIONS {
+            self.step_down(now, Why::DualActive);
+        }
+    }
+
+    /// When the next round of rule 19 may begin.
+    pub(super) fn next_turn(&self) -> Time {
+        let limits = &self.config.limits;
+        self.silence_from + limits.peer_timeout + limits.subscriber_timeout
+    }
+
+    /// Rule 19: neither side gets votes while subscribers hear both. In each round a server is
+    /// silent or not by one bit of its random id, so that soon exactly one of the two is.
+    pub(super) fn take_turns(&mut self, now: Time) {
+        if self.silent_until.is_some_and(|until| until <= now) {
+            self.silent_until = None;
+            self.silence_from = now;
+        }
+        let limits = self.config.limits;
+        let waits = !self.role.acts() && self.claim.is_none() && self.silent_until.is_none();
+        if !waits || now < self.next_turn() || now < self.heard + limits.peer_timeout {
+            return;
+        }
+        let hears_idle = |voter: &super::Voter| {
+            let voice = voter
+                .voice
+                .filter(|voice| now <= voice.sent + limits.subscriber_timeout);
+            voice.is_some_and(|voice| voice.state == ConnState::OK && !voice.other_is_active)
+        };
+        let hearing = self.voters.registered().filter(|(_, v)| hears_idle(v));
+        if !is_majority(hearing.count(), self.voters.count()) {
+            return;
+        }
+        let bits = self.id.0.hi ^ self.id.0.lo;
+        let silent = bits.rotate_right(self.rounds % 64) & 1 == 1;
+        self.rounds = self.rounds.wrapping_add(1);
+        self.silence_from = now;
+        if silent {
+            let time = limits.peer_timeout + limits.subscriber_timeout;
+            self.silent_until = Some(now + time);
+            self.news.push(News::Silent);
+        }
+    }
+
+    /// An operator makes this server active, at the risk of two (ha.md section 4).
+    pub fn force(&mut self, now: Now) -> Fence {
+        self.observe(now.time);
+        if !self.role.acts() {
+            let limits = self.config.limits;
+            self.electorate.settle(BTreeSet::new());
+            self.peer_acknowledged = None;
+            let tenure = Tenure::Alone {
+                yields_from: now.time + limits.peer_timeout + limits.subscriber_timeout,
+                forced: true,
+            };
+            self.become_active(now, tenure, Why::Forced);
+        }
+        Fence {
+            epoch: self.epoch,
+            until: None,
+        }
+    }
+
+    pub(super) fn registered_set(&self) -> BTreeSet<V> {
+        self.voters.registered().map(|(id, _)| id.clone()).collect()
+    }
+}
+
+impl News {
+    fn is_majority_lost(&self) -> bool {
+        matches!(self, Self::MajorityLostActive { .. })
+    }
+}

@@ -1,0 +1,63 @@
+//! Numbers of activations: ever higher, never equal on both servers (ha.md rule 16).
+//!
+//! An epoch is a counter and one bit for which of the two it is. The counter starts from the
+//! calendar in microseconds, so that it rises also when nobody is left who knows the last one.
+//!
+//! Deliberately absent: who refuses which epoch.
+
+use crate::time::Wall;
+use statestore_wire::Epoch;
+
+/// An epoch this far beyond our calendar is nobody's honest activation: ten years, in
+/// microseconds.
+const BELIEVABLE_AHEAD: i64 = 10 * 365 * 24 * 3_600 * 1_000_000;
+
+/// The next activation above everything seen. `second` is true on one of the two only.
+pub(super) fn next(highest: Epoch, wall: Wall, second: bool) -> Epoch {
+    let counter = (highest.0 >> 1).max(wall.0).saturating_add(1);
+    Epoch(counter.min(i64::MAX >> 1) << 1 | i64::from(second))
+}
+
+/// The calendar part: microseconds since the Unix epoch, or a little more.
+pub fn counter(epoch: Epoch) -> i64 {
+    epoch.0 >> 1
+}
+
+/// False for an epoch that only garbage or malice can name. Believing it would leave no room for
+/// higher ones.
+pub fn is_believable(epoch: Epoch, wall: Wall) -> bool {
+    epoch.0 >= 0 && counter(epoch) <= wall.0.max(0).saturating_add(BELIEVABLE_AHEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule 16
+    #[test]
+    fn the_next_epoch_is_above_all_that_was_seen_and_above_the_calendar() {
+        let wall = Wall(1_000);
+        let first = next(Epoch::default(), wall, false);
+        assert_eq!(counter(first), 1_001);
+        assert!(next(first, wall, true) > first);
+        assert!(next(first, Wall(5_000), false) > first);
+        assert!(next(Epoch(9_000), wall, false) > Epoch(9_000));
+    }
+
+    // rule 16
+    #[test]
+    fn the_two_servers_never_have_the_same_epoch() {
+        let seen = Epoch(40);
+        assert_ne!(next(seen, Wall(0), true), next(seen, Wall(0), false));
+    }
+
+    // P9
+    #[test]
+    fn what_no_clock_can_say_is_not_believed() {
+        let wall = Wall(1_800_000_000_000_000);
+        assert!(is_believable(next(Epoch::default(), wall, true), wall));
+        assert!(!is_believable(Epoch(i64::MAX), wall));
+        assert!(!is_believable(Epoch(-1), wall));
+        assert_eq!(next(Epoch(i64::MAX), wall, true), Epoch(i64::MAX));
+    }
+}

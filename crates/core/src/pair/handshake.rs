@@ -1,0 +1,226 @@
+//! The two meet: who of them is active (H-3, H-5; ha.md rule 7).
+//!
+//! An answer "you are active" is a promise: whoever gives it will not take over for a whole
+//! timeout. An answer "I am" by a server that is not active yet is a claim, which counts only
+//! once the other one has acknowledged an HA heartbeat under it.
+//!
+//! Deliberately absent: when to send; addresses and versions of the protocol.
+
+use super::{Claim, News, Pair, Tenure, Why};
+use crate::ids::StatestoreId;
+use crate::role::Role;
+use crate::time::{Now, Time};
+use statestore_wire::{Epoch, Text};
+
+/// StatestoreHaHandshake, as far as it decides something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hello {
+    /// The sender.
+    pub id: StatestoreId,
+    /// Its `hostname:ha_port`.
+    pub address: Text,
+    /// It insists on being active.
+    pub force: bool,
+    /// Ours only: the highest epoch it has seen.
+    pub highest: Option<Epoch>,
+    /// Ours only: it is active, alone so far, under this epoch.
+    pub active: Option<Epoch>,
+}
+
+/// What the sender of a [`Hello`] has to remember for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HelloSent {
+    /// When.
+    pub at: Time,
+    yielded: u64,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Welcome {
+    /// The answering process; unset if it is the sender itself.
+    pub id: StatestoreId,
+    /// It is active, or claims to be; otherwise the sender is.
+    pub active: bool,
+    /// Ours only: the highest epoch it has seen.
+    pub highest: Option<Epoch>,
+}
+
+impl<V: Ord + Clone> Pair<V> {
+    /// True while the peer is to be looked for: without a role, or alone.
+    pub fn seeks_peer(&self, now: Time) -> bool {
+        match self.role {
+            Role::Starting | Role::Recovery => true,
+            Role::Standby => now >= self.heard + self.config.limits.peer_timeout,
+            Role::Active => matches!(self.tenure, Tenure::Alone { .. }) && !self.peer.found,
+        }
+    }
+
+    /// A handshake to send.
+    pub fn hello(&mut self, now: Time) -> (Hello, HelloSent) {
+        self.observe(now);
+        let hello = Hello {
+            id: self.id,
+            address: self.config.address.clone(),
+            force: self.config.force,
+            highest: Some(self.highest),
+            active: self.acting(),
+        };
+        let sent = HelloSent {
+            at: now,
+            yielded: self.yielded,
+        };
+        (hello, sent)
+    }
+
+    /// The peer says hello (H-5). None if it is a process that has left for good.
+    pub fn on_hello(&mut self, now: Now, hello: &Hello) -> Option<Welcome> {
+        self.observe(now.time);
+        if hello.id == self.id {
+            self.news.push(News::PeerIsMyself);
+            return Some(Welcome {
+                id: StatestoreId::default(),
+                active: false,
+                highest: None,
+            });
+        }
+        if self.peer.left == Some(hello.id) {
+            self.news.push(News::Stranger(hello.id));
+            return None;
+        }
+        self.learn_epoch(now, hello.highest.max(hello.active));
+        self.meet(hello.id, hello.highest.is_some());
+        self.contacted = true;
+        let active = self.decide(now, hello);
+        if active && self.tenure == Tenure::Unopposed {
+            self.face_newcomer(now.time);
+        }
+        Some(Welcome {
+            id: self.id,
+            active,
+            highest: Some(self.highest),
+        })
+    }
+
+    /// H-5c to H-5f. True: this side is active, or claims to be.
+    fn decide(&mut self, now: Now, hello: &Hello) -> bool {
+        let (mine, theirs) = (self.config.force, hello.force);
+        if theirs && !mine {
+            if self.role.acts() {
+                self.step_down(now.time, Why::PeerForced);
+            }
+            return self.grant(now.time, Why::PeerForced); // H-5c
+        }
+        if self.role.acts() {
+            return true; // H-5f
+        }
+        if hello.active.is_some() {
+            return self.grant(now.time, Why::PeerActive);
+        }
+        if self.claim.is_some() {
+            return true;
+        }
+        let claims = (mine && !theirs) || self.precedes(hello); // H-5d, H-5e
+        if !claims {
+            return self.grant(now.time, Why::Granted);
+        }
+        self.claim = Some(Claim {
+            epoch: self.next_epoch(now),
+            since: now.time,
+        });
+        true
+    }
+
+    /// The promise of rule 7.
+    fn grant(&mut self, now: Time, why: Why) -> bool {
+        self.yielded += 1;
+        self.stand_by(now, why);
+        false
+    }
+
+    /// H-5e: the lower one leads.
+    fn precedes(&self, hello: &Hello) -> bool {
+        if self.config.address_as_priority {
+            self.config.address < hello.address
+        } else {
+            self.id < hello.id
+        }
+    }
+
+    /// A new process is there after the standby had left (rule 15): from now on a lease is
+    /// needed again; without one, until the newcomer acknowledges, as one that is alone.
+    fn face_newcomer(&mut self, now: Time) {
+        self.held_until = self.held_by_voters();
+        self.refreshed = now;
+        self.tenure = match self.held_until {
+            Some(until) if now < until => Tenure::Leased,
+            _ => Tenure::Alone {
+                yields_from: now,
+                forced: true,
+            },
+        };
+    }
+
+    /// The peer answered a hello.
+    pub fn on_welcome(&mut self, now: Now, sent: HelloSent, welcome: &Welcome) {
+        self.observe(now.time);
+        if welcome.id.0.is_unset() || welcome.id == self.id {
+            return self.news.push(News::PeerIsMyself);
+        }
+        if self.peer.left == Some(welcome.id) {
+            return;
+        }
+        self.learn_epoch(now, welcome.highest);
+        self.meet(welcome.id, welcome.highest.is_some());
+        self.contacted = true;
+        let unmoved = self.yielded == sent.yielded;
+        if self.role.acts() {
+            if welcome.active && unmoved {
+                self.step_down(now.time, Why::PeerActive);
+                self.yielded += 1;
+                self.stand_by(now.time, Why::PeerActive);
+            }
+        } else if welcome.active {
+            self.yielded += 1;
+            self.stand_by(now.time, Why::PeerActive);
+        } else if unmoved && now.time < sent.at + self.config.limits.peer_lease {
+            self.peer_acknowledged = Some(sent.at);
+            self.become_active(now, Tenure::Leased, Why::Granted);
+        }
+    }
+
+    /// The standby stops on purpose (rule 15). False if that is not the peer that is known.
+    pub fn peer_left(&mut self, now: Time, id: StatestoreId) -> bool {
+        self.observe(now);
+        if self.peer.id != Some(id) {
+            self.news.push(News::Stranger(id));
+            return false;
+        }
+        self.peer.left = Some(id);
+        self.peer.id = None;
+        self.peer.found = false;
+        self.peer.members = None;
+        self.news.push(News::PeerLeft(id));
+        if self.role.acts() {
+            self.tenure = Tenure::Unopposed;
+            self.adjust_electorate();
+        }
+        true
+    }
+
+    /// The peer said something.
+    pub(super) fn meet(&mut self, id: StatestoreId, extended: bool) {
+        let changed = self.peer.id != Some(id) || self.peer.extended != Some(extended);
+        if changed {
+            self.peer.id = Some(id);
+            self.peer.extended = Some(extended);
+            self.peer.members = None;
+            self.peer.members_version = 0;
+        }
+        self.peer.missed = 0;
+        if changed || !self.peer.found {
+            self.peer.found = true;
+            self.news.push(News::PeerFound { id, extended });
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a pair has to tell: for the node to act on, and for the log.
+//!
+//! Deliberately absent: wording; `event` has it. News are facts that have happened already.
+
+use crate::ids::StatestoreId;
+use statestore_wire::Epoch;
+
+/// One thing that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum News {
+    /// This server is active now.
+    Active {
+        /// Under this epoch.
+        epoch: Epoch,
+        /// Why.
+        why: Why,
+    },
+    /// It no longer is.
+    SteppedDown {
+        /// The epoch that is over.
+        epoch: Epoch,
+        /// Why.
+        why: Why,
+    },
+    /// It stands by for an active peer.
+    StandsBy(Why),
+    /// The peer answers; `extended` if it is one of ours.
+    PeerFound {
+        /// The process.
+        id: StatestoreId,
+        /// It understands the extensions, so that the guarantee is whole.
+        extended: bool,
+    },
+    /// The peer does not answer.
+    PeerLost,
+    /// The standby stopped on purpose.
+    PeerLeft(StatestoreId),
+    /// The configured peer is this server itself (W9).
+    PeerIsMyself,
+    /// A message came from, or for, a process that is not one of this pair (W34).
+    Stranger(StatestoreId),
+    /// Somebody named an epoch that no clock can say.
+    UnbelievableEpoch(Epoch),
+    /// The majority lost the active while its HA heartbeats still arrive (H-16).
+    MajorityLostActive {
+        /// So many have lost it.
+        lost: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// Neither side is active and subscribers hear both: silence begins (rule 19).
+    Silent,
+}
+
+/// Why a role was won, lost or taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The peer granted it in a handshake.
+    Granted,
+    /// The peer acknowledged the first HA heartbeat after a handshake.
+    Acknowledged,
+    /// The peer was silent and a majority had lost it.
+    TakeOver {
+        /// So many had lost it.
+        lost: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// No peer, and no subscriber that has heard one.
+    Alone,
+    /// An operator said so.
+    Forced,
+    /// Too few acknowledgements came in time.
+    LeaseExpired,
+    /// Somebody follows a higher one.
+    HigherEpoch(Epoch),
+    /// The peer insists on being active.
+    PeerForced,
+    /// The peer is active.
+    PeerActive,
+    /// Most subscribers hear the other server.
+    OthersHearPeer,
+    /// Most subscribers skip updates: they follow the other server (rule 21).
+    Skipped,
+    /// A reference peer sends HA heartbeats too (H-13).
+    DualActive,
+}

@@ -1,0 +1,277 @@
+//! What is known of each voter: how long its last acknowledgement holds a lease, and its vote.
+//!
+//! Both take the time at which the *request* was sent (ha.md rules 2 and 6): a voter that
+//! acknowledged a heartbeat sent at `a` will not call the sender lost before `a` plus its timeout,
+//! whenever the reply arrived.
+//!
+//! Subscribers of the reference know no epochs and answer OK also to what they ignore. Their
+//! acknowledgement counts only once a later update was really processed (rule 20), and their
+//! UNKNOWN only after a whole timeout on one connection (rule 9).
+//!
+//! Deliberately absent: who is in the electorate, and what follows from a count.
+
+use super::limits::{certainly, lease};
+use crate::time::Time;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+use statestore_wire::{ConnState, Epoch};
+
+/// What a subscriber said about itself when it registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Terms {
+    /// T_s: its silence limit.
+    pub timeout: Duration,
+    /// It understands epochs: one of ours.
+    pub extended: bool,
+}
+
+/// A voter's answer to a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct VoterReply {
+    /// What it says of the other server (H-34); none if it was not asked.
+    pub state: Option<ConnState>,
+    /// Ours only: its whole timeout has passed without a heartbeat of the other server, its own
+    /// life included (rule 9).
+    pub other_is_lost: Option<bool>,
+    /// Ours only: the other server's last heartbeat was an active one's.
+    pub other_is_active: bool,
+    /// Ours only: the highest epoch it has seen.
+    pub highest: Option<Epoch>,
+}
+
+/// What a voter last said about the other server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Voice {
+    /// When it was asked.
+    pub sent: Time,
+    /// Its word as on the wire.
+    pub state: ConnState,
+    /// It votes for a takeover.
+    pub lost: bool,
+    /// It says that the other server acts.
+    pub other_is_active: bool,
+}
+
+/// Since when a voter says nothing but UNKNOWN, on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Unknown {
+    since: Time,
+    connection: u64,
+}
+
+/// One voter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Voter {
+    /// Registered here now.
+    pub registered: bool,
+    /// What it said of itself.
+    pub terms: Terms,
+    /// a[v]: send time of the last acknowledged heartbeat.
+    pub acknowledged: Option<Time>,
+    /// A heartbeat whose acknowledgement has yet to be proven by an update.
+    pub unproven: Option<Time>,
+    /// f[v], and more.
+    pub voice: Option<Voice>,
+    /// Since when it skips what an active sends (rule 21).
+    pub skips_since: Option<Time>,
+    unknown: Option<Unknown>,
+}
+
+impl Voter {
+    fn new(terms: Terms) -> Self {
+        Self {
+            registered: false,
+            terms,
+            acknowledged: None,
+            unproven: None,
+            voice: None,
+            skips_since: None,
+            unknown: None,
+        }
+    }
+
+    /// Until when its acknowledgement holds a lease.
+    pub fn holds_until(&self) -> Option<Time> {
+        self.acknowledged.map(|at| at + lease(self.terms.timeout))
+    }
+
+    /// It answered a heartbeat sent at `sent`.
+    pub(super) fn answered(&mut self, sent: Time, connection: u64, reply: &VoterReply, acts: bool) {
+        let later = |at: Option<Time>| at.is_none_or(|at| at < sent);
+        if self.terms.extended || !acts {
+            if later(self.acknowledged) {
+                self.acknowledged = Some(sent);
+            }
+        } else if later(self.unproven) {
+            self.unproven = Some(sent);
+        }
+        let Some(state) = reply.state else {
+            return;
+        };
+        let lost = match reply.other_is_lost.filter(|_| self.terms.extended) {
+            Some(lost) => lost,
+            None => self.calls_it_lost(sent, connection, state),
+        };
+        if self.voice.is_none_or(|voice| voice.sent <= sent) {
+            self.voice = Some(Voice {
+                sent,
+                state,
+                lost,
+                other_is_active: reply.other_is_active,
+            });
+        }
+    }
+
+    /// Rule 9, for who knows no extensions.
+    fn calls_it_lost(&mut self, sent: Time, connection: u64, state: ConnState) -> bool {
+        if state != ConnState::UNKNOWN {
+            self.unknown = None;
+            return state == ConnState::FAILED;
+        }
+        if self.terms.extended {
+            return false;
+        }
+        let unknown = self
+            .unknown
+            .filter(|unknown| unknown.connection == connection)
+            .unwrap_or(Unknown {
+                since: sent,
+                connection,
+            });
+        self.unknown = Some(unknown);
+        sent.since(unknown.since) >= certainly(self.terms.timeout)
+    }
+
+    /// Its connection broke, or it did not answer: a new process may be behind it (rule 9).
+    pub(super) fn interrupted(&mut self) {
+        self.unknown = None;
+    }
+
+    /// An update sent at `sent` was answered (rules 20, 21).
+    pub(super) fn updated(&mut self, sent: Time, processed: bool) {
+        if !processed {
+            self.skips_since.get_or_insert(sent);
+            if !self.terms.extended {
+                self.acknowledged = None;
+                self.unproven = None;
+            }
+            return;
+        }
+        self.skips_since = None;
+        if let Some(at) = self.unproven.filter(|at| *at <= sent)
+            && self.acknowledged.is_none_or(|before| before < at)
+        {
+            self.acknowledged = Some(at);
+        }
+    }
+
+    /// Its vote, if it is for a takeover and may be used.
+    fn votes(&self, now: Time, from: Time, age: Duration) -> bool {
+        self.voice
+            .is_some_and(|voice| voice.lost && voice.sent >= from && now <= voice.sent + age)
+    }
+}
+
+/// All voters: registered here, or in the electorate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Voters<V: Ord> {
+    all: BTreeMap<V, Voter>,
+    registered: usize,
+}
+
+impl<V: Ord> Default for Voters<V> {
+    fn default() -> Self {
+        Self {
+            all: BTreeMap::new(),
+            registered: 0,
+        }
+    }
+}
+
+impl<V: Ord + Clone> Voters<V> {
+    /// Of this voter.
+    pub fn find(&self, voter: &V) -> Option<&Voter> {
+        self.all.get(voter)
+    }
+
+    pub(super) fn find_mut(&mut self, voter: &V) -> Option<&mut Voter> {
+        self.all.get_mut(voter)
+    }
+
+    /// Everybody, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&V, &Voter)> {
+        self.all.iter()
+    }
+
+    /// Who is registered here, in order.
+    pub fn registered(&self) -> impl Iterator<Item = (&V, &Voter)> {
+        self.all.iter().filter(|(_, voter)| voter.registered)
+    }
+
+    /// How many are registered here.
+    pub fn count(&self) -> usize {
+        self.registered
+    }
+
+    /// A registration begins. What was said under an older one is no answer of this one's.
+    pub(super) fn register(&mut self, voter: V, terms: Terms) {
+        let entry = self.all.entry(voter).or_insert_with(|| Voter::new(terms));
+        self.registered += usize::from(!entry.registered);
+        entry.registered = true;
+        entry.terms = terms;
+        entry.unproven = None;
+        entry.voice = None;
+        entry.unknown = None;
+        entry.skips_since = None;
+    }
+
+    /// A registration ends; its acknowledgement does not (rule 13).
+    pub(super) fn unregister(&mut self, voter: &V) {
+        if let Some(entry) = self.all.get_mut(voter) {
+            self.registered -= usize::from(entry.registered);
+            entry.registered = false;
+            entry.unproven = None;
+            entry.voice = None;
+            entry.unknown = None;
+        }
+    }
+
+    /// Makes room for voters of whom only the peer has told.
+    pub(super) fn admit(&mut self, voters: &BTreeSet<V>, terms: Terms) {
+        for voter in voters {
+            if !self.all.contains_key(voter) {
+                self.all.insert(voter.clone(), Voter::new(terms));
+            }
+        }
+    }
+
+    /// Forgets who is neither registered nor counts.
+    pub(super) fn prune(&mut self, counts: impl Fn(&V) -> bool) {
+        self.all.retain(|id, voter| voter.registered || counts(id));
+    }
+
+    /// Until when enough of these hold a lease that the rest is no majority. None if nobody is
+    /// in the set, or too few have acknowledged anything.
+    pub fn held_until(&self, set: &BTreeSet<V>) -> Option<Time> {
+        let needed = super::electorate::blocking(set.len());
+        let held = set.iter().filter_map(|id| self.all.get(id)?.holds_until());
+        let mut held: alloc::vec::Vec<Time> = held.collect();
+        let place = held.len().checked_sub(needed).filter(|_| needed > 0)?;
+        Some(*held.select_nth_unstable(place).1)
+    }
+
+    /// How many of these vote for a takeover, with votes asked for not before `from` and not
+    /// older than `age`.
+    pub fn votes(&self, set: &BTreeSet<V>, now: Time, from: Time, age: Duration) -> usize {
+        let votes = |id: &&V| {
+            let voter = self.all.get(*id);
+            voter.is_some_and(|voter| voter.votes(now, from, age))
+        };
+        set.iter().filter(votes).count()
+    }
+
+    /// The shortest timeout among who counts.
+    pub(super) fn shortest_timeout(&self) -> Option<Duration> {
+        self.all.values().map(|voter| voter.terms.timeout).min()
+    }
+}
