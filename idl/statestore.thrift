@@ -326,6 +326,8 @@ struct TStatestoreHaHandshakeRequest {
   4: required bool src_force_active
   // The highest that the sender has seen.
   100: optional i64 highest_epoch
+  // Under which the sender is active, alone so far.
+  101: optional i64 epoch
 }
 
 struct TStatestoreHaHandshakeResponse {

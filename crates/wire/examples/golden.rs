@@ -217,6 +217,7 @@ fn pair() {
                 src_statestore_address: "[::1]:24020".into(),
                 src_force_active: true,
                 highest_epoch: epoch,
+                epoch,
                 ..StatestoreHaHandshakeRequest::default()
             },
             &StatestoreHaHandshakeResponse {

@@ -21,6 +21,8 @@ message! {
         4 req src_force_active: bool,
         /// The highest that the sender has seen.
         100 opt highest_epoch: Epoch,
+        /// Under which the sender is active, alone so far.
+        101 opt epoch: Epoch,
     }
 }
 
