@@ -58,6 +58,8 @@ pub struct Election {
     waited: bool,
     seats: Seats,
     version: i64,
+    /// The one that the active statestored of a pair designated, while this one stands by.
+    elsewhere: Option<Text>,
 }
 
 impl Election {
@@ -69,6 +71,7 @@ impl Election {
             waited,
             seats: Seats::Nobody,
             version: 0,
+            elsewhere: None,
         }
     }
 
@@ -135,6 +138,12 @@ impl Election {
     /// A catalogd registered, for the first time or again. `moved`: its address is another one
     /// than before (W28). It must have been admitted.
     pub fn arrives(&mut self, candidate: Candidate, force: bool, moved: bool) -> Verdict {
+        let verdict = self.seat(candidate, force, moved);
+        self.yield_to_elsewhere();
+        verdict
+    }
+
+    fn seat(&mut self, candidate: Candidate, force: bool, moved: bool) -> Verdict {
         let again = self.seated().any(|c| c.subscriber == candidate.subscriber);
         if !self.ha {
             return self.lead(candidate, None); // C-1
@@ -166,6 +175,41 @@ impl Election {
                 standby: Some(candidate),
             }), // C-7, C-11, C-24
         }
+    }
+
+    /// Another statestored designated this catalogd, as its `version`-th choice: it leads here
+    /// too, as soon as it is here (W11). Numbers go on from the higher of both.
+    pub fn follow(&mut self, active: Text, version: i64) {
+        self.version = self.version.max(version);
+        self.elsewhere = Some(active);
+        self.yield_to_elsewhere();
+    }
+
+    fn yield_to_elsewhere(&mut self) {
+        let Some(wanted) = &self.elsewhere else {
+            return;
+        };
+        let is = |candidate: &Candidate| candidate.subscriber == *wanted;
+        self.seats = match core::mem::replace(&mut self.seats, Seats::Nobody) {
+            Seats::First(first) if is(&first) => Seats::Led {
+                active: first,
+                standby: None,
+            },
+            Seats::Led {
+                active,
+                standby: Some(standby),
+            } if is(&standby) => Seats::Led {
+                active: standby,
+                standby: Some(active),
+            },
+            seats => seats,
+        };
+        self.waited |= matches!(self.seats, Seats::Led { .. });
+    }
+
+    /// From now on this statestored decides itself.
+    pub fn decide_here(&mut self) {
+        self.elsewhere = None;
     }
 
     /// A catalogd failed.

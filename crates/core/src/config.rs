@@ -3,7 +3,9 @@
 //! Deliberately absent: flag names and their parsing; `statestored/flags.rs` turns the one into
 //! the other. Each field says how to choose it.
 
+use crate::pair;
 use core::time::Duration;
+use statestore_wire::NetworkAddress;
 
 /// Settings of the server side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,27 @@ pub struct Config {
     pub items_per_step: usize,
     /// Seeds the topics' hash tables, so that keys cannot be chosen to collide.
     pub hash_seed: u64,
+    /// Settings of one of a pair; none runs alone, active from its start to its end.
+    pub ha: Option<HaConfig>,
+}
+
+/// Settings of one statestored of a pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HaConfig {
+    /// What decides the role.
+    pub pair: pair::Config,
+    /// Where the peer's StatestoreHaService is.
+    pub peer: NetworkAddress,
+    /// Period of HA heartbeats. Shorter than a quarter of the peer lease.
+    pub tick: Duration,
+    /// Pause between handshakes.
+    pub hello_period: Duration,
+    /// Limit of one call to the peer, connecting included (W32): of the order of the tick.
+    pub call_timeout: Duration,
+    /// Limit of one UpdateStatestoredRole call.
+    pub role_timeout: Duration,
+    /// Pause between rounds of telling the role (H-30).
+    pub role_resend: Duration,
 }
 
 /// Settings of one stream of messages.
@@ -90,6 +113,7 @@ impl Default for Config {
             },
             items_per_step: 4_096,
             hash_seed: 0,
+            ha: None,
         }
     }
 }

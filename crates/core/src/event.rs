@@ -4,13 +4,16 @@
 
 use crate::detector::Health;
 use crate::ids::RegistrationId;
+use crate::pair::News;
 use crate::port::Lane;
 use crate::refusal::Refusal;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
-use statestore_wire::{NetworkAddress, Status, Text};
+use statestore_wire::{Epoch, NetworkAddress, Status, Text};
+
+mod pair;
 
 /// How loud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +127,22 @@ pub enum Event {
     },
     /// The debug switch of H-9 was turned.
     NetworkSwitched { disabled: bool },
+    /// A subscriber stopped on purpose.
+    Left {
+        subscriber: Text,
+        registration_id: RegistrationId,
+        address: NetworkAddress,
+    },
+    /// Something about the pair of statestoreds.
+    Pair(News),
+    /// Everybody knows that this statestored is active.
+    RoleNoticeFinished { epoch: Epoch },
+    /// A subscriber could not be told that this statestored is active.
+    RoleNoticeFailed {
+        subscriber: Text,
+        address: NetworkAddress,
+        status: Status,
+    },
 }
 
 impl Event {
@@ -140,6 +159,7 @@ impl Event {
             | Self::NotSubscribed { .. }
             | Self::CatalogdLost { .. }
             | Self::NetworkSwitched { .. } => Severity::Warning,
+            Self::Pair(news) => pair::severity(news),
             _ => Severity::Info,
         }
     }
@@ -174,6 +194,7 @@ impl fmt::Display for Event {
             | Self::Reregistered { .. }
             | Self::Refused { .. }
             | Self::Removed { .. }
+            | Self::Left { .. }
             | Self::NetworkSwitched { .. } => self.membership(f),
             Self::HeartbeatMissed { .. }
             | Self::HeartbeatRecovered { .. }
@@ -183,6 +204,21 @@ impl fmt::Display for Event {
             | Self::CatalogdLost { .. }
             | Self::CatalogdNoticeFinished { .. }
             | Self::CatalogdNoticeFailed { .. } => self.catalogd(f),
+            Self::Pair(news) => pair::write(news, f),
+            Self::RoleNoticeFinished { epoch } => write!(
+                f,
+                "All subscribers concerned know that this statestored is active (epoch {epoch})"
+            ),
+            Self::RoleNoticeFailed {
+                subscriber,
+                address,
+                status,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' at {address} could not be told that this statestored \
+                 is active: {}",
+                Brief(&status.message())
+            ),
             _ => self.topic(f),
         }
     }
@@ -236,6 +272,15 @@ impl Event {
                 f,
                 "Subscriber '{subscriber}' (last registration id {registration_id}) at {address} \
                  removed after {missed} missed heartbeats"
+            ),
+            Self::Left {
+                subscriber,
+                registration_id,
+                address,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' (last registration id {registration_id}) at {address} \
+                 left"
             ),
             Self::NetworkSwitched { disabled: true } => {
                 f.write_str("Network disabled by debug action")

@@ -43,6 +43,12 @@ pub enum Task {
     Push,
     /// More tombstones to collect than one step should.
     Collect,
+    /// The pair's own deadline.
+    PairWake,
+    /// An HA heartbeat or a handshake (H-10, H-20).
+    PeerTurn,
+    /// A round of telling the role (H-30).
+    RoleRound,
 }
 
 /// A place in the schedule: things due at one time keep the order in which they were added.
@@ -183,6 +189,14 @@ impl Rhythm {
                 }
             }
             Turn::Waiting(_) | Turn::Stopped => {}
+        }
+    }
+
+    /// The next message goes out at `at`, whatever it was waiting for, if not sooner.
+    pub fn due_by(&mut self, at: Time, schedule: &mut Schedule) {
+        match self.turn {
+            Turn::Waiting(slot) if at < slot.at => self.wait_until(at, schedule),
+            Turn::Waiting(_) | Turn::Calling | Turn::Stopped => {}
         }
     }
 

@@ -22,7 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use statestore_wire as wire;
-use statestore_wire::{CatalogRegistration, NetworkAddress, SubscriberType, Text};
+use statestore_wire::{CatalogRegistration, Epoch, NetworkAddress, SubscriberType, Text};
 
 pub use crate::ids::MemberKey;
 
@@ -169,6 +169,8 @@ pub struct Member {
     pub grace: Option<Slot>,
     /// What it was told about the catalogd (N-7).
     pub knows: Option<KnownCatalogd>,
+    /// The activation of this statestored that it knows of; it gets updates under no other.
+    pub follows: Option<Epoch>,
 }
 
 /// The place of a lane among a member's rhythms; notices have none.
@@ -177,7 +179,7 @@ pub fn rhythm_of(lane: Lane) -> Option<usize> {
         Lane::Heartbeat => Some(0),
         Lane::Priority => Some(1),
         Lane::Bulk => Some(2),
-        Lane::Catalogd | Lane::Role => None,
+        Lane::Catalogd | Lane::Role | Lane::Peer => None,
     }
 }
 
@@ -198,6 +200,7 @@ impl Member {
             followed: true,
             grace: None,
             knows: None,
+            follows: None,
             registration,
         }
     }
@@ -276,6 +279,11 @@ impl Members {
     /// All, by registration order.
     pub fn iter(&self) -> impl Iterator<Item = &Member> + '_ {
         self.by_key.values()
+    }
+
+    /// All, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member> + '_ {
+        self.by_key.values_mut()
     }
 
     /// All ids, sorted.

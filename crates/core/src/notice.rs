@@ -45,6 +45,20 @@ impl Notice {
         self.waiting = receivers.into_iter().map(|id| (id, false)).collect();
     }
 
+    /// One more receiver of the same news. False if it is on the list already.
+    pub fn add(&mut self, receiver: Text) -> bool {
+        if self.waiting.contains_key(&receiver) {
+            return false;
+        }
+        self.waiting.insert(receiver, false);
+        true
+    }
+
+    /// There are no news any more.
+    pub fn withdraw(&mut self) {
+        self.waiting.clear();
+    }
+
     /// The version announced last; 0 before the first.
     pub fn version(&self) -> i64 {
         self.version

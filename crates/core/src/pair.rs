@@ -46,7 +46,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 use limits::certainly;
-use statestore_wire::{Epoch, Text};
+use statestore_wire::{ConnState, Epoch, Text};
 
 /// Settings of one statestored of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,12 +129,16 @@ pub struct Pair<V: Ord = Text> {
     highest: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
+    /// The active's electorate that this server has, by its epoch and version.
+    adopted: Option<(Epoch, i64)>,
     voters: Voters<V>,
     members_version: i64,
     /// h: the last accepted HA heartbeat, handshake answer or own grant; process start.
     heard: Time,
     /// Ever heard the peer in this life.
     contacted: bool,
+    /// It stops and has promised never to take over (rule 15).
+    resigned: bool,
     /// p: send time of the last acknowledged HA heartbeat.
     peer_acknowledged: Option<Time>,
     /// The lease holds at least until then.
@@ -178,10 +182,12 @@ impl<V: Ord + Clone> Pair<V> {
                 members_version: 0,
             },
             electorate: Electorate::default(),
+            adopted: None,
             voters: Voters::default(),
             members_version: 1,
             heard: now,
             contacted: false,
+            resigned: false,
             peer_acknowledged: None,
             held_until: None,
             refreshed: now,
@@ -232,7 +238,7 @@ impl<V: Ord + Clone> Pair<V> {
             _ if !self.role.acts() => false,
             Tenure::Alone { forced: false, .. } => {
                 let voice = self.voters.find(voter).and_then(|voter| voter.voice);
-                voice.is_some_and(|voice| voice.state != statestore_wire::ConnState::OK)
+                voice.is_some_and(|voice| voice.state != ConnState::OK)
             }
             _ => true,
         }
@@ -259,6 +265,16 @@ impl<V: Ord + Clone> Pair<V> {
     /// What happened since the last time.
     pub fn take_news(&mut self) -> Vec<News> {
         core::mem::take(&mut self.news)
+    }
+
+    /// What a voter said of itself.
+    pub fn terms(&self, voter: &V) -> Option<Terms> {
+        self.voters.find(voter).map(|voter| voter.terms)
+    }
+
+    /// Whether something happened.
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     /// Time passes.
@@ -313,17 +329,18 @@ impl<V: Ord + Clone> Pair<V> {
     /// A subscriber registered, for the first time or anew.
     pub fn voter_registered(&mut self, now: Time, voter: V, terms: Terms) {
         self.observe(now);
+        let former = self.voters.find(&voter).map(|voter| voter.terms.timeout);
+        if former.is_some_and(|former| terms.timeout < former) {
+            self.held_until = None; // its acknowledgement holds for a shorter time
+        }
         self.voters.register(voter, terms);
         self.members_version += 1;
-        self.held_until = None; // its timeout may have become shorter
-        self.adjust_electorate();
     }
 
     /// A registration ended because its subscriber failed. The vote does not (rule 13).
     pub fn voter_removed(&mut self, now: Time, voter: &V) {
         self.observe(now);
         self.unregister(voter);
-        self.adjust_electorate();
     }
 
     /// A subscriber stopped on purpose (rule 14): an active server drops it at once, an inactive
@@ -357,7 +374,9 @@ impl<V: Ord + Clone> Pair<V> {
         if let Some(entry) = self.voters.find_mut(voter) {
             entry.answered(sent, connection, reply, acts);
         }
-        self.consider(now);
+        if !acts || reply.state == Some(ConnState::OK) {
+            self.consider(now);
+        }
     }
 
     /// A voter did not answer a heartbeat, or refused it; a refusal may name a higher epoch.
@@ -412,13 +431,15 @@ impl<V: Ord + Clone> Pair<V> {
     fn unregister(&mut self, voter: &V) {
         self.voters.unregister(voter);
         self.members_version += 1;
-        self.prune();
+        if !self.electorate.contains(voter) {
+            self.voters.forget(voter);
+        }
     }
 
     fn drop_voter(&mut self, voter: &V) {
         self.electorate.drop_voter(voter);
         self.held_until = None;
-        self.prune();
+        self.voters.forget(voter);
     }
 
     fn prune(&mut self) {

@@ -11,23 +11,22 @@ use crate::topic::{Delta, Version};
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
-use statestore_wire::{NetworkAddress, Status, Text, UniqueId};
+use statestore_wire::{Epoch, NetworkAddress, Status, Text, UniqueId};
 
 pub use crate::event::Event;
+pub use crate::pair::Fence;
 
 /// What can happen to a statestored.
 #[derive(Debug)]
 pub enum Input {
     /// The deadline that `Node::deadline` named has come (or anything else woke the driver).
     Timer,
-    /// A subscriber wants to join. Answered by exactly one [`Effect::Answer`].
-    Register {
-        /// Names the request in the answer.
+    /// A request came. Answered by exactly one [`Effect::Answer`], in the same step.
+    Request {
+        /// Names it in the answer.
         request_id: RequestId,
         /// As received.
-        request: wire::RegisterSubscriberRequest,
-        /// Fresh and random, used if the registration is accepted.
-        drawn: RegistrationId,
+        request: Request,
     },
     /// A call ended.
     Completed {
@@ -38,20 +37,70 @@ pub enum Input {
     },
     /// The debug switch of H-9.
     NetworkDisabled(bool),
+    /// The process is about to stop on purpose; what is to be said first is called at once.
+    Stopping,
+}
+
+/// What somebody asks of a statestored.
+#[derive(Debug)]
+pub enum Request {
+    /// A subscriber wants to join.
+    Register {
+        /// As received.
+        request: wire::RegisterSubscriberRequest,
+        /// Fresh and random, used if the registration is accepted.
+        drawn: RegistrationId,
+    },
+    /// A subscriber stops on purpose.
+    Unregister(wire::UnregisterSubscriberRequest),
+    /// An operator makes this statestored active.
+    ForceActive(wire::ForceStatestoreActiveRequest),
+    /// The peer looks for us.
+    Handshake(wire::StatestoreHaHandshakeRequest),
+    /// The peer is active.
+    HaHeartbeat(wire::StatestoreHaHeartbeatRequest),
+    /// The peer stops on purpose.
+    HaLeave(wire::StatestoreHaLeaveRequest),
+}
+
+/// The answer to a [`Request`], of the same name.
+#[derive(Debug)]
+pub enum Answer {
+    /// To a registration.
+    Register {
+        /// The answer.
+        response: wire::RegisterSubscriberResponse,
+        /// Set if it says that this statestored is active: not to be sent as it is once the
+        /// fence is down (ha.md rule 3).
+        fence: Option<Epoch>,
+    },
+    /// To a subscriber that leaves.
+    Unregister(wire::UnregisterSubscriberResponse),
+    /// To an operator.
+    ForceActive(wire::ForceStatestoreActiveResponse),
+    /// To a handshake.
+    Handshake(wire::StatestoreHaHandshakeResponse),
+    /// To an HA heartbeat.
+    HaHeartbeat(wire::StatestoreHaHeartbeatResponse),
+    /// To a peer that leaves.
+    HaLeave(wire::StatestoreHaLeaveResponse),
 }
 
 /// What the driver is to do.
 #[derive(Debug)]
 pub enum Effect {
-    /// Send the answer to a registration.
+    /// Send the answer to a request.
     Answer {
         /// Which request.
         request_id: RequestId,
         /// The answer.
-        response: wire::RegisterSubscriberResponse,
+        answer: Answer,
     },
-    /// Call a subscriber.
+    /// Call a subscriber, or the peer.
     Call(Call),
+    /// This statestored is no longer active: end the calls under way that carry a fence, without
+    /// sending what is not sent yet. Each still comes back as [`Input::Completed`].
+    Recall,
     /// A registration ended (F-4): close idle connections to this address, nobody else uses it.
     Disconnect(NetworkAddress),
     /// Worth a line in the log.
@@ -61,12 +110,12 @@ pub enum Effect {
 /// Effects of one step, in the order in which they must happen.
 pub type Outbox = Vec<Effect>;
 
-/// A call to a subscriber.
+/// A call to a subscriber or to the peer.
 #[derive(Debug)]
 pub struct Call {
     /// Names it in [`Input::Completed`].
     pub id: CallId,
-    /// The subscriber, for logs.
+    /// The subscriber, for logs; empty for the peer.
     pub subscriber: Text,
     /// Where to.
     pub to: NetworkAddress,
@@ -76,6 +125,9 @@ pub struct Call {
     pub timeout: Duration,
     /// False when a notice is told again after a failure.
     pub first_attempt: bool,
+    /// Set on what only an active statestored says: the fence is to be asked right before the
+    /// first byte, also before a second try (ha.md rule 3). Fenced off is a failed call.
+    pub fence: Option<Epoch>,
     /// What to say.
     pub body: Body,
 }
@@ -93,6 +145,8 @@ pub enum Lane {
     Catalogd,
     /// UpdateStatestoredRole.
     Role,
+    /// Everything to the peer.
+    Peer,
 }
 
 /// What a call says.
@@ -106,6 +160,12 @@ pub enum Body {
     Catalogd(wire::UpdateCatalogdRequest),
     /// UpdateStatestoredRole.
     Role(wire::UpdateStatestoredRoleRequest),
+    /// StatestoreHaHandshake.
+    Handshake(wire::StatestoreHaHandshakeRequest),
+    /// StatestoreHaHeartbeat.
+    HaHeartbeat(wire::StatestoreHaHeartbeatRequest),
+    /// StatestoreHaLeave.
+    HaLeave(wire::StatestoreHaLeaveRequest),
 }
 
 /// An UpdateState request before it is written.
@@ -115,6 +175,8 @@ pub struct Update {
     pub registration_id: RegistrationId,
     /// The sender.
     pub statestore_id: StatestoreId,
+    /// Of a sender that is one of a pair.
+    pub epoch: Option<Epoch>,
     /// One part a topic, in the order of names.
     pub topics: Vec<TopicPart>,
 }
@@ -134,13 +196,25 @@ pub struct TopicPart {
 #[derive(Debug)]
 pub enum Reply {
     /// To a heartbeat.
-    Heartbeat(wire::HeartbeatResponse),
+    Heartbeat {
+        /// The answer.
+        response: wire::HeartbeatResponse,
+        /// Names the connection that it came over, never used twice: while this number stays the
+        /// same, so does the process behind it (ha.md rule 9).
+        connection: u64,
+    },
     /// To an update.
     Update(wire::UpdateStateResponse),
     /// To a catalogd notice.
     Catalogd(wire::UpdateCatalogdResponse),
     /// To a role notice.
     Role(wire::UpdateStatestoredRoleResponse),
+    /// To a handshake.
+    Handshake(wire::StatestoreHaHandshakeResponse),
+    /// To an HA heartbeat.
+    HaHeartbeat(wire::StatestoreHaHeartbeatResponse),
+    /// To the news that this statestored leaves.
+    HaLeave(wire::StatestoreHaLeaveResponse),
 }
 
 /// Why a call has no answer: the peer's or the network's fault, as the status that the

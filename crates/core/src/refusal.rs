@@ -41,6 +41,20 @@ pub enum Refusal {
         /// The most that is accepted.
         limit: usize,
     },
+    /// Its limit of silence leaves no time for a heartbeat to be tried twice.
+    #[error(
+        "Reject registration since heartbeat_timeout_ms is {timeout_ms}, at least {shortest_ms} \
+         is needed."
+    )]
+    TooShort {
+        /// What it said.
+        timeout_ms: i64,
+        /// The shortest that is accepted.
+        shortest_ms: i64,
+    },
+    /// The pair has no active statestored and this one holds back (ha.md rule 19).
+    #[error("Reject registration since this statestored is silent for its peer's sake.")]
+    Silent,
     /// The cluster is full (W26).
     #[error("Maximum subscriber limit reached: {limit}, subscribers_ size: {size}")]
     Full {

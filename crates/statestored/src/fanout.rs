@@ -110,7 +110,10 @@ impl<N: Net> Fanout<N> {
         let outcome = match call.body {
             Body::Heartbeat(request) => {
                 let reply = self.small.call(&to, HEARTBEAT, &request, limits).await;
-                reply.map(Reply::Heartbeat)
+                reply.map(|response| Reply::Heartbeat {
+                    response,
+                    connection: 0,
+                })
             }
             Body::Catalogd(request) => {
                 let reply = self
@@ -125,6 +128,10 @@ impl<N: Net> Fanout<N> {
                     .call(&to, UPDATE_STATESTORED, &request, limits)
                     .await;
                 reply.map(Reply::Role)
+            }
+            Body::Handshake(_) | Body::HaHeartbeat(_) | Body::HaLeave(_) => {
+                let text = "this statestored is not one of a pair";
+                return Err(CallFault(Status::error(StatusCode::INTERNAL_ERROR, text)));
             }
             Body::Update(update) => {
                 let limits = CallLimits {
@@ -185,7 +192,7 @@ fn label(call: &Call) -> Option<&'static str> {
         Lane::Heartbeat | Lane::Priority | Lane::Bulk => Some(DO_SUBSCRIBER_UPDATE),
         Lane::Catalogd if call.first_attempt => Some(SEND_UPDATE_CATALOGD),
         Lane::Role if call.first_attempt => Some(SEND_UPDATE_STATESTORED),
-        Lane::Catalogd | Lane::Role => None,
+        Lane::Catalogd | Lane::Role | Lane::Peer => None,
     }
 }
 
@@ -210,7 +217,7 @@ fn encode(update: &Update) -> Result<UpdateFrame, CallFault> {
     UpdateFrame::new(
         update.registration_id.0,
         update.statestore_id.0,
-        None,
+        update.epoch,
         &topics,
     )
     .map_err(|error| CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string())))

@@ -165,6 +165,7 @@ fn core_config(flags: &Flags, hash_seed: u64) -> CoreConfig {
             timeout: limit(flags.i32("statestore_update_catalogd_tcp_timeout_seconds")),
         },
         hash_seed,
+        ha: None,
         items_per_step: CoreConfig::default().items_per_step,
         first_update_delay: FIRST_UPDATE_DELAY,
     }

@@ -20,7 +20,9 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use statestore_core::ids::{CallId, RegistrationId, RequestId, StatestoreId};
 use statestore_core::node::Node;
-use statestore_core::port::{Call, CallFault, Effect, Event, Identity, Input, Outbox, Reply};
+use statestore_core::port::{
+    Answer, Call, CallFault, Effect, Event, Identity, Input, Outbox, Reply, Request,
+};
 use statestore_core::time::{Now, Time};
 use statestore_rpc::Net;
 use statestore_wire::{
@@ -98,10 +100,9 @@ impl<N: Net> Owner<N> {
         let drawn = RegistrationId(draw(&mut self.0.dice.borrow_mut()));
         let (answer, answered) = oneshot::channel();
         self.0.asking.borrow_mut().insert(request_id, answer);
-        self.step(Input::Register {
+        self.step(Input::Request {
             request_id,
-            request,
-            drawn,
+            request: Request::Register { request, drawn },
         });
         answered.await.ok()
     }
@@ -184,7 +185,7 @@ impl<N: Net> Owner<N> {
         match effect {
             Effect::Answer {
                 request_id,
-                response,
+                answer: Answer::Register { response, .. },
             } => {
                 let asking = self.0.asking.borrow_mut().remove(&request_id);
                 if let Some(asking) = asking {
@@ -196,6 +197,7 @@ impl<N: Net> Owner<N> {
                 let owner = self.clone();
                 tokio::task::spawn_local(async move { owner.call(call).await });
             }
+            Effect::Answer { .. } | Effect::Recall => {}
             Effect::Disconnect(address) => self.0.fanout.disconnect(&address),
             Effect::Log(event) => log(&event),
         }

@@ -7,6 +7,7 @@
 
 use crate::ids::CallId;
 use crate::members::{Registration, rhythm_of};
+use crate::pair::{BeatSent, HelloSent};
 use crate::port::{Body, Call, Effect, Lane, Outbox};
 use crate::time::Time;
 use crate::topic::Version;
@@ -14,7 +15,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
-use statestore_wire::{NetworkAddress, Text};
+use statestore_wire::{Epoch, NetworkAddress, Text};
 
 /// A pending call.
 #[derive(Debug)]
@@ -28,8 +29,33 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) enum About {
     Heartbeat,
-    Update(Vec<Sent>),
+    Update {
+        topics: Vec<Sent>,
+        /// The life of the topics that it is about (W10).
+        life: u64,
+    },
     Catalogd(Told),
+    Role {
+        epoch: Epoch,
+        /// It carried the active catalogd.
+        catalogd: Option<(i64, NetworkAddress)>,
+    },
+}
+
+/// A call to the peer, and what its answer needs.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Hello(HelloSent),
+    Beat(BeatSent),
+    Leave,
+}
+
+/// How a call goes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) timeout: Duration,
+    pub(super) first_attempt: bool,
+    pub(super) fence: Option<Epoch>,
 }
 
 /// The catalogd of a notice.
@@ -53,6 +79,7 @@ pub(super) struct Sent {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     pending: BTreeMap<CallId, (Pending, About)>,
+    to_peer: BTreeMap<CallId, Asked>,
     next: u64,
     /// Calls of ended registrations, by subscriber id and lane.
     outlived: BTreeMap<Text, [u32; 3]>,
@@ -64,21 +91,53 @@ impl Calls {
         &mut self,
         pending: Pending,
         (about, body): (About, Body),
-        (timeout, first_attempt): (Duration, bool),
+        manner: Manner,
         out: &mut Outbox,
     ) {
-        self.next += 1;
-        let id = CallId(self.next);
+        let id = self.fresh();
         out.push(Effect::Call(Call {
             id,
             subscriber: pending.registration.id.clone(),
             to: pending.registration.address.clone(),
             lane: pending.lane,
-            timeout,
-            first_attempt,
+            timeout: manner.timeout,
+            first_attempt: manner.first_attempt,
+            fence: manner.fence,
             body,
         }));
         self.pending.insert(id, (pending, about));
+    }
+
+    /// Sends a call to the peer.
+    pub(super) fn send_to_peer(
+        &mut self,
+        peer: &NetworkAddress,
+        (asked, body): (Asked, Body),
+        manner: Manner,
+        out: &mut Outbox,
+    ) {
+        let id = self.fresh();
+        out.push(Effect::Call(Call {
+            id,
+            subscriber: Text::default(),
+            to: peer.clone(),
+            lane: Lane::Peer,
+            timeout: manner.timeout,
+            first_attempt: manner.first_attempt,
+            fence: manner.fence,
+            body,
+        }));
+        self.to_peer.insert(id, asked);
+    }
+
+    fn fresh(&mut self) -> CallId {
+        self.next += 1;
+        CallId(self.next)
+    }
+
+    /// Takes the call to the peer that ended; none if it is not one.
+    pub(super) fn take_peer(&mut self, id: CallId) -> Option<Asked> {
+        self.to_peer.remove(&id)
     }
 
     /// Takes the call that ended; none if it is not pending.
@@ -88,7 +147,7 @@ impl Calls {
 
     /// How many are pending.
     pub(super) fn len(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.to_peer.len()
     }
 
     /// A registration ends while a call in this lane is pending.

@@ -24,6 +24,9 @@ impl Node {
         outcome: Result<Reply, CallFault>,
         out: &mut Outbox,
     ) {
+        if let Some(asked) = self.calls.take_peer(call) {
+            return self.peer_answered(now, asked, outcome, out);
+        }
         let Some((pending, about)) = self.calls.take(call) else {
             return;
         };
@@ -39,17 +42,27 @@ impl Node {
         match (about, outcome) {
             (About::Heartbeat, outcome) => {
                 let outcome = match outcome {
-                    Ok(Reply::Heartbeat(reply)) => Ok(reply),
+                    Ok(Reply::Heartbeat {
+                        response,
+                        connection,
+                    }) => Ok((response, connection)),
                     other => Err(fault(other)),
                 };
                 self.heartbeat_ended(now, &pending, outcome, out);
             }
-            (About::Update(sent), outcome) => {
+            (About::Update { topics, life }, outcome) => {
                 let outcome = match outcome {
                     Ok(Reply::Update(reply)) => Ok(reply),
                     other => Err(fault(other)),
                 };
-                self.update_ended(now, pending, sent, outcome, out);
+                self.update_ended(now, pending, (topics, life), outcome, out);
+            }
+            (About::Role { epoch, catalogd }, outcome) => {
+                let outcome = match outcome {
+                    Ok(Reply::Role(reply)) => Ok(reply),
+                    other => Err(fault(other)),
+                };
+                self.told_role(now, &pending, (epoch, catalogd), outcome, out);
             }
             (About::Catalogd(told), outcome) => {
                 let outcome = match outcome {
@@ -65,15 +78,18 @@ impl Node {
         &mut self,
         now: Now,
         pending: &Pending,
-        outcome: Result<wire::HeartbeatResponse, Status>,
+        outcome: Result<(wire::HeartbeatResponse, u64), Status>,
         out: &mut Outbox,
     ) {
         let key = pending.registration.key;
+        if self.members.find(key).is_some() {
+            self.voter_answers(now, pending, outcome.as_ref().ok(), out);
+        }
         let Some(member) = self.members.find_mut(key) else {
             return; // S-7
         };
         match outcome {
-            Ok(reply) if reply.status.is_ok() => {
+            Ok((reply, _)) if reply.status.is_ok() => {
                 self.counters
                     .heartbeats
                     .add(now.time.since(pending.started));
@@ -85,8 +101,9 @@ impl Node {
                     }));
                 }
                 self.end_turn(now, key, Lane::Heartbeat, Ending::Done);
+                self.tell_newcomer(now, key, out);
             }
-            Ok(reply) => self.heartbeat_missed(now, key, reply.status, out), // W19
+            Ok((reply, _)) => self.heartbeat_missed(now, key, reply.status, out), // W19
             Err(status) => self.heartbeat_missed(now, key, status, out),
         }
     }
@@ -126,11 +143,17 @@ impl Node {
         &mut self,
         now: Now,
         pending: Pending,
-        sent: Vec<Sent>,
+        (sent, life): (Vec<Sent>, u64),
         outcome: Result<wire::UpdateStateResponse, Status>,
         out: &mut Outbox,
     ) {
         let (key, lane) = (pending.registration.key, pending.lane);
+        if let Ok(reply) = &outcome {
+            self.learn_epoch(now, reply.highest_epoch, out);
+        }
+        if life != self.life {
+            return self.end_turn(now, key, lane, Ending::Failed); // W10
+        }
         if outcome.is_ok() {
             let took = now.time.since(pending.started);
             match lane {
@@ -142,10 +165,14 @@ impl Node {
             Ok(reply) if !reply.status.is_ok() => reply.status,
             Ok(reply) if reply.skipped == Some(true) => {
                 self.arrived(key, &sent, false);
-                return self.end_turn(now, key, lane, Ending::Skipped);
+                self.end_turn(now, key, lane, Ending::Skipped);
+                let id = &pending.registration.id;
+                self.voter_updated(now, id, pending.started, false, out);
+                return self.tell_again(now, id, out); // ha.md rule 21
             }
             Ok(reply) => {
                 self.arrived(key, &sent, true);
+                self.voter_updated(now, &pending.registration.id, pending.started, true, out);
                 return self.take_in(now, pending, sent, reply.topic_updates, out);
             }
             Err(status) => status,

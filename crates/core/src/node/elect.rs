@@ -3,7 +3,7 @@
 //! The election decides without time, the notice tells without knowing what; here both meet the
 //! registrations and the clock.
 
-use super::calls::{About, Pending, Told};
+use super::calls::{About, Manner, Pending, Told};
 use super::{Node, SHORTEST};
 use crate::catalog::Verdict;
 use crate::event::Event;
@@ -52,18 +52,27 @@ impl Node {
 
     /// Tells everybody who wants to know, if we are the one to tell and there is something (N-1).
     pub(super) fn announce_catalogd(&mut self, now: Now, out: &mut Outbox) {
-        let Some(catalogd) = self.active_catalogd().filter(|_| self.role.acts()) else {
+        let Some(catalogd) = self.active_catalogd().filter(|_| self.acts()) else {
             return;
         };
         self.catalog.announced = Some(catalogd.address.clone());
         let wants = self
             .members
             .iter()
-            .filter(|m| m.registration.wants_catalogd);
+            .filter(|m| m.registration.wants_catalogd && self.serves(&m.registration.id));
         let receivers: Vec<Text> = wants.map(|m| m.registration.id.clone()).collect();
         let version = self.catalog.election.version();
         self.catalog.notice.announce(version, receivers);
         self.tell_catalogd(now, out);
+    }
+
+    /// W11: the active peer's election counts here too, so that a failover of statestoreds is
+    /// none of catalogds. With subscriber ids as priority both elect the same by themselves.
+    pub(super) fn follow_election(&mut self, active: Text, version: i64) {
+        if !self.config.catalog.subscriber_id_as_priority && !self.acts() {
+            self.catalog.election.follow(active, version);
+            self.follow_the_active();
+        }
     }
 
     /// A catalogd that stands by gets no updates and does not count (S-10, T-10).
@@ -100,6 +109,7 @@ impl Node {
     /// Tells one receiver, under its current registration (W21).
     fn tell_one(&mut self, now: Now, receiver: &Text, out: &mut Outbox) {
         let version = self.catalog.notice.version();
+        let epoch = self.acting();
         let member = self.members.named(receiver);
         let registration = member.map(|member| member.registration.clone());
         let registration = registration.filter(|registration| registration.wants_catalogd);
@@ -116,7 +126,7 @@ impl Node {
             statestore_id: self.identity.statestore_id.0,
             catalogd_version: version,
             catalogd_registration: catalogd.clone(),
-            epoch: None,
+            epoch,
         };
         let first_attempt = self.catalog.notice.calling(receiver);
         let pending = Pending {
@@ -129,9 +139,13 @@ impl Node {
             address: catalogd.address,
             first: first_attempt,
         });
-        let limits = (self.config.catalog.timeout, first_attempt);
+        let manner = Manner {
+            timeout: self.config.catalog.timeout,
+            first_attempt,
+            fence: epoch,
+        };
         self.calls
-            .send(pending, (about, Body::Catalogd(request)), limits, out);
+            .send(pending, (about, Body::Catalogd(request)), manner, out);
     }
 
     /// A call ended (N-3, N-7).
@@ -148,7 +162,14 @@ impl Node {
         out: &mut Outbox,
     ) {
         let registration = &pending.registration;
-        let told = matches!(&outcome, Ok(reply) if reply.skipped != Some(true));
+        if let Ok(reply) = &outcome {
+            self.learn_epoch(now, reply.highest_epoch, out);
+        }
+        // Refused for its epoch is not told; any other status is not looked at (N-3).
+        let refused = |reply: &wire::UpdateCatalogdResponse| {
+            reply.highest_epoch.is_some() && !reply.status.is_ok()
+        };
+        let told = matches!(&outcome, Ok(reply) if reply.skipped != Some(true) && !refused(reply));
         if told {
             self.counters.catalogd_told += 1;
             if let Some(member) = self.members.find_mut(registration.key) {

@@ -158,6 +158,15 @@ impl Node {
         }
     }
 
+    /// What is not written is not written any more (W10).
+    pub(super) fn abandon(&mut self, now: Now, intake: Intake) {
+        let (registration, lane) = (&intake.registration, intake.lane);
+        if intake.current && self.members.find(registration.key).is_none() {
+            self.calls.outlived_ended(&registration.id, lane);
+        }
+        self.end_turn(now, registration.key, lane, Ending::Done);
+    }
+
     fn absorb_soon(&mut self, now: Time) {
         self.schedule.add(now + AT_ONCE, Task::Absorb);
     }

@@ -14,21 +14,64 @@ use crate::time::Now;
 use crate::topic::Version;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use statestore_wire as wire;
+use statestore_wire::Status;
 
 impl Node {
     /// F-4.
     pub(super) fn remove_failed(&mut self, now: Now, key: MemberKey, out: &mut Outbox) {
-        let Some((mut member, alone)) = self.members.remove(key) else {
+        let Some((member, alone)) = self.members.remove(key) else {
             return;
         };
-        self.silence(&mut member);
-        let registration = member.registration.clone();
+        let registration = &member.registration;
         out.push(Effect::Log(Event::Removed {
             subscriber: registration.id.clone(),
             registration_id: registration.registration_id,
             address: registration.address.clone(),
             missed: member.pulse.missed(),
         }));
+        let id = registration.id.clone();
+        self.bury(now, member, alone, out);
+        self.voter_fails(now, &id, out);
+    }
+
+    /// A subscriber stops on purpose (ha.md rule 14): nobody waits for it to fail. Its word
+    /// counts also if its registration had ended here before; one that came after it stays.
+    pub(super) fn unregister(
+        &mut self,
+        now: Now,
+        request: &wire::UnregisterSubscriberRequest,
+        out: &mut Outbox,
+    ) -> wire::UnregisterSubscriberResponse {
+        let id = &request.subscriber_id;
+        let current = self
+            .members
+            .named(id)
+            .map(|member| member.registration.clone());
+        let meant = current.is_none_or(|registration| {
+            let same = registration.registration_id.0 == request.registration_id;
+            if same && let Some((member, alone)) = self.members.remove(registration.key) {
+                out.push(Effect::Log(Event::Left {
+                    subscriber: registration.id.clone(),
+                    registration_id: registration.registration_id,
+                    address: registration.address.clone(),
+                }));
+                self.bury(now, member, alone, out);
+            }
+            same
+        });
+        if let Some(ha) = self.ha.as_mut().filter(|_| meant) {
+            ha.pair.voter_left(now.time, id);
+        }
+        wire::UnregisterSubscriberResponse {
+            status: Status::ok(),
+        }
+    }
+
+    /// What a registration leaves behind goes with it.
+    fn bury(&mut self, now: Now, mut member: Member, alone: bool, out: &mut Outbox) {
+        self.silence(&mut member);
+        let registration = member.registration.clone();
         if alone {
             out.push(Effect::Disconnect(registration.address.clone()));
         }

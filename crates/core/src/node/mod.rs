@@ -12,6 +12,10 @@
 //! | `publish` | what it changes in the topics (T-21 to T-27), and who should hear of it |
 //! | `leave` | a registration ends and takes its transient entries along (T-30 to T-34, F-4) |
 //! | `elect` | the active catalogd is elected and announced (C, N) |
+//! | `pair` | as one of a pair: what the decided role changes here (H) |
+//! | `peer` | what the two say to each other |
+//! | `tell` | every subscriber is told who is active (H-30, H-31) |
+//! | `forget` | the topics of an activation end with it (W10) |
 //! | `pages` | what the node looks like from outside |
 //!
 //! and three hold state: `topics` (the logs and how far everybody is), `audience` (who should hear
@@ -25,23 +29,28 @@ mod audience;
 mod calls;
 mod complete;
 mod elect;
+mod forget;
 mod intake;
 mod leave;
 mod pages;
+mod pair;
+mod peer;
 mod publish;
 mod register;
 mod send;
+mod tell;
 mod topics;
 
 use crate::catalog::Election;
 use crate::config::Config;
 use crate::detector::Lateness;
 use crate::event::Event;
+use crate::ids::RequestId;
 use crate::lanes::{Schedule, Slot, Task};
 use crate::members::{MemberKey, Members};
 use crate::notice::Notice;
-use crate::port::{Effect, Identity, Input, Outbox};
-use crate::role::Role;
+use crate::pair::Pair;
+use crate::port::{Answer, Effect, Identity, Input, Outbox, Request};
 use crate::time::{Now, Time, Wall};
 use crate::topic::Version;
 use crate::view::Counters;
@@ -50,6 +59,7 @@ use alloc::vec::Vec;
 use calls::Calls;
 use core::time::Duration;
 use intake::Intakes;
+use pair::Paired;
 use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
 
@@ -58,7 +68,10 @@ use topics::Topics;
 pub struct Node {
     config: Config,
     identity: Identity,
-    role: Role,
+    /// Set for one of a pair.
+    ha: Option<Paired>,
+    /// Counts the times that all topics were forgotten.
+    life: u64,
     active_since: Wall,
     network_disabled: bool,
     members: Members,
@@ -96,16 +109,23 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const AT_ONCE: Duration = Duration::from_nanos(1);
 
 impl Node {
-    /// A statestored without subscribers. Without HA it is active from its start on.
+    /// A statestored without subscribers. Alone it is active from its start on; one of a pair
+    /// looks for its peer first.
     pub fn new(config: Config, identity: Identity, now: Now) -> Self {
         let catalog = &config.catalog;
         let mut schedule = Schedule::default();
         let period = config.heartbeat_report_period.max(SHORTEST);
         schedule.add(now.time + period, Task::Report);
+        let ha = config.ha.clone().map(|ha| {
+            schedule.add(now.time, Task::PeerTurn);
+            let pair = Pair::new(ha.pair.clone(), identity.statestore_id, now.time);
+            Paired::new(ha, pair, now.time)
+        });
         Self {
             identity,
-            role: Role::Active,
-            active_since: now.wall,
+            active_since: if ha.is_some() { Wall(0) } else { now.wall },
+            ha,
+            life: 0,
             network_disabled: false,
             members: Members::default(),
             topics: Topics::new(config.hash_seed),
@@ -137,13 +157,17 @@ impl Node {
     /// Takes one input in, then does all that is due. Effects are added to `out`, in the order
     /// in which they must happen.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        self.observe_lease(now, out);
         match input {
             Input::Timer => {}
-            Input::Register {
+            Input::Request {
                 request_id,
                 request,
-                drawn,
-            } => self.register(now, request_id, request, drawn, out),
+            } => {
+                self.answer(now, request_id, request, out);
+                self.act_on_news(now, out);
+            }
+            Input::Stopping => self.say_goodbye(out),
             Input::Completed { call, outcome } => self.complete(now, call, outcome, out),
             Input::NetworkDisabled(disabled) => {
                 if disabled != self.network_disabled {
@@ -155,16 +179,21 @@ impl Node {
         while let Some((slot, task)) = self.schedule.pop_due(now.time) {
             self.perform(now, slot, task, out);
         }
+        self.arm_pair(now);
     }
 
-    /// The pair's decision: this statestored is now active, or no longer. One that becomes active
-    /// announces its election, also if it did not change (N-6); updates start by themselves.
-    pub fn assume_role(&mut self, now: Now, role: Role, out: &mut Outbox) {
-        let acted = core::mem::replace(&mut self.role, role).acts();
-        if role.acts() && !acted {
-            self.active_since = now.wall;
-            self.announce_catalogd(now, out);
-        }
+    fn answer(&mut self, now: Now, request_id: RequestId, request: Request, out: &mut Outbox) {
+        let answer = match request {
+            Request::Register { request, drawn } => {
+                return self.register(now, request_id, request, drawn, out);
+            }
+            Request::Unregister(request) => Answer::Unregister(self.unregister(now, &request, out)),
+            Request::ForceActive(request) => Answer::ForceActive(self.force_active(now, &request)),
+            Request::Handshake(request) => Answer::Handshake(self.handshake(now, request)),
+            Request::HaHeartbeat(request) => Answer::HaHeartbeat(self.ha_heartbeat(now, request)),
+            Request::HaLeave(request) => Answer::HaLeave(self.peer_leaves(now, &request)),
+        };
+        out.push(Effect::Answer { request_id, answer });
     }
 
     /// When the node wants a step, if nothing else happens before.
@@ -186,6 +215,9 @@ impl Node {
             Task::Expire => self.expire_more(now, out),
             Task::Push => self.push(now),
             Task::Collect => self.collect_more(now),
+            Task::PairWake => self.wake_pair(now, out),
+            Task::PeerTurn => self.peer_turn(now, out),
+            Task::RoleRound => self.tell_role(now, out),
         }
     }
 }

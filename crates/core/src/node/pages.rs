@@ -33,7 +33,7 @@ impl Node {
             .and_then(|c| self.catalogd_of(&c.subscriber));
         let members = self.members.ids().filter_map(|id| self.members.named(id));
         CatalogView {
-            is_active_statestored: self.role.acts(),
+            is_active_statestored: self.acts(),
             active: self.active_catalogd().cloned(),
             standby: standby.cloned(),
             version: election.version(),
@@ -58,7 +58,7 @@ impl Node {
             (keys + sizes.key_bytes, values + sizes.value_bytes)
         });
         Totals {
-            role: self.role,
+            role: self.role(),
             active_since: self.active_since,
             subscribers: self.members.ids().cloned().collect(),
             answered: self.answered,

@@ -198,7 +198,7 @@ impl Node {
         writer: Option<MemberKey>,
         items: Option<&ItemBatch>,
     ) {
-        let (Some(_), true) = (self.config.push_coalesce, self.role.acts()) else {
+        let (Some(_), true) = (self.config.push_coalesce, self.acts()) else {
             return;
         };
         let Some(topic) = self.topics.find_mut(name) else {
@@ -270,7 +270,7 @@ impl crate::config::Config {
         match lane {
             Lane::Heartbeat => &self.heartbeat,
             Lane::Priority => &self.priority,
-            Lane::Bulk | Lane::Catalogd | Lane::Role => &self.bulk,
+            Lane::Bulk | Lane::Catalogd | Lane::Role | Lane::Peer => &self.bulk,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::ids::{RegistrationId, RequestId};
 use crate::lanes::Task;
 use crate::members::{Member, MemberKey, Registration, Subscription, rhythm_of};
-use crate::port::{Effect, Lane, Outbox};
+use crate::port::{Answer, Effect, Lane, Outbox};
 use crate::refusal::Refusal;
 use crate::time::Now;
 use crate::view::KnownCatalogd;
@@ -27,6 +27,8 @@ pub(super) const FULL: u32 = 16;
 
 /// The longest name, address or prefix in a registration, in bytes: they go into every log line.
 const LONGEST: usize = 4096;
+/// The shortest silence limit that a subscriber may have, in milliseconds.
+const SHORTEST_TIMEOUT: i64 = 300;
 /// The most topics in a registration: each is looked at for every message.
 const TOPICS: usize = 4096;
 
@@ -39,7 +41,7 @@ impl Node {
         drawn: RegistrationId,
         out: &mut Outbox,
     ) {
-        let response = match self.admit(&request) {
+        let (response, verdict) = match self.admit(now, &request) {
             Err(refusal) => {
                 let response = self.refused(&refusal);
                 out.push(Effect::Log(Event::Refused {
@@ -47,27 +49,21 @@ impl Node {
                     address: request.subscriber_location,
                     refusal,
                 }));
-                response
+                (response, Verdict::Unchanged)
             }
             Ok(()) => {
                 let (id, verdict) = self.join(now, request, drawn, out);
-                let response = self.accepted(now, &id, drawn);
-                out.push(Effect::Answer {
-                    request_id,
-                    response,
-                });
-                self.elected(now, verdict, out);
-                return;
+                (self.accepted(now, &id, drawn), verdict)
             }
         };
-        out.push(Effect::Answer {
-            request_id,
-            response,
-        });
+        let fence = response.epoch;
+        let answer = Answer::Register { response, fence };
+        out.push(Effect::Answer { request_id, answer });
+        self.elected(now, verdict, out);
     }
 
     /// Every reason to say no, in the order of R-1; then sizes, W26 and W27.
-    fn admit(&self, request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
+    fn admit(&self, now: Now, request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
         let id = &request.subscriber_id;
         if request.protocol_version < ProtocolVersion::V2 {
             return Err(Refusal::OldProtocol {
@@ -86,7 +82,19 @@ impl Node {
         if self.network_disabled {
             return Err(Refusal::NetworkDisabled);
         }
+        if self.is_silent(now) {
+            return Err(Refusal::Silent);
+        }
         measure(request)?;
+        if let Some(timeout_ms) = request
+            .heartbeat_timeout_ms
+            .filter(|ms| *ms < SHORTEST_TIMEOUT)
+        {
+            return Err(Refusal::TooShort {
+                timeout_ms,
+                shortest_ms: SHORTEST_TIMEOUT,
+            });
+        }
         let others = self.members.len() - usize::from(self.members.key_of(id).is_some());
         if others >= self.config.max_subscribers {
             return Err(Refusal::Full {
@@ -121,12 +129,14 @@ impl Node {
             topics: Subscription::from_wire(request.topic_registrations),
         });
         let (id, key) = (registration.id.clone(), registration.key);
+        let timeout_ms = request.heartbeat_timeout_ms;
         let mut member = Member::new(registration.clone(), now.time);
         self.subscribe(&member, out);
         let former = self.members.key_of(&id);
         let former = former.and_then(|key| self.replace(now, key, &mut member, out));
         out.push(Effect::Log(joined(&registration, former.as_deref())));
         self.members.insert(member);
+        self.voter_joins(now, &id, timeout_ms, out);
         self.start_lanes(now, key);
         let verdict = self.candidacy(now, &registration, former.as_deref());
         (id, verdict)
@@ -204,9 +214,14 @@ impl Node {
         id: &Text,
         drawn: RegistrationId,
     ) -> wire::RegisterSubscriberResponse {
-        let catalogd = self.active_catalogd().filter(|_| self.role.acts()).cloned();
+        let active = self.acts() && self.serves(id);
+        let epoch = self.acting().filter(|_| active);
+        let catalogd = self.active_catalogd().filter(|_| active).cloned();
         let version = self.catalog.election.version();
         let key = self.members.key_of(id);
+        if let Some(member) = key.and_then(|key| self.members.find_mut(key)) {
+            member.follows = epoch;
+        }
         if let (Some(member), Some(catalogd)) =
             (key.and_then(|key| self.members.find_mut(key)), &catalogd)
         {
@@ -224,9 +239,9 @@ impl Node {
             statestore_id: Some(self.identity.statestore_id.0),
             catalogd_version: catalogd.is_some().then_some(version),
             catalogd_registration: catalogd,
-            statestore_is_active: Some(self.role.acts()),
+            statestore_is_active: Some(active),
             active_statestored_version: Some(self.active_since.0),
-            epoch: None,
+            epoch,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A lane is due: a heartbeat or an update goes out (rules S), and the report of who answers.
 //! What the answer then does is `complete.rs`; when the next one is due is `lanes.rs`.
 
-use super::calls::{About, Pending, Sent};
+use super::calls::{About, Manner, Pending, Sent};
 use super::register::FULL;
 use super::{Node, SHORTEST};
 use crate::event::Event;
@@ -33,6 +33,11 @@ impl Node {
     }
 
     fn send_heartbeat(&mut self, now: Now, due: Time, key: MemberKey, out: &mut Outbox) {
+        if self.is_silent(now) {
+            return self.end_turn(now, key, Lane::Heartbeat, Ending::Done); // ha.md rule 19
+        }
+        let asks = self.ha.as_ref().is_some_and(|ha| ha.pair.asks());
+        let epoch = self.acting();
         let Some(member) = self.members.find_mut(key) else {
             return; // S-7
         };
@@ -56,28 +61,34 @@ impl Node {
             protocol_version: ProtocolVersion::V2,
             registration_id: Some(registration.registration_id.0),
             statestore_id: Some(self.identity.statestore_id.0),
-            request_statestore_conn_state: (!self.role.acts()).then_some(true),
-            epoch: None,
+            request_statestore_conn_state: asks.then_some(true),
+            epoch,
         };
         let pending = Pending {
             registration,
             lane: Lane::Heartbeat,
             started: now.time,
         };
-        let limits = (self.config.heartbeat.timeout, true);
+        let (_, timeout) = self.heartbeat_pace(now, &pending.registration.id);
+        let manner = Manner {
+            timeout,
+            first_attempt: true,
+            fence: epoch,
+        };
         self.calls.send(
             pending,
             (About::Heartbeat, Body::Heartbeat(request)),
-            limits,
+            manner,
             out,
         );
     }
 
     fn send_update(&mut self, now: Now, key: MemberKey, lane: Lane, out: &mut Outbox) {
+        let (acts, epoch) = (self.acts(), self.acting());
         let Some(member) = self.members.find_mut(key) else {
             return; // S-7
         };
-        if !self.role.acts() || !member.followed {
+        if !acts || !member.followed || member.follows != epoch {
             return self.end_turn(now, key, lane, Ending::Done); // S-10
         }
         if self.calls.outlived(&member.registration.id, lane) >= FULL {
@@ -125,6 +136,7 @@ impl Node {
         let update = Update {
             registration_id: registration.registration_id,
             statestore_id: self.identity.statestore_id,
+            epoch,
             topics,
         };
         let pending = Pending {
@@ -132,23 +144,32 @@ impl Node {
             lane,
             started: now.time,
         };
-        let limits = (self.config.lane(lane).timeout, true);
-        self.calls.send(
-            pending,
-            (About::Update(sent), Body::Update(update)),
-            limits,
-            out,
-        );
+        let manner = Manner {
+            timeout: self.config.lane(lane).timeout,
+            first_attempt: true,
+            fence: epoch,
+        };
+        let about = About::Update {
+            topics: sent,
+            life: self.life,
+        };
+        self.calls
+            .send(pending, (about, Body::Update(update)), manner, out);
     }
 
     /// A lane's turn is over: it waits for the next one (S-5).
     pub(super) fn end_turn(&mut self, now: Now, key: MemberKey, lane: Lane, ending: Ending) {
-        let config = self.config.lane(lane);
+        let mut config = *self.config.lane(lane);
+        if lane == Lane::Heartbeat
+            && let Some(member) = self.members.find(key).filter(|_| self.ha.is_some())
+        {
+            config.period = self.heartbeat_pace(now, &member.registration.id).0;
+        }
         let (Some(member), Some(rhythm)) = (self.members.find_mut(key), rhythm_of(lane)) else {
             return;
         };
         let push = self.config.push_coalesce;
-        member.rhythms[rhythm].end(now.time, ending, config, push, &mut self.schedule);
+        member.rhythms[rhythm].end(now.time, ending, &config, push, &mut self.schedule);
     }
 
     /// F-8.

@@ -6,7 +6,7 @@ mod limits;
 
 use super::*;
 use crate::ids::{CallId, RegistrationId, RequestId};
-use crate::port::{Body, Call, CallFault, Reply};
+use crate::port::{Answer, Body, Call, CallFault, Reply, Request};
 use alloc::format;
 use alloc::vec::Vec;
 use statestore_wire as wire;
@@ -72,10 +72,12 @@ fn register(
     n: i64,
     request: wire::RegisterSubscriberRequest,
 ) -> Vec<Call> {
-    let input = Input::Register {
+    let input = Input::Request {
         request_id: RequestId(1),
-        request,
-        drawn: RegistrationId(UniqueId { hi: 0, lo: n }),
+        request: Request::Register {
+            request,
+            drawn: RegistrationId(UniqueId { hi: 0, lo: n }),
+        },
     };
     step(node, now, input)
 }
@@ -84,51 +86,6 @@ fn fail(node: &mut Node, now: Now, call: CallId) -> Vec<Call> {
     let status = Status::error(StatusCode::RPC_GENERAL_ERROR, "no");
     let outcome = Err(CallFault(status));
     step(node, now, Input::Completed { call, outcome })
-}
-
-// S-10, N-1, N-6, R-7: what a statestored that is not active keeps to itself, and what it says
-// when it becomes active.
-#[test]
-fn a_standby_sends_heartbeats_only_and_announces_its_election_when_it_becomes_active() {
-    let mut node = node(Config::default());
-    node.assume_role(at(5), Role::Standby, &mut Outbox::new());
-    let calls = register(&mut node, at(10), 1, request("a", &["t"]));
-    let [call] = &calls[..] else {
-        panic!("{calls:?}")
-    };
-    let Body::Heartbeat(heartbeat) = &call.body else {
-        panic!("{call:?}")
-    };
-    assert_eq!(heartbeat.request_statestore_conn_state, Some(true));
-    let calls = register(&mut node, at(10), 2, catalogd("c"));
-    assert!(
-        calls
-            .iter()
-            .all(|call| call.lane == crate::port::Lane::Heartbeat),
-        "{calls:?}"
-    );
-    assert_eq!(node.totals().active_catalogd_address, None);
-    assert!(!node.catalog().is_active_statestored);
-
-    let mut out = Outbox::new();
-    node.assume_role(at(20), Role::Active, &mut out);
-    let told = |effect: &Effect| match effect {
-        Effect::Call(call) => {
-            matches!(&call.body, Body::Catalogd(news) if news.catalogd_version == 1)
-        }
-        _ => false,
-    };
-    assert_eq!(
-        out.iter().filter(|effect| told(effect)).count(),
-        2,
-        "{out:?}"
-    );
-    assert_eq!(node.totals().active_since, at(20).wall);
-    let calls = step(&mut node, at(3_000), Input::Timer);
-    let updates = calls
-        .iter()
-        .filter(|call| matches!(call.body, Body::Update(_)));
-    assert_eq!(updates.count(), 2, "updates start by themselves");
 }
 
 //
@@ -145,6 +102,7 @@ fn every_message_names_the_process() {
             Body::Update(update) => update.statestore_id.0,
             Body::Catalogd(request) => request.statestore_id,
             Body::Role(request) => request.statestore_id,
+            other => panic!("{other:?}"),
         };
         assert_eq!(id, own);
     }

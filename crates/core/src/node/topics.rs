@@ -52,6 +52,13 @@ impl Topic {
         self.holds.set(key, hold);
     }
 
+    /// Nothing is in it, and nothing on its way into it (W10).
+    pub(super) fn reset(&mut self) {
+        self.log.clear();
+        self.open = false;
+        self.expiring = 0;
+    }
+
     pub(super) fn unsubscribe(&mut self, key: MemberKey, prefix: &Text) {
         self.audiences.leave(prefix, key);
         self.reach.remove(key);
@@ -129,6 +136,10 @@ impl Topics {
         let busy = |t: &Topic| t.open || t.expiring > 0;
         let idle = |t: &Topic| !busy(t) && t.audiences.is_empty() && t.log.sizes().entries == 0;
         self.find(name).is_some_and(idle) && self.by_name.remove(name).is_some()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Topic> {
+        self.by_name.values_mut()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Text, &Topic)> {

@@ -29,6 +29,8 @@ pub struct Beat<V: Ord> {
 /// What the sender of a [`Beat`] has to remember for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BeatSent {
+    /// To whom.
+    pub to: StatestoreId,
     /// When.
     pub at: Time,
     /// Under which.
@@ -75,6 +77,7 @@ impl<V: Ord + Clone> Pair<V> {
             known_members: self.peer.members_version,
         };
         let sent = BeatSent {
+            to: dst,
             at: now,
             epoch,
             electorate_version: version,
@@ -93,7 +96,10 @@ impl<V: Ord + Clone> Pair<V> {
             None => self.reference_beat(now.time),
             Some(epoch) => self.epoch_beat(now, epoch, beat),
         };
-        let adopted = accepted.then_some(beat.electorate_version);
+        let adopted = self
+            .adopted
+            .filter(|(epoch, _)| accepted && beat.epoch == Some(*epoch))
+            .map(|(_, version)| version);
         let newer = beat.known_members != self.members_version;
         Ok(BeatReply {
             accepted,
@@ -129,6 +135,7 @@ impl<V: Ord + Clone> Pair<V> {
             };
             self.voters.admit(voters, terms);
             self.electorate.settle(voters.clone());
+            self.adopted = Some((epoch, beat.electorate_version));
             self.prune();
         }
         true
@@ -144,6 +151,9 @@ impl<V: Ord + Clone> Pair<V> {
     /// An HA heartbeat was answered; none if it was not, or refused as a stranger's.
     pub fn on_beat_reply(&mut self, now: Now, sent: BeatSent, reply: Option<BeatReply<V>>) {
         self.observe(now.time);
+        if self.peer.id != Some(sent.to) {
+            return; // It has left, or another process is there.
+        }
         let Some(reply) = reply else {
             return self.beat_missed();
         };
@@ -154,7 +164,9 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
-        if !reply.accepted || reply.is_active {
+        // One of ours that does not say so itself has not looked at it (H-9).
+        let looked = reply.highest.is_some() || self.peer.extended == Some(false);
+        if !reply.accepted || reply.is_active || !looked {
             return;
         }
         if self.claim.is_some_and(|claim| claim.epoch == sent.epoch) {
@@ -184,9 +196,13 @@ impl<V: Ord + Clone> Pair<V> {
         }
         self.extend(until);
         if reply.electorate_version == Some(sent.electorate_version) {
-            self.electorate.acknowledged(sent.electorate_version);
-            self.held_until = self.lease_end();
-            self.prune();
+            if !self.electorate.is_adopted() {
+                self.electorate.acknowledged(sent.electorate_version);
+                self.held_until = self.lease_end();
+                self.prune();
+            }
+        } else if reply.highest.is_some() {
+            self.electorate.resend();
         }
     }
 
@@ -198,20 +214,14 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// Rule 12: the electorate is who is registered with both. Without anybody to agree with,
-    /// and nobody who could take over, it is who is registered here (rule 15).
-    pub(super) fn adjust_electorate(&mut self) {
-        if !self.role.acts() {
-            return;
-        }
-        let mut wanted = self.registered_set();
-        if self.tenure == Tenure::Unopposed {
-            self.electorate.settle(wanted);
-            return self.prune();
-        }
-        let Some(members) = &self.peer.members else {
+    /// Rule 12: the electorate is who is registered with both. Looked at only when the peer has
+    /// just answered, so at most once a tick, and never while it is out of sight (rule 13).
+    fn adjust_electorate(&mut self) {
+        let free = self.electorate.proposed().is_none() && self.electorate.is_adopted();
+        let Some(members) = self.peer.members.as_ref().filter(|_| free) else {
             return;
         };
+        let mut wanted = self.registered_set();
         wanted.retain(|voter| members.contains(voter));
         self.electorate.propose(wanted);
     }

@@ -17,8 +17,8 @@ const FEW: usize = 256;
 const INTRUSIONS: u32 = 10;
 
 impl<V: Ord + Clone> Pair<V> {
-    /// Rule 4: tests the lease with the state before whatever comes next.
-    pub(super) fn observe(&mut self, now: Time) {
+    /// Rule 4: tests the lease with the state before whatever comes next. Every way in does it.
+    pub fn observe(&mut self, now: Time) {
         if !self.role.acts() || self.tenure != Tenure::Leased {
             return;
         }
@@ -139,7 +139,8 @@ impl<V: Ord + Clone> Pair<V> {
         {
             return self.yield_to_the_heard(now.time, yields_from);
         }
-        if self.role.acts() || self.claim.is_some() || self.is_silent(now.time) {
+        let waits = self.claim.is_some() || self.resigned || self.is_silent(now.time);
+        if self.role.acts() || waits {
             return;
         }
         if self.may_start_alone(now.time) {

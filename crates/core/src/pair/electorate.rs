@@ -74,6 +74,11 @@ impl<V: Ord + Clone> Electorate<V> {
         self.adopted = version - 1;
     }
 
+    /// The peer turns out not to have it: another process, or one that lost it.
+    pub(super) fn resend(&mut self) {
+        self.adopted = self.version - 1;
+    }
+
     /// Nothing counts any more but these (a takeover or a start without anything agreed).
     pub(super) fn settle(&mut self, voters: BTreeSet<V>) {
         self.agreed = voters;

@@ -150,6 +150,9 @@ impl<V: Ord + Clone> Pair<V> {
     /// A new process is there after the standby had left (rule 15): from now on a lease is
     /// needed again; without one, until the newcomer acknowledges, as one that is alone.
     fn face_newcomer(&mut self, now: Time) {
+        // Nobody could take over meanwhile, so the electorate is who is registered here.
+        self.electorate.settle(self.registered_set());
+        self.prune();
         self.held_until = self.held_by_voters();
         self.refreshed = now;
         self.tenure = match self.held_until {
@@ -183,10 +186,15 @@ impl<V: Ord + Clone> Pair<V> {
         } else if welcome.active {
             self.yielded += 1;
             self.stand_by(now.time, Why::PeerActive);
-        } else if unmoved && now.time < sent.at + self.config.limits.peer_lease {
+        } else if unmoved && !self.resigned && now.time < sent.at + self.config.limits.peer_lease {
             self.peer_acknowledged = Some(sent.at);
             self.become_active(now, Tenure::Leased, Why::Granted);
         }
+    }
+
+    /// This standby stops on purpose: it will not become active any more (rule 15).
+    pub fn resign(&mut self) {
+        self.resigned = true;
     }
 
     /// The standby stops on purpose (rule 15). False if that is not the peer that is known.
@@ -203,7 +211,6 @@ impl<V: Ord + Clone> Pair<V> {
         self.news.push(News::PeerLeft(id));
         if self.role.acts() {
             self.tenure = Tenure::Unopposed;
-            self.adjust_electorate();
         }
         true
     }
@@ -216,6 +223,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
+            self.electorate.resend();
         }
         self.peer.missed = 0;
         if changed || !self.peer.found {

@@ -13,6 +13,7 @@
 use super::limits::{certainly, lease};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire::{ConnState, Epoch};
 
@@ -177,6 +178,8 @@ impl Voter {
 pub struct Voters<V: Ord> {
     all: BTreeMap<V, Voter>,
     registered: usize,
+    /// How many have which timeout.
+    timeouts: BTreeMap<Duration, usize>,
 }
 
 impl<V: Ord> Default for Voters<V> {
@@ -184,6 +187,7 @@ impl<V: Ord> Default for Voters<V> {
         Self {
             all: BTreeMap::new(),
             registered: 0,
+            timeouts: BTreeMap::new(),
         }
     }
 }
@@ -215,6 +219,11 @@ impl<V: Ord + Clone> Voters<V> {
 
     /// A registration begins. What was said under an older one is no answer of this one's.
     pub(super) fn register(&mut self, voter: V, terms: Terms) {
+        if let Some(former) = self.all.get(&voter) {
+            let timeout = former.terms.timeout;
+            self.uncount(timeout);
+        }
+        self.count_timeout(terms.timeout);
         let entry = self.all.entry(voter).or_insert_with(|| Voter::new(terms));
         self.registered += usize::from(!entry.registered);
         entry.registered = true;
@@ -241,13 +250,39 @@ impl<V: Ord + Clone> Voters<V> {
         for voter in voters {
             if !self.all.contains_key(voter) {
                 self.all.insert(voter.clone(), Voter::new(terms));
+                self.count_timeout(terms.timeout);
             }
         }
     }
 
-    /// Forgets who is neither registered nor counts.
+    /// Forgets everybody who is neither registered nor counts.
     pub(super) fn prune(&mut self, counts: impl Fn(&V) -> bool) {
-        self.all.retain(|id, voter| voter.registered || counts(id));
+        let gone = |(id, voter): &(&V, &Voter)| !voter.registered && !counts(id);
+        let gone = self.all.iter().filter(gone).map(|(id, _)| id.clone());
+        let gone: Vec<V> = gone.collect();
+        gone.iter().for_each(|id| self.forget(id));
+    }
+
+    /// Forgets one who is not registered.
+    pub(super) fn forget(&mut self, voter: &V) {
+        if self.all.get(voter).is_some_and(|voter| !voter.registered)
+            && let Some(gone) = self.all.remove(voter)
+        {
+            self.uncount(gone.terms.timeout);
+        }
+    }
+
+    fn count_timeout(&mut self, timeout: Duration) {
+        *self.timeouts.entry(timeout).or_default() += 1;
+    }
+
+    fn uncount(&mut self, timeout: Duration) {
+        if let Some(count) = self.timeouts.get_mut(&timeout) {
+            *count -= 1;
+            if *count == 0 {
+                self.timeouts.remove(&timeout);
+            }
+        }
     }
 
     /// Until when enough of these hold a lease that the rest is no majority. None if nobody is
@@ -255,7 +290,7 @@ impl<V: Ord + Clone> Voters<V> {
     pub fn held_until(&self, set: &BTreeSet<V>) -> Option<Time> {
         let needed = super::electorate::blocking(set.len());
         let held = set.iter().filter_map(|id| self.all.get(id)?.holds_until());
-        let mut held: alloc::vec::Vec<Time> = held.collect();
+        let mut held: Vec<Time> = held.collect();
         let place = held.len().checked_sub(needed).filter(|_| needed > 0)?;
         Some(*held.select_nth_unstable(place).1)
     }
@@ -272,6 +307,6 @@ impl<V: Ord + Clone> Voters<V> {
 
     /// The shortest timeout among who counts.
     pub(super) fn shortest_timeout(&self) -> Option<Duration> {
-        self.all.values().map(|voter| voter.terms.timeout).min()
+        self.timeouts.keys().next().copied()
     }
 }

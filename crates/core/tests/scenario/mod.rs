@@ -4,7 +4,7 @@ mod command;
 mod trace;
 
 use statestore_core::ids::{CallId, RegistrationId, RequestId};
-use statestore_core::port::{Body, CallFault, Effect, Identity, Input, Lane, Reply};
+use statestore_core::port::{Body, CallFault, Effect, Identity, Input, Lane, Reply, Request};
 use statestore_core::time::{Now, Time, Wall};
 use statestore_core::{Node, config::Config};
 use statestore_wire as wire;
@@ -87,13 +87,15 @@ impl World {
     fn register(&mut self, words: &str) -> Vec<String> {
         let request = command::registration(words);
         self.drawn += 1;
-        self.step(Input::Register {
+        self.step(Input::Request {
             request_id: RequestId(self.drawn.cast_unsigned()),
-            request,
-            drawn: RegistrationId(UniqueId {
-                hi: 0,
-                lo: self.drawn,
-            }),
+            request: Request::Register {
+                request,
+                drawn: RegistrationId(UniqueId {
+                    hi: 0,
+                    lo: self.drawn,
+                }),
+            },
         })
     }
 
@@ -176,7 +178,10 @@ fn outcome(lane: Lane, answer: Answer<'_>) -> Result<Reply, CallFault> {
         Answer::Wrong => {
             return Ok(match lane {
                 Lane::Heartbeat => Reply::Update(wire::UpdateStateResponse::default()),
-                _ => Reply::Heartbeat(wire::HeartbeatResponse::default()),
+                _ => Reply::Heartbeat {
+                    response: wire::HeartbeatResponse::default(),
+                    connection: 1,
+                },
             });
         }
         Answer::Error(text) => (Status::error(StatusCode::GENERAL, text), Vec::new(), None),
@@ -184,11 +189,14 @@ fn outcome(lane: Lane, answer: Answer<'_>) -> Result<Reply, CallFault> {
         Answer::Skip(deltas) => (Status::ok(), deltas, Some(true)),
     };
     Ok(match lane {
-        Lane::Heartbeat => Reply::Heartbeat(wire::HeartbeatResponse {
-            status,
-            statestore_conn_state: None,
-            ..Default::default()
-        }),
+        Lane::Peer => panic!("a node alone has no peer"),
+        Lane::Heartbeat => Reply::Heartbeat {
+            response: wire::HeartbeatResponse {
+                status,
+                ..Default::default()
+            },
+            connection: 1,
+        },
         Lane::Priority | Lane::Bulk => Reply::Update(wire::UpdateStateResponse {
             status,
             topic_updates,

@@ -1,6 +1,6 @@
 //! Effects and views as lines that read well.
 
-use statestore_core::port::{Body, Call, Effect, Lane, TopicPart};
+use statestore_core::port::{Answer, Body, Call, Effect, Lane, TopicPart};
 use statestore_core::topic::Delta;
 use statestore_core::view::{CatalogView, SubscriberView, TopicView, Totals};
 use statestore_wire::{
@@ -10,7 +10,14 @@ use statestore_wire::{
 /// One effect.
 pub(crate) fn effect(effect: &Effect) -> String {
     match effect {
-        Effect::Answer { response, .. } => format!("  answer {}", answer(response)),
+        Effect::Answer {
+            answer: Answer::Register { response, .. },
+            ..
+        } => {
+            format!("  answer {}", answer(response))
+        }
+        Effect::Answer { answer, .. } => format!("  answer {answer:?}"),
+        Effect::Recall => "  recall".to_owned(),
         Effect::Call(call) => format!("  {}", self::call(call)),
         Effect::Disconnect(address) => format!("  disconnect {address}"),
         Effect::Log(event) => {
@@ -28,6 +35,7 @@ pub(crate) fn lane(lane: Lane) -> &'static str {
         Lane::Bulk => "bulk",
         Lane::Catalogd => "catalogd",
         Lane::Role => "role",
+        Lane::Peer => "peer",
     }
 }
 
@@ -116,6 +124,9 @@ fn call(call: &Call) -> String {
             request.catalogd_version
         ),
         Body::Role(request) => format!("{to} {}{again}", id(request.registration_id)),
+        Body::Handshake(_) | Body::HaHeartbeat(_) | Body::HaLeave(_) => {
+            format!("{to} {:?}", call.body)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use mirror::Mirror;
 use proptest::sample::Index;
 use statestore_core::ids::{CallId, RegistrationId, RequestId};
 use statestore_core::port::{
-    Body, Call, CallFault, Effect, Identity, Input, Lane, Outbox, Reply, Update,
+    Body, Call, CallFault, Effect, Identity, Input, Lane, Outbox, Reply, Request, Update,
 };
 use statestore_core::time::{Now, Time, Wall};
 use statestore_core::{Node, config::Config};
@@ -214,10 +214,12 @@ impl World {
         self.plans.insert(self.drawn, number);
         let subscriber = &mut self.subscribers[who];
         (subscriber.registration, subscriber.plan) = (Some(self.drawn), number);
-        let answered = self.step(Input::Register {
+        let answered = self.step(Input::Request {
             request_id: RequestId(7),
-            request,
-            drawn: RegistrationId(drawn),
+            request: Request::Register {
+                request,
+                drawn: RegistrationId(drawn),
+            },
         });
         assert_eq!(answered, 1, "each registration is answered in its own step");
     }
@@ -246,12 +248,15 @@ impl World {
         let mut answered = 0;
         for effect in out {
             match effect {
-                Effect::Answer { response, .. } => {
+                Effect::Answer { answer, .. } => {
+                    let statestore_core::port::Answer::Register { response, .. } = answer else {
+                        panic!("{answer:?}")
+                    };
                     assert!(response.status.is_ok());
                     answered += 1;
                 }
                 Effect::Call(call) => self.called(call),
-                Effect::Disconnect(_) | Effect::Log(_) => {}
+                Effect::Disconnect(_) | Effect::Log(_) | Effect::Recall => {}
             }
         }
         let known: Vec<_> = self.node.totals().subscribers;
@@ -285,7 +290,10 @@ impl World {
         let alive = matches!(answer, Answer::Ok(_) | Answer::Skip(_));
         let outcome = match (&call.body, answer) {
             (Body::Heartbeat(_), _) if alive || call.subscriber == name_of(WATCHER) => {
-                Ok(Reply::Heartbeat(wire::HeartbeatResponse::default()))
+                Ok(Reply::Heartbeat {
+                    response: wire::HeartbeatResponse::default(),
+                    connection: 1,
+                })
             }
             (Body::Heartbeat(_), Answer::Wrong) => {
                 Ok(Reply::Catalogd(wire::UpdateCatalogdResponse::default()))
@@ -312,7 +320,12 @@ impl World {
                 self.process(registration, update);
                 return fault;
             }
-            Answer::Wrong => return Ok(Reply::Heartbeat(wire::HeartbeatResponse::default())),
+            Answer::Wrong => {
+                return Ok(Reply::Heartbeat {
+                    response: wire::HeartbeatResponse::default(),
+                    connection: 1,
+                });
+            }
             Answer::Error => response.status = Status::error(StatusCode::GENERAL, "no"),
             Answer::Skip(publications) => {
                 response.skipped = Some(true);
@@ -378,6 +391,7 @@ fn registration_of(call: &Call) -> UniqueId {
         Body::Update(update) => update.registration_id.0,
         Body::Catalogd(request) => request.registration_id,
         Body::Role(request) => request.registration_id,
+        Body::Handshake(_) | Body::HaHeartbeat(_) | Body::HaLeave(_) => panic!("{call:?}"),
     }
 }
 

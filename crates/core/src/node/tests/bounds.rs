@@ -274,7 +274,10 @@ fn absurd_replies_disturb_nobody() {
             );
         }
     }
-    let unknown = Ok(Reply::Heartbeat(wire::HeartbeatResponse::default()));
+    let unknown = Ok(Reply::Heartbeat {
+        response: wire::HeartbeatResponse::default(),
+        connection: 1,
+    });
     step(
         &mut node,
         at(7),

@@ -104,14 +104,19 @@ fn a_registration_larger_than_any_real_one_is_refused_by_name() {
         (narrow, "filter_prefix"),
     ] {
         let mut out = Outbox::new();
-        let input = Input::Register {
+        let input = Input::Request {
             request_id: RequestId(1),
-            request,
-            drawn: RegistrationId(UniqueId { hi: 0, lo: 1 }),
+            request: Request::Register {
+                request,
+                drawn: RegistrationId(UniqueId { hi: 0, lo: 1 }),
+            },
         };
         node.step(at(5), input, &mut out);
-        let [Effect::Log(event), Effect::Answer { response, .. }] = &out[..] else {
+        let [Effect::Log(event), Effect::Answer { answer, .. }] = &out[..] else {
             panic!("{out:?}")
+        };
+        let Answer::Register { response, .. } = answer else {
+            panic!("{answer:?}")
         };
         let text = format!("{}", response.status.message());
         assert!(text.contains(field) && text.contains("4097"), "{text}");

@@ -1,0 +1,90 @@
+//! The words for what happens to a pair of statestoreds (observability.md section 6).
+//!
+//! Deliberately absent: when each is worth saying; the node decides that.
+
+use super::Severity;
+use crate::pair::{News, Why};
+use core::fmt;
+
+/// How loud.
+pub(super) fn severity(news: &News) -> Severity {
+    match news {
+        News::PeerIsMyself => Severity::Error,
+        News::SteppedDown { .. }
+        | News::PeerLost
+        | News::Stranger(_)
+        | News::UnbelievableEpoch(_)
+        | News::MajorityLostActive { .. }
+        | News::Silent
+        | News::PeerFound {
+            extended: false, ..
+        }
+        | News::Active {
+            why: Why::Forced, ..
+        } => Severity::Warning,
+        _ => Severity::Info,
+    }
+}
+
+/// One line.
+pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match news {
+        News::Active { epoch, why } => write!(f, "Active statestored (epoch {epoch}): {why}"),
+        News::SteppedDown { epoch, why } => write!(
+            f,
+            "No longer the active statestored (epoch {epoch} is over), recovery begins: {why}"
+        ),
+        News::StandsBy(why) => write!(f, "Standby statestored: {why}"),
+        News::PeerFound { id, extended: true } => write!(f, "Peer statestored {id} found"),
+        News::PeerFound { id, .. } => write!(
+            f,
+            "Peer statestored {id} found; it knows no epochs, so at most this side can be kept \
+             from acting beside another"
+        ),
+        News::PeerLost => f.write_str("Peer statestored lost: it does not answer HA heartbeats"),
+        News::PeerLeft(id) => write!(f, "Peer statestored {id} stopped on purpose"),
+        News::PeerIsMyself => f.write_str(
+            "--state_store_peer_host and --state_store_peer_ha_port point to this statestored \
+             itself",
+        ),
+        News::Stranger(id) => write!(
+            f,
+            "Message of statestored {id} refused: it is not the peer, or not for this process"
+        ),
+        News::UnbelievableEpoch(epoch) => write!(
+            f,
+            "Epoch {epoch} ignored: no statestored can have it at this time of the calendar"
+        ),
+        News::MajorityLostActive { lost, of } => write!(
+            f,
+            "{lost} of {of} subscribers lost the active statestored, but its HA heartbeats arrive"
+        ),
+        News::Silent => f.write_str(
+            "No statestored is active and subscribers hear both: silent for the peer's sake",
+        ),
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Granted => f.write_str("decided in a handshake"),
+            Self::Acknowledged => f.write_str("the peer stands by"),
+            Self::TakeOver { lost, of } => write!(
+                f,
+                "took over, the active one is silent and {lost} of {of} subscribers lost it"
+            ),
+            Self::Alone => f.write_str("no peer was found, and no subscriber has heard one"),
+            Self::Forced => f.write_str("an operator forced it; there may be two for a moment"),
+            Self::LeaseExpired => {
+                f.write_str("neither the peer nor half of the subscribers acknowledged it in time")
+            }
+            Self::HigherEpoch(epoch) => write!(f, "epoch {epoch} is followed elsewhere"),
+            Self::PeerForced => f.write_str("the peer has --statestore_force_active"),
+            Self::PeerActive => f.write_str("the peer is active"),
+            Self::OthersHearPeer => f.write_str("most subscribers hear the other statestored"),
+            Self::Skipped => f.write_str("most subscribers skip its updates"),
+            Self::DualActive => f.write_str("the peer is active too"),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What the two of a pair say to each other: handshakes, HA heartbeats, goodbyes (H-1 to H-20).
+//!
+//! Here messages become the pair's own terms and back. Deliberately absent: what follows from
+//! them (`crate::pair`).
+
+use super::calls::{Asked, Manner};
+use super::{Node, SHORTEST};
+use crate::ids::StatestoreId;
+use crate::lanes::Task;
+use crate::pair::{Beat, BeatReply, Hello, Welcome};
+use crate::port::{Body, CallFault, Outbox, Reply};
+use crate::time::Now;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+use statestore_wire as wire;
+use statestore_wire::{ProtocolVersion, Status, StatusCode, Text};
+
+/// The most ids that a message between the two may list.
+const MOST_VOTERS: usize = 1_000_000;
+
+impl Node {
+    /// A tick: the active renews its lease, who has no role looks for its peer.
+    pub(super) fn peer_turn(&mut self, now: Now, out: &mut Outbox) {
+        let Some(ha) = &self.ha else {
+            return;
+        };
+        let tick = ha.config.tick.max(SHORTEST);
+        let greets = ha.pair.seeks_peer(now.time) && now.time >= ha.next_hello;
+        let until_hello = ha.next_hello.since(now.time);
+        self.beat(now, out);
+        if greets {
+            self.greet(now, out);
+        }
+        // A handshake may be due before the next tick.
+        let next = match until_hello {
+            Duration::ZERO => tick,
+            sooner => tick.min(sooner),
+        };
+        self.schedule.add(now.time + next, Task::PeerTurn);
+    }
+
+    /// An HA heartbeat, if one is due and none is pending.
+    pub(super) fn beat(&mut self, now: Now, out: &mut Outbox) {
+        let Some(ha) = self.ha.as_mut().filter(|ha| !ha.beat_pending) else {
+            return;
+        };
+        let Some((beat, sent)) = ha.pair.beat(now.time) else {
+            return self.act_on_news(now, out);
+        };
+        if self.network_disabled {
+            ha.pair.on_beat_reply(now, sent, None); // H-9
+            return self.act_on_news(now, out);
+        }
+        ha.beat_pending = true;
+        let manner = Manner {
+            timeout: ha.config.call_timeout,
+            first_attempt: true,
+            fence: ha.pair.acting(),
+        };
+        let request = wire::StatestoreHaHeartbeatRequest {
+            protocol_version: ProtocolVersion::V2,
+            dst_statestore_id: beat.dst.0,
+            src_statestore_id: beat.src.0,
+            epoch: beat.epoch,
+            electorate_version: Some(beat.electorate_version),
+            electorate: beat.electorate.map(|set| set.into_iter().collect()),
+            known_members_version: Some(beat.known_members),
+            active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
+            catalogd_version: Some(self.catalog.election.version()),
+        };
+        let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
+        self.calls.send_to_peer(&ha.config.peer, call, manner, out);
+        self.act_on_news(now, out);
+    }
+
+    fn greet(&mut self, now: Now, out: &mut Outbox) {
+        let Some(ha) = self.ha.as_mut().filter(|ha| !ha.hello_pending) else {
+            return;
+        };
+        if self.network_disabled {
+            return; // H-9
+        }
+        ha.hello_pending = true;
+        ha.next_hello = now.time + ha.config.hello_period.max(SHORTEST);
+        let (hello, sent) = ha.pair.hello(now.time);
+        let request = wire::StatestoreHaHandshakeRequest {
+            src_protocol_version: ProtocolVersion::V2,
+            src_statestore_id: hello.id.0,
+            src_statestore_address: hello.address,
+            src_force_active: hello.force,
+            highest_epoch: hello.highest,
+            epoch: hello.active,
+        };
+        let manner = Manner {
+            timeout: ha.config.call_timeout.max(ha.config.hello_period),
+            first_attempt: core::mem::replace(&mut ha.first_hello, false),
+            fence: None,
+        };
+        let call = (Asked::Hello(sent), Body::Handshake(request));
+        self.calls.send_to_peer(&ha.config.peer, call, manner, out);
+    }
+
+    /// A call to the peer ended.
+    pub(super) fn peer_answered(
+        &mut self,
+        now: Now,
+        asked: Asked,
+        outcome: Result<Reply, CallFault>,
+        out: &mut Outbox,
+    ) {
+        let Some(ha) = &mut self.ha else {
+            return;
+        };
+        match (asked, outcome) {
+            (Asked::Beat(sent), outcome) => {
+                ha.beat_pending = false;
+                let reply = match outcome {
+                    Ok(Reply::HaHeartbeat(reply)) => Some(beat_reply(reply)),
+                    _ => None,
+                };
+                ha.pair.on_beat_reply(now, sent, reply);
+            }
+            (Asked::Hello(sent), outcome) => {
+                ha.hello_pending = false;
+                if let Ok(Reply::Handshake(reply)) = outcome
+                    && reply.status.is_ok()
+                {
+                    let welcome = Welcome {
+                        id: StatestoreId(reply.dst_statestore_id),
+                        active: reply.dst_statestore_active,
+                        highest: reply.highest_epoch,
+                    };
+                    ha.pair.on_welcome(now, sent, &welcome); // W8
+                }
+            }
+            (Asked::Leave, _) => {}
+        }
+        self.act_on_news(now, out);
+    }
+
+    /// H-5.
+    pub(super) fn handshake(
+        &mut self,
+        now: Now,
+        request: wire::StatestoreHaHandshakeRequest,
+    ) -> wire::StatestoreHaHandshakeResponse {
+        if request.src_protocol_version < ProtocolVersion::V2 {
+            let address = &request.src_statestore_address;
+            return wire::StatestoreHaHandshakeResponse {
+                status: incompatible(address, request.src_protocol_version),
+                ..Default::default()
+            }; // H-5a
+        }
+        let hello = Hello {
+            id: StatestoreId(request.src_statestore_id),
+            address: request.src_statestore_address,
+            force: request.src_force_active,
+            highest: request.highest_epoch,
+            active: request.epoch,
+        };
+        let welcome = self
+            .ha
+            .as_mut()
+            .and_then(|ha| ha.pair.on_hello(now, &hello));
+        let Some(welcome) = welcome else {
+            return wire::StatestoreHaHandshakeResponse {
+                status: refused("this process has left the pair"),
+                ..Default::default()
+            };
+        };
+        if let Some(ha) = &mut self.ha {
+            // A claim is worth nothing before it is acknowledged: do not wait for the next tick.
+            let claims = welcome.active && !ha.pair.role().acts();
+            if claims {
+                self.schedule.add(now.time + SHORTEST, Task::PeerTurn);
+            }
+        }
+        wire::StatestoreHaHandshakeResponse {
+            status: Status::ok(),
+            dst_protocol_version: ProtocolVersion::V2,
+            dst_statestore_id: welcome.id.0,
+            dst_statestore_active: welcome.active,
+            highest_epoch: welcome.highest,
+        }
+    }
+
+    /// H-13, H-14, rule 10.
+    pub(super) fn ha_heartbeat(
+        &mut self,
+        now: Now,
+        request: wire::StatestoreHaHeartbeatRequest,
+    ) -> wire::StatestoreHaHeartbeatResponse {
+        let refusal = |status| wire::StatestoreHaHeartbeatResponse {
+            status,
+            ..Default::default()
+        };
+        if request.protocol_version < ProtocolVersion::V2 {
+            let address = Text::from(format!("{}", request.src_statestore_id));
+            return refusal(incompatible(&address, request.protocol_version));
+        }
+        let ids = request.electorate.as_ref().map_or(0, Vec::len);
+        if ids > MOST_VOTERS {
+            let text = format!("electorate has {ids} members, at most {MOST_VOTERS} are accepted");
+            return refusal(refused(&text));
+        }
+        let Some(ha) = self.ha.as_mut().filter(|_| !self.network_disabled) else {
+            return wire::StatestoreHaHeartbeatResponse::default(); // H-9
+        };
+        let beat = Beat {
+            src: StatestoreId(request.src_statestore_id),
+            dst: StatestoreId(request.dst_statestore_id),
+            epoch: request.epoch,
+            electorate_version: request.electorate_version.unwrap_or(0),
+            electorate: request.electorate.map(|ids| ids.into_iter().collect()),
+            known_members: request.known_members_version.unwrap_or(0),
+        };
+        let reply = match ha.pair.on_beat(now, &beat) {
+            Ok(reply) => reply,
+            Err(stranger) => {
+                let text = format!(
+                    "an HA heartbeat from {stranger} is not from the known peer, \
+                     or not for this process"
+                );
+                return refusal(refused(&text));
+            }
+        };
+        if reply.accepted
+            && let Some(active) = request.active_catalogd
+        {
+            self.follow_election(active, request.catalogd_version.unwrap_or(0));
+        }
+        let status = match reply.accepted {
+            true => Status::ok(),
+            false if reply.is_active => refused("this statestored is active itself"),
+            false => refused("a higher epoch is known here"),
+        };
+        wire::StatestoreHaHeartbeatResponse {
+            status,
+            highest_epoch: reply.highest,
+            is_active: Some(reply.is_active),
+            electorate_version: reply.electorate_version,
+            members_version: Some(reply.members_version),
+            members: reply.members.map(|set| set.into_iter().collect()),
+        }
+    }
+
+    /// Rule 15, at the side that stays.
+    pub(super) fn peer_leaves(
+        &mut self,
+        now: Now,
+        request: &wire::StatestoreHaLeaveRequest,
+    ) -> wire::StatestoreHaLeaveResponse {
+        let src = StatestoreId(request.src_statestore_id);
+        let meant = request.dst_statestore_id == self.identity.statestore_id.0;
+        let left = self
+            .ha
+            .as_mut()
+            .is_some_and(|ha| meant && ha.pair.peer_left(now.time, src));
+        let status = match left {
+            true => Status::ok(),
+            false => refused("not from the known peer, or not for this process"),
+        };
+        wire::StatestoreHaLeaveResponse { status }
+    }
+
+    /// Rule 15, at the side that goes: only a standby can promise never to take over.
+    pub(super) fn say_goodbye(&mut self, out: &mut Outbox) {
+        let Some(ha) = self
+            .ha
+            .as_mut()
+            .filter(|ha| ha.pair.role() == crate::role::Role::Standby)
+        else {
+            return;
+        };
+        let Some(peer) = ha.pair.peer_id().filter(|_| !self.network_disabled) else {
+            return;
+        };
+        ha.pair.resign();
+        let request = wire::StatestoreHaLeaveRequest {
+            protocol_version: ProtocolVersion::V2,
+            dst_statestore_id: peer.0,
+            src_statestore_id: self.identity.statestore_id.0,
+        };
+        let manner = Manner {
+            timeout: ha.config.call_timeout,
+            first_attempt: true,
+            fence: None,
+        };
+        let call = (Asked::Leave, Body::HaLeave(request));
+        self.calls.send_to_peer(&ha.config.peer, call, manner, out);
+    }
+
+    /// The way out that gives up the guarantee for a moment (ha.md section 4).
+    pub(super) fn force_active(
+        &mut self,
+        now: Now,
+        request: &wire::ForceStatestoreActiveRequest,
+    ) -> wire::ForceStatestoreActiveResponse {
+        let own = self.identity.statestore_id;
+        let refusal = match &mut self.ha {
+            None => "this statestored is not one of a pair",
+            Some(_) if request.statestore_id != own.0 => "another process is meant",
+            Some(ha) => {
+                let fence = ha.pair.force(now);
+                return wire::ForceStatestoreActiveResponse {
+                    status: Status::ok(),
+                    epoch: Some(fence.epoch),
+                };
+            }
+        };
+        wire::ForceStatestoreActiveResponse {
+            status: refused(refusal),
+            epoch: None,
+        }
+    }
+}
+
+fn beat_reply(reply: wire::StatestoreHaHeartbeatResponse) -> BeatReply<Text> {
+    BeatReply {
+        accepted: reply.status.is_ok(),
+        highest: reply.highest_epoch,
+        is_active: reply.is_active.unwrap_or(false),
+        electorate_version: reply.electorate_version,
+        members_version: reply.members_version.unwrap_or(0),
+        members: reply
+            .members
+            .map(|ids| ids.into_iter().collect::<BTreeSet<_>>()),
+    }
+}
+
+fn refused(text: &str) -> Status {
+    Status::error(StatusCode::GENERAL, text)
+}
+
+fn incompatible(who: &Text, theirs: ProtocolVersion) -> Status {
+    Status::incompatible(who, theirs.0, ProtocolVersion::V2.0)
+}
