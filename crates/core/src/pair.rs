@@ -330,11 +330,11 @@ impl<V: Ord + Clone> Pair<V> {
     pub fn voter_registered(&mut self, now: Time, voter: V, terms: Terms) {
         self.observe(now);
         let former = self.voters.find(&voter).map(|voter| voter.terms.timeout);
-        if former.is_some_and(|former| terms.timeout < former) {
-            self.held_until = None; // its acknowledgement holds for a shorter time
-        }
         self.voters.register(voter, terms);
         self.members_version += 1;
+        if former.is_some_and(|former| terms.timeout < former) {
+            self.shorten(); // its acknowledgement holds for a shorter time
+        }
     }
 
     /// A registration ended because its subscriber failed. The vote does not (rule 13).
@@ -398,7 +398,7 @@ impl<V: Ord + Clone> Pair<V> {
             entry.updated(sent, processed);
         }
         if !processed {
-            self.held_until = None;
+            self.shorten();
             self.yield_to_skippers(now.time);
         }
     }
@@ -438,7 +438,7 @@ impl<V: Ord + Clone> Pair<V> {
 
     fn drop_voter(&mut self, voter: &V) {
         self.electorate.drop_voter(voter);
-        self.held_until = None;
+        self.shorten();
         self.voters.forget(voter);
     }
 

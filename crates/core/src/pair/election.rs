@@ -68,6 +68,13 @@ impl<V: Ord + Clone> Pair<V> {
         Some(until.min(self.refreshed + self.refresh_period()))
     }
 
+    /// What holds the lease may hold it for a shorter time now.
+    pub(super) fn shorten(&mut self) {
+        if self.role.acts() {
+            self.held_until = self.lease_end();
+        }
+    }
+
     /// The lease is longer now.
     pub(super) fn extend(&mut self, until: Time) {
         if self.held_until.is_some_and(|held| held < until) {

@@ -1,0 +1,158 @@
+//! What holds a lease, and what ends it (rules 1, 2, 4, 12 to 14, 20, 21; H-10, H-11).
+
+use super::*;
+
+// rules 1, 2
+#[test]
+fn the_peer_or_half_of_the_voters_hold_the_lease_from_the_time_of_sending() {
+    let (mut a, _) = running(4);
+    assert!(a.may_act(at(8_499)), "1,000 + L");
+    a.heartbeat_answered(at(8_000), &1, (at(5_000).time, 1), &here());
+    a.heartbeat_answered(at(8_000), &2, (at(6_000).time, 1), &here());
+    a.observe(at(8_499).time);
+    assert!(
+        a.may_act(at(12_499)),
+        "two of four, the older sent at 5,000"
+    );
+    a.observe(at(12_499).time);
+    assert!(a.may_act(at(12_499)));
+    a.observe(at(12_500).time);
+    assert_eq!(a.whys(), [Why::LeaseExpired]);
+}
+
+// rule 4
+#[test]
+fn an_expired_lease_is_not_revived_by_what_comes_late() {
+    let (mut a, mut b) = running(1);
+    let (beat, sent) = a.beat(at(2_000).time).unwrap();
+    let reply = b.on_beat(at(2_100), &beat).unwrap();
+    a.on_beat_reply(at(9_600), sent, Some(reply));
+    assert_eq!(a.role(), Role::Recovery);
+    assert!(!a.may_act(at(9_600)));
+
+    let (mut a, _) = running(1);
+    a.voter_left(at(8_600).time, &1);
+    assert_eq!(
+        a.role(),
+        Role::Recovery,
+        "also if nobody is left who could hold it"
+    );
+}
+
+// H-10, W4: any failure is a miss
+#[test]
+fn a_peer_that_does_not_answer_is_lost_but_its_voters_hold_the_lease() {
+    let (mut a, _) = running(2);
+    for n in 1..=3_u64 {
+        let (_, sent) = a.beat(at(1_000 + n * 1_000).time).unwrap();
+        a.on_beat_reply(at(1_500 + n * 1_000), sent, None);
+    }
+    assert!(!a.found_peer());
+    assert!(a.take_news().contains(&News::PeerLost));
+    a.heard_from(at(8_000), 1, &here());
+    a.observe(at(14_000).time);
+    assert!(a.may_act(at(14_000)));
+    assert!(a.beat(at(14_000).time).is_some(), "it is still looked for");
+}
+
+// rules 12, 13
+#[test]
+fn with_the_standby_out_of_sight_the_electorate_is_frozen() {
+    let (mut a, _) = running(3);
+    a.voter_registered(at(1_100).time, 9, terms(true));
+    for voter in [1, 2] {
+        a.voter_removed(at(1_200).time, &voter);
+    }
+    let three: BTreeSet<u8> = [1, 2, 3].into();
+    assert_eq!(a.electorate.agreed(), &three);
+    a.heard_from(at(5_000), 3, &here());
+    a.heard_from(at(5_000), 9, &here());
+    a.observe(at(8_600).time);
+    assert_eq!(a.whys(), [Why::LeaseExpired], "one of three holds nothing");
+}
+
+// rule 12
+#[test]
+fn a_change_is_proposed_in_contact_and_counts_beside_the_old_set_until_acknowledged() {
+    let (mut a, mut b) = running(2);
+    a.voter_registered(at(1_100).time, 3, terms(true));
+    b.voter_registered(at(1_100).time, 3, terms(true));
+    assert!(beat(&mut a, &mut b, at(1_200)));
+    assert!(
+        a.electorate.proposed().is_some(),
+        "the peer has told of its member"
+    );
+    let (news, _) = a.beat(at(1_300).time).unwrap();
+    b.on_beat(at(1_300), &news).unwrap();
+    assert_eq!(b.electorate.agreed().len(), 3);
+    a.heard_from(at(5_000), 1, &here());
+    a.observe(at(8_900).time);
+    assert_eq!(
+        a.whys(),
+        [Why::LeaseExpired],
+        "one of two, but not two of three"
+    );
+}
+
+// rule 13
+#[test]
+fn a_standby_that_restarted_is_sent_the_whole_electorate_again() {
+    let (mut a, _) = running(2);
+    let mut c = server(3, at(2_000));
+    greet(&mut c, &mut a, at(2_100));
+    assert!(beat(&mut a, &mut c, at(2_200)));
+    assert_eq!(c.electorate.agreed().len(), 2);
+}
+
+// rule 14
+#[test]
+fn who_leaves_is_dropped_by_the_active_at_once_and_by_the_standby_later() {
+    let (mut a, mut b) = running(2);
+    a.voter_left(at(2_000).time, &1);
+    b.voter_left(at(2_000).time, &1);
+    assert!(!a.electorate.contains(&1));
+    b.tick(at(12_499));
+    assert!(b.electorate.contains(&1), "T_s (1 + r)");
+    assert_eq!(b.deadline(at(12_499).time), Some(at(12_500).time));
+    b.tick(at(12_500));
+    assert!(!b.electorate.contains(&1));
+}
+
+// rule 20
+#[test]
+fn a_reference_voter_holds_only_what_an_update_proves() {
+    let (mut a, _) = running(1);
+    a.voters.find_mut(&1).unwrap().terms.extended = false;
+    a.heard_from(at(5_000), 1, &here());
+    a.update_answered(at(5_100), &1, at(4_900).time, true);
+    assert_eq!(
+        a.voters.held_until(a.electorate.agreed()),
+        Some(at(8_500).time)
+    );
+    a.update_answered(at(5_200), &1, at(5_000).time, true);
+    assert_eq!(
+        a.voters.held_until(a.electorate.agreed()),
+        Some(at(12_500).time)
+    );
+    a.update_answered(at(5_300), &1, at(5_250).time, false);
+    assert_eq!(a.voters.held_until(a.electorate.agreed()), None);
+}
+
+// rule 21
+#[test]
+fn when_most_voters_keep_skipping_it_steps_down() {
+    let (mut a, mut b) = running(3);
+    for now in (1_100..9_000).step_by(100) {
+        assert!(beat(&mut a, &mut b, at(now)), "held by its peer");
+        a.update_answered(at(now), &1, at(now).time, false);
+        a.update_answered(at(now), &2, at(now).time, now % 200 == 0);
+    }
+    assert!(a.may_act(at(9_000)), "one of three");
+    for now in (9_000..16_400).step_by(100) {
+        assert!(beat(&mut a, &mut b, at(now)));
+        a.update_answered(at(now), &1, at(now).time, false);
+        a.update_answered(at(now), &2, at(now).time, false);
+    }
+    a.update_answered(at(16_400), &1, at(16_400).time, false);
+    assert_eq!(a.whys(), [Why::Skipped]);
+}
