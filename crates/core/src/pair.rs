@@ -137,8 +137,13 @@ pub struct Pair<V: Ord = Text> {
     heard: Time,
     /// Ever heard the peer in this life.
     contacted: bool,
-    /// It stops and has promised never to take over (rule 15).
-    resigned: bool,
+    /// It stops and has promised never to take over (rule 15), or cannot say anything (H-9).
+    muted: bool,
+    /// A claim was not acknowledged in time: the peer is not reached from here, so it is granted
+    /// the role when it asks next.
+    claim_failed: bool,
+    /// The peer said that it is active, but no HA heartbeat has followed.
+    awaits_beat: bool,
     /// p: send time of the last acknowledged HA heartbeat.
     peer_acknowledged: Option<Time>,
     /// The lease holds at least until then.
@@ -187,7 +192,9 @@ impl<V: Ord + Clone> Pair<V> {
             members_version: 1,
             heard: now,
             contacted: false,
-            resigned: false,
+            muted: false,
+            claim_failed: false,
+            awaits_beat: false,
             peer_acknowledged: None,
             held_until: None,
             refreshed: now,
@@ -293,9 +300,10 @@ impl<V: Ord + Clone> Pair<V> {
         let limits = self.limits();
         if self
             .claim
-            .is_some_and(|claim| now.time >= claim.since + limits.peer_lease)
+            .is_some_and(|claim| now.time >= claim.since + limits.vote_age)
         {
             self.claim = None;
+            self.claim_failed = true;
         }
         self.counted = None;
         self.consider(now);
@@ -314,7 +322,7 @@ impl<V: Ord + Clone> Pair<V> {
             Some(timeout).filter(|_| inactive),
             Some(self.undecided_since + limits.preemption_wait).filter(|_| inactive),
             recount.filter(|_| inactive),
-            self.claim.map(|claim| claim.since + limits.peer_lease),
+            self.claim.map(|claim| claim.since + limits.vote_age),
             self.silent_until,
             Some(self.next_turn()).filter(|_| inactive),
             self.leaving.values().min().copied(),

@@ -174,6 +174,9 @@ impl Node {
                     out.push(Effect::Log(Event::NetworkSwitched { disabled }));
                 }
                 self.network_disabled = disabled;
+                if let Some(ha) = &mut self.ha {
+                    ha.pair.mute(disabled);
+                }
             }
         }
         while let Some((slot, task)) = self.schedule.pop_due(now.time) {
@@ -194,6 +197,11 @@ impl Node {
             Request::HaLeave(request) => Answer::HaLeave(self.peer_leaves(now, &request)),
         };
         out.push(Effect::Answer { request_id, answer });
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// When the node wants a step, if nothing else happens before.

@@ -277,7 +277,7 @@ impl Node {
         let Some(peer) = ha.pair.peer_id().filter(|_| !self.network_disabled) else {
             return;
         };
-        ha.pair.resign();
+        ha.pair.mute(true);
         let request = wire::StatestoreHaLeaveRequest {
             protocol_version: ProtocolVersion::V2,
             dst_statestore_id: peer.0,

@@ -146,6 +146,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.peer.missed = 0;
         self.peer.found = true;
         self.stand_by(now, Why::PeerActive);
+        self.awaits_beat = false;
     }
 
     /// An HA heartbeat was answered; none if it was not, or refused as a stranger's.

@@ -101,6 +101,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.highest = self.highest.max(self.epoch);
         self.role = Role::Active;
         self.tenure = tenure;
+        self.claim_failed = false;
         self.intrusions = 0;
         self.silent_until = None;
         self.electorate.begin(1);
@@ -113,13 +114,17 @@ impl<V: Ord + Clone> Pair<V> {
 
     pub(super) fn stand_by(&mut self, now: Time, why: Why) {
         self.claim = None;
+        self.claim_failed = false;
+        self.awaits_beat = true;
         self.heard = now;
         self.contacted = true;
         self.undecided_since = now;
         self.silence_from = now;
         self.silent_until = None;
         self.forget_votes(now);
-        if self.role != Role::Standby {
+        // One that cannot say anything still looks for a role (H-9).
+        let looks_on = self.muted && self.role == Role::Recovery;
+        if self.role != Role::Standby && !looks_on {
             self.role = Role::Standby;
             self.news.push(News::StandsBy(why));
         }
@@ -146,7 +151,7 @@ impl<V: Ord + Clone> Pair<V> {
         {
             return self.yield_to_the_heard(now.time, yields_from);
         }
-        let waits = self.claim.is_some() || self.resigned || self.is_silent(now.time);
+        let waits = self.claim.is_some() || self.muted || self.is_silent(now.time);
         if self.role.acts() || waits {
             return;
         }

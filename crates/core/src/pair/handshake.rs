@@ -51,6 +51,7 @@ impl<V: Ord + Clone> Pair<V> {
     pub fn seeks_peer(&self, now: Time) -> bool {
         match self.role {
             Role::Starting | Role::Recovery => true,
+            Role::Standby if self.awaits_beat => now >= self.heard + self.limits().vote_age,
             Role::Standby => now >= self.heard + self.config.limits.peer_timeout,
             Role::Active => matches!(self.tenure, Tenure::Alone { .. }) && !self.peer.found,
         }
@@ -121,7 +122,7 @@ impl<V: Ord + Clone> Pair<V> {
             return true;
         }
         let claims = (mine && !theirs) || self.precedes(hello); // H-5d, H-5e
-        if !claims {
+        if !claims || self.muted || self.claim_failed {
             return self.grant(now.time, Why::Granted);
         }
         self.claim = Some(Claim {
@@ -186,15 +187,16 @@ impl<V: Ord + Clone> Pair<V> {
         } else if welcome.active {
             self.yielded += 1;
             self.stand_by(now.time, Why::PeerActive);
-        } else if unmoved && !self.resigned && now.time < sent.at + self.config.limits.peer_lease {
+        } else if unmoved && !self.muted && now.time < sent.at + self.config.limits.peer_lease {
             self.peer_acknowledged = Some(sent.at);
             self.become_active(now, Tenure::Leased, Why::Granted);
         }
     }
 
-    /// This standby stops on purpose: it will not become active any more (rule 15).
-    pub fn resign(&mut self) {
-        self.resigned = true;
+    /// This server stops on purpose and will not become active any more (rule 15), or its
+    /// network is disabled (H-9); or that is over.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// The standby stops on purpose (rule 15). False if that is not the peer that is known.

@@ -158,7 +158,7 @@ fn an_epoch_learned_from_a_voter_ends_the_own_one_for_good() {
 fn after_the_standby_left_no_lease_is_needed_and_nothing_of_it_counts() {
     let (mut a, mut b) = running(2);
     let (_, sent) = a.beat(at(1_100).time).unwrap();
-    b.resign();
+    b.mute(true);
     assert!(a.peer_left(at(1_200).time, id(2)));
     a.on_beat_reply(at(1_300), sent, None);
     assert!(a.may_act(at(60_000)));

@@ -1,0 +1,130 @@
+//! What subscribers and catalogds notice of the pair (H-30 to H-33, W11, W20, rule 14).
+
+use super::world::{World, config, request};
+use statestore_core::port::{Answer, Request};
+use statestore_core::role::Role;
+use statestore_wire as wire;
+use statestore_wire::{CatalogRegistration, CatalogVersion, NetworkAddress, ProtocolVersion, Text};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn catalogd(id: &str) -> wire::RegisterSubscriberRequest {
+    wire::RegisterSubscriberRequest {
+        catalogd_registration: Some(CatalogRegistration {
+            protocol: CatalogVersion::V2,
+            address: NetworkAddress {
+                hostname: Text::from(id),
+                port: 1,
+                uds_address: None,
+            },
+            enable_catalogd_ha: Some(true),
+            force_catalogd_active: None,
+            registration_time: None,
+        }),
+        ..request(id)
+    }
+}
+
+// H-31, W20, W22: all at once, and again until it is really taken
+#[test]
+fn the_role_is_told_again_to_who_skips_it() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    for id in ["a", "b"] {
+        world.register(id);
+    }
+    world.wait(3 * SECOND);
+    world.skips_role.insert(Text::from("b"), 2);
+    world.dead.insert(0);
+    world.wait(12 * SECOND);
+    assert_eq!(world.role(1), Role::Active);
+    let told: Vec<_> = world.servers[1]
+        .calls
+        .iter()
+        .filter(|call| call.starts_with("Role"))
+        .collect();
+    assert_eq!(
+        told,
+        ["Role a true", "Role b true", "Role b false", "Role b false"]
+    );
+    let counters = world.servers[1].node.totals().counters;
+    assert_eq!((counters.role_told, counters.role_failed), (2, 0));
+}
+
+// 6.3, S-10, H-33
+#[test]
+fn a_standby_sends_heartbeats_and_nothing_else() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    world.register("a");
+    world.wait(10 * SECOND);
+    let calls = &world.servers[1].calls;
+    assert!(calls.iter().any(|call| call.starts_with("Heartbeat")));
+    let only = |call: &String| call.starts_with("Heartbeat") || call.starts_with("Peer");
+    assert!(calls.iter().all(only), "{calls:?}");
+    let view = world.servers[1].node.pair(world.stamp()).unwrap();
+    let voice = view.voters[0].voice.unwrap();
+    assert!(voice.state == wire::ConnState::OK && voice.other_is_active && !voice.lost);
+}
+
+// W11, N-6: the standby elected another one by itself, and follows the active's choice
+#[test]
+fn the_active_catalogd_stays_the_one_when_the_statestored_fails_over() {
+    let mut world = World::new(&config(true));
+    world.wait(SECOND);
+    world.register_with(0, catalogd("x"));
+    world.register_with(1, catalogd("y"));
+    world.register_with(0, catalogd("y"));
+    world.register_with(1, catalogd("x"));
+    world.register("c");
+    world.wait(3 * SECOND);
+    let active = |world: &World, which: usize| {
+        let view = world.servers[which].node.catalog();
+        view.active.map(|active| active.address.hostname)
+    };
+    assert_eq!(active(&world, 0), Some(Text::from("x")));
+    assert_eq!(active(&world, 1), Some(Text::from("x")));
+    let version = world.servers[0].node.catalog().version;
+    world.dead.insert(0);
+    world.wait(12 * SECOND);
+    assert_eq!(world.role(1), Role::Active);
+    assert_eq!(active(&world, 1), Some(Text::from("x")));
+    assert!(world.servers[1].node.catalog().version >= version);
+}
+
+// rule 14
+#[test]
+fn who_leaves_on_purpose_is_gone_at_once() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    let [at_active, at_standby] = world.register("a");
+    world.register("b");
+    world.wait(3 * SECOND);
+    for (which, registration) in [(0, &at_active), (1, &at_standby)] {
+        let leave = |registration_id| {
+            Request::Unregister(wire::UnregisterSubscriberRequest {
+                protocol_version: ProtocolVersion::V2,
+                subscriber_id: Text::from("a"),
+                registration_id,
+            })
+        };
+        world.ask(which, leave(wire::UniqueId { hi: 9, lo: 9 }));
+        assert_eq!(
+            world.servers[which].node.totals().subscribers.len(),
+            2,
+            "a stale word"
+        );
+        let answer = world.ask(which, leave(registration.registration_id.unwrap()));
+        assert!(matches!(answer, Answer::Unregister(reply) if reply.status.is_ok()));
+        assert_eq!(
+            world.servers[which].node.totals().subscribers,
+            [Text::from("b")]
+        );
+    }
+    let view = world.servers[0].node.pair(world.stamp()).unwrap();
+    assert_eq!(view.agreed, 1);
+    world.dead.insert(0);
+    world.wait(15 * SECOND);
+    assert_eq!(world.role(1), Role::Active, "one of one");
+}
