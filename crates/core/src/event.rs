@@ -13,6 +13,7 @@ use core::fmt;
 use core::time::Duration;
 use statestore_wire::{Epoch, NetworkAddress, Status, Text};
 
+mod heartbeat;
 mod pair;
 
 /// How loud.
@@ -339,57 +340,6 @@ impl Event {
                 },
                 Brief(&status.message())
             ),
-            _ => Ok(()),
-        }
-    }
-
-    fn heartbeat(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HeartbeatMissed {
-                subscriber,
-                address,
-                missed,
-                health,
-                status,
-            } => write!(
-                f,
-                "Heartbeat to subscriber '{subscriber}' at {address} failed ({missed} in a row, \
-                 now {health}): {}",
-                Brief(&status.message())
-            ),
-            Self::HeartbeatRecovered { subscriber, missed } => write!(
-                f,
-                "Subscriber '{subscriber}' answers again after {missed} missed heartbeats"
-            ),
-            Self::HeartbeatLate {
-                subscriber,
-                late,
-                unreported,
-            } => write!(
-                f,
-                "Heartbeat to subscriber '{subscriber}' was sent {} ms late ({unreported} more \
-                 late ones since the last such warning). Consider increasing \
-                 --statestore_heartbeat_frequency_ms (on statestored)",
-                late.as_millis()
-            ),
-            Self::HeartbeatReport {
-                answered,
-                subscribers,
-                silent,
-            } => {
-                write!(
-                    f,
-                    "{answered}/{subscribers} subscribers successfully heartbeat"
-                )?;
-                for (i, name) in silent.iter().take(NAMED).enumerate() {
-                    f.write_str(if i == 0 { "; silent: " } else { ", " })?;
-                    write!(f, "'{name}'")?;
-                }
-                match silent.len().checked_sub(NAMED) {
-                    Some(more @ 1..) => write!(f, " and {more} more"),
-                    _ => Ok(()),
-                }
-            }
             _ => Ok(()),
         }
     }

@@ -1,0 +1,101 @@
+//! What subscribers do and say: they register, fail, leave, answer (ha.md rules 6, 9, 13, 14, 20).
+//!
+//! Deliberately absent: what is kept of each (`voters`), and what follows (`election`).
+
+use super::limits::certainly;
+use super::{Pair, Terms, VoterReply};
+use crate::time::{Now, Time};
+use statestore_wire::{ConnState, Epoch};
+
+impl<V: Ord + Clone> Pair<V> {
+    /// A subscriber registered, for the first time or anew.
+    pub fn voter_registered(&mut self, now: Time, voter: V, terms: Terms) {
+        self.observe(now);
+        let former = self.voters.find(&voter).map(|voter| voter.terms.timeout);
+        self.voters.register(voter, terms);
+        self.members_version += 1;
+        if former.is_some_and(|former| terms.timeout < former) {
+            self.shorten(); // its acknowledgement holds for a shorter time
+        }
+    }
+
+    /// A registration ended because its subscriber failed. The vote does not (rule 13).
+    pub fn voter_removed(&mut self, now: Time, voter: &V) {
+        self.observe(now);
+        self.unregister(voter);
+    }
+
+    /// A subscriber stopped on purpose (rule 14): an active server drops it at once, an inactive
+    /// one when its last acknowledgement cannot hold the other's lease any more.
+    pub fn voter_left(&mut self, now: Time, voter: &V) {
+        self.observe(now);
+        if self.role.acts() {
+            self.unregister(voter);
+            self.drop_voter(voter);
+            return;
+        }
+        if self.electorate.contains(voter) {
+            let timeout = self.voters.find(voter).map(|voter| voter.terms.timeout);
+            let timeout = timeout.unwrap_or(self.config.limits.subscriber_timeout);
+            self.leaving.insert(voter.clone(), now + certainly(timeout));
+        }
+        self.unregister(voter);
+    }
+
+    /// A voter answered a heartbeat that was sent at `sent` over this connection.
+    pub fn heartbeat_answered(
+        &mut self,
+        now: Now,
+        voter: &V,
+        (sent, connection): (Time, u64),
+        reply: &VoterReply,
+    ) {
+        self.observe(now.time);
+        self.learn_epoch(now, reply.highest);
+        let acts = self.role.acts();
+        if let Some(entry) = self.voters.find_mut(voter) {
+            entry.answered(sent, connection, reply, acts);
+        }
+        if !acts || reply.state == Some(ConnState::OK) {
+            self.consider(now);
+        }
+    }
+
+    /// A voter did not answer a heartbeat, or refused it; a refusal may name a higher epoch.
+    pub fn heartbeat_failed(&mut self, now: Now, voter: &V, highest: Option<Epoch>) {
+        self.observe(now.time);
+        self.learn_epoch(now, highest);
+        if let Some(entry) = self.voters.find_mut(voter) {
+            entry.interrupted();
+        }
+    }
+
+    /// A voter answered an update that was sent at `sent`: it processed it, or skipped it.
+    pub fn update_answered(&mut self, now: Now, voter: &V, sent: Time, processed: bool) {
+        self.observe(now.time);
+        if !self.role.acts() {
+            return;
+        }
+        if let Some(entry) = self.voters.find_mut(voter) {
+            entry.updated(sent, processed);
+        }
+        if !processed {
+            self.shorten();
+            self.yield_to_skippers(now.time);
+        }
+    }
+
+    fn unregister(&mut self, voter: &V) {
+        self.voters.unregister(voter);
+        self.members_version += 1;
+        if !self.electorate.contains(voter) {
+            self.voters.forget(voter);
+        }
+    }
+
+    pub(super) fn drop_voter(&mut self, voter: &V) {
+        self.electorate.drop_voter(voter);
+        self.shorten();
+        self.voters.forget(voter);
+    }
+}
