@@ -1,6 +1,7 @@
 //! A node, three subscribers that may do anything, one that watches, and a naive model.
 
 mod mirror;
+mod wire_forms;
 
 use mirror::Mirror;
 use proptest::sample::Index;
@@ -11,9 +12,10 @@ use statestore_core::port::{
 use statestore_core::time::{Now, Time, Wall};
 use statestore_core::{Node, config::Config};
 use statestore_wire as wire;
-use statestore_wire::{ItemBatch, ProtocolVersion, Status, StatusCode, Text, TopicDelta, UniqueId};
+use statestore_wire::{ProtocolVersion, Status, StatusCode, Text, TopicDelta, UniqueId};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use wire_forms::{registration_of, to_wire};
 
 /// The topics that exist, and one that does not.
 const TOPICS: [&str; 4] = ["impala-membership", "bulk", "", "nowhere"];
@@ -382,33 +384,5 @@ impl World {
                 content.insert(vec![*key], (vec![*value], owner));
             }
         }
-    }
-}
-
-fn registration_of(call: &Call) -> UniqueId {
-    match &call.body {
-        Body::Heartbeat(request) => request.registration_id.unwrap(),
-        Body::Update(update) => update.registration_id.0,
-        Body::Catalogd(request) => request.registration_id,
-        Body::Role(request) => request.registration_id,
-        Body::Handshake(_) | Body::HaHeartbeat(_) | Body::HaLeave(_) => panic!("{call:?}"),
-    }
-}
-
-fn to_wire(publication: &Publication) -> TopicDelta {
-    let items: Vec<_> = publication
-        .items
-        .iter()
-        .map(|(key, value, deleted)| ([*key], [*value], *deleted))
-        .collect();
-    let items = items
-        .iter()
-        .map(|(k, v, deleted)| (&k[..], &v[..], *deleted));
-    TopicDelta {
-        topic_name: Text::from(TOPICS[publication.topic]),
-        topic_entries: ItemBatch::from_items(items),
-        from_version: publication.from,
-        clear_topic_entries: publication.clear.then_some(true),
-        ..Default::default()
     }
 }
