@@ -70,9 +70,11 @@ def test_rules_come_from_the_page_and_weaknesses_from_its_last_section():
 
 def test_the_real_page_has_all_families_and_only_known_rules():
     rules = tool.rules_of((tool.ROOT / tool.SPEC).read_text(encoding="utf-8"))
-    assert {rule[0] for rule in rules} == set(tool.FAMILIES)
     assert len(rules) == 174
-    assert tool.WITH_HA <= set(rules)
+    pair = tool.ha_rules_of((tool.ROOT / tool.HA_SPEC).read_text(encoding="utf-8"))
+    assert list(pair) == [f"ha-{n}" for n in range(1, 22)]
+    assert {rule[0] for rule in [*rules, *pair]} == set(tool.FAMILIES)
+    assert tool.REQUIRED_WEAKNESSES <= set(rules)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,8 @@ def test_the_real_page_has_all_families_and_only_known_rules():
         ("", "// K-1..3", {"K-1", "K-2", "K-3"}),
         ("", "// W12 to W14", {"W12", "W13", "W14"}),
         ("", "// H-5a", {"H-5a"}),
+        ("", "// ha.md rule 7, rules 1 and 2", {"ha-7", "ha-1", "ha-2"}),
+        ("", "// rules 10, 15 to 17; rules B", {"ha-10", "ha-15", "ha-16", "ha-17"}),
         ("t6_w13_deltas_are_new", "", {"T-6", "W13"}),
         ("test_h_5a_old_peer", "", {"H-5a"}),
         ("returns_t6", "UTF-8, AT-6, T-6x, T-, x-T-6", set()),

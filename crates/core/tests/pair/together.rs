@@ -92,7 +92,7 @@ fn the_old_active_comes_back_as_standby_and_announces_nothing() {
     assert_eq!(view.agreed, 2, "it knows the electorate");
 }
 
-// W1, rule 4, H-32, W10
+// W1, rules 3, 4, H-32, W10
 #[test]
 fn an_active_cut_off_from_its_peer_and_most_subscribers_stops_and_forgets() {
     let mut world = running(&["a", "b", "c"]);

@@ -50,7 +50,7 @@ fn silence_without_votes_changes_nothing() {
     assert_eq!(b.view(at(60_000).time).obstacles, [few]);
 }
 
-// rule 6: W = 1.5 s
+// rule 6, W6: W = 1.5 s
 #[test]
 fn an_old_vote_does_not_count_and_an_ok_takes_it_back() {
     let (_, mut b) = running(2);
@@ -83,7 +83,7 @@ fn voters_are_asked_briskly_when_a_takeover_is_near() {
     assert_eq!(b.ask_period(at(11_100).time), None, "it is active");
 }
 
-// rule 9, with r = 5 %
+// rule 9, W24, with r = 5 %
 #[test]
 fn an_unknown_counts_after_a_whole_timeout_on_one_connection() {
     let (_, mut b) = running(1);
@@ -131,7 +131,7 @@ fn without_a_peer_and_without_anybody_it_is_alone_after_the_wait() {
     assert_eq!(a.whys(), [Why::OthersHearPeer]);
 }
 
-// rules 8, 18
+// rules 8, 18, W5, W7
 #[test]
 fn after_a_restart_those_who_know_the_peer_decide_and_not_before_the_whole_timeout() {
     let mut b = server(2, at(0));
