@@ -22,6 +22,13 @@ SPEC = """\
 | 13 | clear is silent | new base |
 """
 
+HA_SPEC = """\
+## 2. State
+1. not a rule
+## 3. Rules
+1. *Lease.* It may act
+"""
+
 RUST = """\
 //! T-2 in a file comment shows nothing.
 
@@ -51,6 +58,7 @@ mod tests {
 def tree(tmp_path, **files):
     (tmp_path / "docs/spec").mkdir(parents=True)
     (tmp_path / "docs/spec/behaviour.md").write_text(SPEC)
+    (tmp_path / "docs/spec/ha.md").write_text(HA_SPEC)
     for name, text in files.items():
         path = tmp_path / name.replace("__", "/").replace("_dot_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,18 +130,18 @@ def test_only_comments_of_a_scenario_count():
     assert tool.cited("", body) == {"T-1"}
 
 
-def test_a_rule_without_a_test_fails_the_check_and_high_availability_does_not(tmp_path, capsys):
+def test_a_rule_without_a_test_fails_the_check(tmp_path, capsys):
     cover = tree(tmp_path, a_dot_rs=RUST)
     (tmp_path / tool.OUTPUT).write_text(cover.table())
-    assert cover.missing() == ["T-2"]
+    assert cover.missing() == ["T-2", "B-30", "ha-1"]
     assert cover.check() == 1
     out = capsys.readouterr().out
     assert "T-2: no test cites it (A counter)" in out
-    assert "1 of 2 rules" in out
+    assert "3 of 6 rules" in out
 
 
 def test_a_complete_and_fresh_table_passes_and_a_stale_one_fails(tmp_path):
-    cover = tree(tmp_path, a_dot_rs=RUST, tests__scenarios__b_dot_txt="# T-2\n")
+    cover = tree(tmp_path, a_dot_rs=RUST, tests__scenarios__b_dot_txt="# T-2, B-30, rule 1\n")
     assert cover.check() == 1
     (tmp_path / tool.OUTPUT).write_text(cover.table())
     assert cover.check() == 0
