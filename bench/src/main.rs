@@ -16,12 +16,13 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use figures::Section;
 use report::Circumstances;
-use scenarios::{Bench, changes, fanout, isolation, lanes, memory};
+use scenarios::{Bench, changes, fanout, isolation, lanes, memory, steps};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+mod bed;
 mod crowd;
 mod failure;
 mod figures;
@@ -70,6 +71,7 @@ enum Scenario {
     Heartbeats(lanes::Size),
     Isolation(isolation::Size),
     Changes(changes::Size),
+    Steps(steps::Size),
 }
 
 /// A line of [`TABLE`].
@@ -81,7 +83,7 @@ struct Line {
 }
 
 /// The report: each scenario at the size of the promise, and tiny.
-const TABLE: [[&str; 2]; 6] = [
+const TABLE: [[&str; 2]; 7] = [
     ["fanout", "fanout --items=300 --subscribers=3 --rounds=1"],
     ["memory", "memory --items=300 --subscribers=2 --rewrites=2"],
     [
@@ -98,6 +100,7 @@ const TABLE: [[&str; 2]; 6] = [
          --warm-up=0",
     ],
     ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
+    ["steps", "steps --rows=3000 --subscribers=20"],
 ];
 
 fn main() -> ExitCode {
@@ -164,6 +167,7 @@ async fn measure(bench: &Bench, scenario: &Scenario) -> Result<Section, Failure>
         Scenario::Heartbeats(size) => lanes::run(bench, size).await,
         Scenario::Isolation(size) => isolation::run(bench, size).await,
         Scenario::Changes(size) => changes::run(bench, size).await,
+        Scenario::Steps(size) => steps::run(size),
     }
 }
 

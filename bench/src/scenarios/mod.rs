@@ -17,6 +17,7 @@ pub(crate) mod fanout;
 pub(crate) mod isolation;
 pub(crate) mod lanes;
 pub(crate) mod memory;
+pub(crate) mod steps;
 
 /// A topic whose updates go out every 2 s, and one of those that are sent every 100 ms.
 pub(crate) const NORMAL: &str = "catalog-update";

@@ -1,0 +1,290 @@
+//! P4 at its root: how long a step of the node takes at most, for while it lasts nobody else gets
+//! a turn.
+//!
+//! The node runs alone, in this process. Deliberately absent: the driver and the system; what
+//! they add is in the other scenarios.
+
+use super::{NORMAL, PRIORITY};
+use crate::bed::{Bed, Interest, Steps, cpu};
+use crate::failure::Failure;
+use crate::figures::{Bound, Figure, Section};
+use clap::Parser;
+use statestore_core::config::Config;
+use statestore_core::port::Lane;
+use statestore_wire::{ItemBatch, TopicDelta};
+use std::time::Duration;
+
+/// The longest step of the node, in CPU time, in what it does worst
+#[derive(Debug, Parser)]
+pub(crate) struct Size {
+    /// Rows of the topic
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) rows: usize,
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) subscribers: usize,
+}
+
+/// What a step may take.
+const MOST: f64 = 5.0;
+const SECOND: Duration = Duration::from_secs(1);
+const PREFIXES: [&str; 4] = ["a:", "b:", "c:", "d:"];
+
+pub(crate) fn run(size: &Size) -> Result<Section, Failure> {
+    let mut figures = Figures::default();
+    crowd(size, &mut figures);
+    topic(size, &mut figures);
+    filters(size, &mut figures);
+    Ok(Section {
+        title: format!(
+            "Steps: {} subscribers, {} rows",
+            size.subscribers, size.rows
+        ),
+        how: "The node alone, without sockets: CPU time of the longest of its steps while it does \
+              what is named. Rows have 60 bytes of key and value and four prefixes in turns."
+            .to_owned(),
+        figures: figures.0,
+        ..Section::default()
+    })
+}
+
+#[derive(Default)]
+struct Figures(Vec<Figure>);
+
+impl Figures {
+    fn longest(&mut self, key: &str, what: impl Into<String>, steps: Steps) {
+        let what = format!("{} ({} steps)", what.into(), steps.count);
+        self.took(key, what, steps.longest);
+        let key = format!("steps.{key}_all");
+        self.0.push(Figure::new(
+            key,
+            "- all of them",
+            steps.all.as_secs_f64() * 1e3,
+            "ms",
+        ));
+    }
+
+    fn took(&mut self, key: &str, what: String, time: Duration) {
+        let ms = time.as_secs_f64() * 1e3;
+        let figure = Figure::new(format!("steps.{key}"), what, ms, "ms");
+        self.0.push(figure.promised("P4", Bound::Most(MOST)));
+    }
+}
+
+fn config(size: &Size) -> Config {
+    Config {
+        max_subscribers: size.subscribers + 1_000,
+        ..Config::default()
+    }
+}
+
+/// Many subscribers.
+fn crowd(size: &Size, figures: &mut Figures) {
+    let mut bed = Bed::new(config(size));
+    let n = size.subscribers;
+    let topics = [PRIORITY, NORMAL].map(Interest::in_all_of);
+    for i in 0..n {
+        bed.register(&format!("subscriber-{i:05}"), &topics);
+    }
+    figures.longest("register", format!("{n} register"), bed.taken());
+    bed.live(3 * SECOND);
+    bed.taken();
+    // A pause of the whole process: everything is due at one moment.
+    bed.pass(30 * SECOND);
+    figures.longest(
+        "due",
+        format!("{} calls due at one moment", bed.waiting()),
+        bed.taken(),
+    );
+    bed.answer();
+    figures.longest("done", "they are answered", bed.taken());
+    bed.live(3 * SECOND);
+
+    bed.publish(
+        Lane::Priority,
+        "subscriber-00000",
+        change(PRIORITY, rows(1, 100)),
+    );
+    bed.live(Duration::from_millis(150));
+    bed.taken();
+    bed.publish(
+        Lane::Priority,
+        "subscriber-00000",
+        change(PRIORITY, rows(1, 100)),
+    );
+    bed.live(Duration::from_millis(150));
+    figures.longest("told", format!("a change is told to {n}"), bed.taken());
+    bed.pass(70 * SECOND);
+    figures.longest("report", "a report of all who are silent", bed.taken());
+
+    let (node, now) = bed.node();
+    let start = cpu();
+    let shown = node.subscribers(now);
+    let look = cpu() - start;
+    figures.took(
+        "view",
+        format!("{} rows of the page of subscribers", shown.len()),
+        look,
+    );
+    let start = cpu();
+    let totals = node.totals();
+    let look = cpu() - start;
+    figures.took(
+        "totals",
+        format!("metrics of {}", totals.subscribers.len()),
+        look,
+    );
+}
+
+/// A topic of many rows.
+fn topic(size: &Size, figures: &mut Figures) {
+    let mut bed = Bed::new(config(size));
+    let n = size.rows;
+    let owner = Interest {
+        transient: true,
+        ..Interest::in_all_of(NORMAL)
+    };
+    bed.register("owner", &[owner, Interest::in_all_of(PRIORITY)]);
+    bed.live(SECOND);
+    let mut publish = |bed: &mut Bed, what, name: &str, delta| {
+        bed.taken();
+        bed.publish(Lane::Priority, "owner", delta);
+        bed.live(3 * SECOND);
+        figures.longest(name, what, bed.taken());
+    };
+    publish(
+        &mut bed,
+        format!("{n} rows are published"),
+        "rows",
+        change(NORMAL, rows(n, 47)),
+    );
+    publish(
+        &mut bed,
+        format!("{n} rows are published anew"),
+        "anew",
+        change(NORMAL, rows(n, 48)),
+    );
+    // One in a hundred changes: holes in every segment.
+    let few = sparse(n, 100);
+    publish(
+        &mut bed,
+        "one of a hundred is published".to_owned(),
+        "few",
+        change(NORMAL, few),
+    );
+
+    let mut join =
+        |bed: &mut Bed, what: String, key: &str, prefix: &dyn Fn(usize) -> String, count| {
+            bed.live(SECOND);
+            bed.taken();
+            for i in 0..count {
+                let prefix = prefix(i);
+                bed.register(
+                    &format!("{key}-{i}"),
+                    &[Interest::in_part_of(NORMAL, &prefix)],
+                );
+            }
+            bed.live(SECOND);
+            figures.longest(key, what, bed.taken());
+        };
+    let fifty = "50 get the topic".to_owned();
+    join(&mut bed, fifty, "whole", &|_| String::new(), 50);
+    let twenty = "20 get the topic by 4 prefixes".to_owned();
+    join(
+        &mut bed,
+        twenty,
+        "prefix",
+        &|i| PREFIXES[i % 4].to_owned(),
+        20,
+    );
+    let hundred = "1000 get the topic by 100 prefixes".to_owned();
+    join(
+        &mut bed,
+        hundred,
+        "prefixes",
+        &|i| format!("a:{:02}", i % 100),
+        1_000,
+    );
+    let mut after = |bed: &mut Bed, what: &str, key| {
+        bed.live(3 * SECOND);
+        figures.longest(key, what, bed.taken());
+    };
+    bed.taken();
+    bed.register("owner", &[owner, Interest::in_all_of(PRIORITY)]);
+    after(&mut bed, "their owner registers anew and they go", "again");
+    bed.publish(Lane::Priority, "owner", change(NORMAL, rows(n, 47)));
+    bed.live(3 * SECOND);
+    bed.taken();
+    bed.kill("owner");
+    after(&mut bed, "their owner fails and they go", "fails");
+    bed.register(
+        "other",
+        &[Interest::in_all_of(PRIORITY), Interest::in_all_of(NORMAL)],
+    );
+    bed.publish(Lane::Priority, "other", change(NORMAL, rows(n, 47)));
+    bed.live(3 * SECOND);
+    bed.taken();
+    let clear = TopicDelta {
+        clear_topic_entries: Some(true),
+        ..change(NORMAL, rows(10, 47))
+    };
+    bed.publish(Lane::Priority, "other", clear);
+    after(&mut bed, "the topic is cleared", "clear");
+}
+
+/// A large publication past many filters.
+fn filters(size: &Size, figures: &mut Figures) {
+    let mut bed = Bed::new(config(size));
+    bed.register("writer", &[Interest::in_all_of(PRIORITY)]);
+    for i in 0..1_000 {
+        // The last letter of a key never is z.
+        let prefix = format!("{}{i:03}z", PREFIXES[i % 4]);
+        bed.register(
+            &format!("filter-{i}"),
+            &[Interest::in_part_of(NORMAL, &prefix)],
+        );
+    }
+    bed.live(SECOND);
+    bed.taken();
+    bed.publish(
+        Lane::Priority,
+        "writer",
+        change(NORMAL, rows(size.rows, 47)),
+    );
+    bed.live(SECOND);
+    figures.longest(
+        "filters",
+        format!("{} rows past 1000 filters", size.rows),
+        bed.taken(),
+    );
+}
+
+fn change(topic: &str, items: ItemBatch) -> TopicDelta {
+    TopicDelta {
+        topic_name: topic.into(),
+        topic_entries: items,
+        is_delta: true,
+        ..TopicDelta::default()
+    }
+}
+
+fn key(i: usize) -> String {
+    format!("{}{i:010}", PREFIXES[i % 4])
+}
+
+fn rows(count: usize, value: usize) -> ItemBatch {
+    every(0..count, 1, value)
+}
+
+/// Some keys of the first `count`, apart by `stride` in an order of no meaning.
+fn sparse(count: usize, stride: usize) -> ItemBatch {
+    every(0..count, stride, 47)
+}
+
+fn every(range: std::ops::Range<usize>, stride: usize, value: usize) -> ItemBatch {
+    let value = vec![b'v'; value];
+    let keys: Vec<String> = range
+        .step_by(stride)
+        .map(|i| key(i + i / stride % 4))
+        .collect();
+    ItemBatch::from_items(keys.iter().map(|key| (key.as_bytes(), &value[..], false)))
+}
