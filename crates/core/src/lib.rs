@@ -9,7 +9,7 @@
 //!
 //! Read [`port`] first: it is the whole conversation with the world. [`node`] is the only door of
 //! the server side, [`subscriber`] of the other side. What they are composed of, leaves first:
-//! `time`, `ids`, `config`; `topic` (the log of encoded items), `members`, `lanes`, `detector`,
+//! `time`, `ids`, `config`; `topic` (the log of encoded items), `owned`, `members`, `lanes`, `detector`,
 //! `catalog`, `notice`; `event` (what is worth a log line) and `view` (what pages show).
 //!
 //! Deliberately absent, and kept out by `no_std`: clocks, sockets, threads, randomness, logging.
@@ -30,6 +30,7 @@ pub mod lanes;
 pub mod members;
 pub mod node;
 pub mod notice;
+pub mod owned;
 pub mod pair;
 pub mod port;
 pub mod refusal;

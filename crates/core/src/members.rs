@@ -5,22 +5,19 @@
 //! that is current. An id has at most one; the number in [`MemberKey`] fences off what
 //! belongs to an older one (S-7).
 //!
-//! Transient ownership is a list of versions ([`Owned`]): an entry that somebody overwrote has
-//! another version by then and stays (T-30).
-//!
 //! Deliberately absent: topics' content and all timing.
 
 use crate::detector::Pulse;
 use crate::ids::RegistrationId;
 use crate::lanes::{Rhythm, Slot};
+use crate::owned::Owned;
 use crate::port::Lane;
 use crate::time::Time;
-use crate::topic::{TopicLog, Version};
+use crate::topic::Version;
 use crate::view::KnownCatalogd;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::RangeInclusive;
 use statestore_wire as wire;
 use statestore_wire::{CatalogRegistration, Epoch, NetworkAddress, SubscriberType, Text};
 
@@ -103,40 +100,6 @@ impl Registration {
     }
 }
 
-/// Versions that a registration wrote to one topic and that go with it.
-#[derive(Debug, Default)]
-pub struct Owned {
-    versions: Vec<Version>,
-    prune_at: usize,
-}
-
-impl Owned {
-    /// Below this many, looking for dead ones is not worth it.
-    const FEW: usize = 64;
-
-    /// Remembers what was written (T-24). Entries overwritten since are forgotten now and then,
-    /// so that the list is never longer than twice what lives.
-    pub fn add(&mut self, written: RangeInclusive<Version>, log: &TopicLog) {
-        let (first, last) = (written.start().0, written.end().0);
-        self.versions.extend((first..=last).map(Version));
-        if self.versions.len() > self.prune_at.max(Self::FEW) {
-            self.versions.retain(|version| log.is_current(*version));
-            self.prune_at = self.versions.len() * 2;
-        }
-    }
-
-    /// All of them; nothing is owned any more.
-    pub fn take(&mut self) -> Vec<Version> {
-        self.prune_at = 0;
-        core::mem::take(&mut self.versions)
-    }
-
-    /// How many entries are still as they were written.
-    pub fn current(&self, log: &TopicLog) -> usize {
-        self.versions.iter().filter(|v| log.is_current(**v)).count()
-    }
-}
-
 /// How far a member is with one topic.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -147,7 +110,7 @@ pub struct Progress {
     /// What it wrote and takes with it.
     pub owned: Owned,
     /// What its former registration wrote, kept until it had the chance to write it anew (W33).
-    pub inherited: Vec<Version>,
+    pub inherited: Owned,
 }
 
 /// A current registration.

@@ -3,7 +3,6 @@
 
 use super::*;
 use alloc::vec;
-use statestore_wire::ItemBatch;
 
 fn topic(name: &str) -> wire::TopicRegistration {
     wire::TopicRegistration {
@@ -66,21 +65,6 @@ fn a_lane_without_topics_is_not_used() {
     let registration = registration(MemberKey(1), "a", 1, &["catalog-update"]);
     assert!(registration.uses(Lane::Heartbeat) && registration.uses(Lane::Bulk));
     assert!(!registration.uses(Lane::Priority));
-}
-
-// T-24, T-30
-#[test]
-fn rewriting_a_key_a_hundred_thousand_times_keeps_the_list_short() {
-    let (mut log, mut owned) = (TopicLog::new(1), Owned::default());
-    let batch = ItemBatch::from_items([(&b"key"[..], &b"value"[..], false)]);
-    for _ in 0..100_000 {
-        let written = log.write(&batch);
-        owned.add(written, &log);
-        assert!(owned.versions.len() <= Owned::FEW + 1);
-    }
-    assert_eq!(owned.current(&log), 1);
-    assert_eq!(owned.take().last(), Some(&log.last()));
-    assert_eq!(owned.current(&log), 0);
 }
 
 //

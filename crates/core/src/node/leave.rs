@@ -9,9 +9,9 @@ use super::calls::Sent;
 use crate::event::Event;
 use crate::lanes::Task;
 use crate::members::{Member, MemberKey, Registration, rhythm_of};
+use crate::owned::Owned;
 use crate::port::{Effect, Lane, Outbox};
 use crate::time::Now;
-use crate::topic::Version;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use statestore_wire as wire;
@@ -186,7 +186,7 @@ impl Node {
         now: Now,
         registration: &Registration,
         place: usize,
-        versions: Vec<Version>,
+        versions: Owned,
         out: &mut Outbox,
     ) {
         let subscription = &registration.topics[place];
@@ -205,9 +205,9 @@ impl Node {
 }
 
 /// Everything that a member leaves behind in one topic.
-fn estate(member: &mut Member, place: usize) -> Vec<Version> {
+fn estate(member: &mut Member, place: usize) -> Owned {
     let progress = &mut member.progress[place];
     let mut versions = core::mem::take(&mut progress.inherited);
-    versions.append(&mut progress.owned.take());
+    versions.append(&mut progress.owned);
     versions
 }

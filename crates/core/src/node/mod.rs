@@ -49,13 +49,12 @@ use crate::ids::RequestId;
 use crate::lanes::{Schedule, Slot, Task};
 use crate::members::{MemberKey, Members};
 use crate::notice::Notice;
+use crate::owned::Owned;
 use crate::pair::Pair;
 use crate::port::{Answer, Effect, Identity, Input, Outbox, Request};
 use crate::time::{Now, Time, Wall};
-use crate::topic::Version;
 use crate::view::Counters;
 use alloc::collections::{BTreeSet, VecDeque};
-use alloc::vec::Vec;
 use calls::Calls;
 use core::time::Duration;
 use intake::Intakes;
@@ -79,8 +78,8 @@ pub struct Node {
     /// Topics with more tombstones to collect than one step should.
     uncollected: BTreeSet<Text>,
     intakes: Intakes,
-    /// What is left of large expiries: topic, versions, owner.
-    expiring: VecDeque<(Text, Vec<Version>, Option<MemberKey>)>,
+    /// What is left of large expiries: topic, versions, whom not to tell.
+    expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
     /// Topics that changed within the coalescing time after their last push.
     untold: BTreeSet<Text>,
     schedule: Schedule,

@@ -87,9 +87,11 @@ impl Node {
             .filter(|s| s.lane == Lane::Priority);
         let owned = registration.topics.iter().zip(&member.progress);
         let owned = owned.filter_map(|(subscription, progress)| {
+            if progress.owned.is_empty() && progress.inherited.is_empty() {
+                return None; // nearly everybody
+            }
             let log = &self.topics.find(&subscription.topic)?.log;
-            let inherited = progress.inherited.iter().filter(|v| log.is_current(**v));
-            Some(progress.owned.current(log) + inherited.count())
+            Some(progress.owned.current(log) + progress.inherited.current(log))
         });
         let heard = member.pulse.heard().unwrap_or(member.registered);
         SubscriberView {

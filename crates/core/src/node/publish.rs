@@ -6,10 +6,10 @@ use super::{AT_ONCE, Node};
 use crate::event::Event;
 use crate::lanes::Task;
 use crate::members::{MemberKey, Registration, rhythm_of};
+use crate::owned::Owned;
 use crate::port::{Effect, Lane, Outbox};
 use crate::time::Now;
 use crate::topic::Version;
-use alloc::vec::Vec;
 use core::ops::Range;
 use statestore_wire::{ItemBatch, Text, TopicDelta};
 
@@ -135,7 +135,8 @@ impl Node {
         match self.members.find_mut(writer.key) {
             Some(member) => member.progress[place].owned.add(written, &topic.log),
             None => {
-                let versions = (written.start().0..=written.end().0).map(Version).collect();
+                let mut versions = Owned::default();
+                versions.put(written);
                 self.expire(now, name, versions, None);
             }
         }
@@ -146,24 +147,27 @@ impl Node {
         &mut self,
         now: Now,
         name: &Text,
-        mut versions: Vec<Version>,
+        mut versions: Owned,
         owner: Option<MemberKey>,
     ) {
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
-        let most = self.config.items_per_step.max(1);
-        let rest = versions.split_off(versions.len().min(most));
+        let mut left = self.config.items_per_step.max(1);
         let mut expired = false;
-        for version in versions {
-            expired |= topic.log.expire(version).is_some();
+        while left > 0
+            && let Some(range) = versions.pop()
+        {
+            let (rest, some) = topic.log.expire_within(range, &mut left);
+            rest.into_iter().for_each(|rest| versions.put(rest));
+            expired |= some;
         }
-        if !rest.is_empty() {
+        if !versions.is_empty() {
             topic.expiring += 1;
             if self.expiring.is_empty() {
                 self.schedule.add(now.time + AT_ONCE, Task::Expire);
             }
-            self.expiring.push_back((name.clone(), rest, owner));
+            self.expiring.push_back((name.clone(), versions, owner));
         }
         if expired {
             self.hurry(now, name, owner, None);

@@ -158,6 +158,39 @@ impl TopicLog {
         Some(version)
     }
 
+    /// Deletes what is left of these versions, in order, looking at `most` entries at most, which
+    /// it counts down. Gives the versions not looked at, and whether anything was deleted.
+    pub fn expire_within(
+        &mut self,
+        versions: RangeInclusive<Version>,
+        most: &mut usize,
+    ) -> (Option<RangeInclusive<Version>>, bool) {
+        let (mut from, last) = versions.into_inner();
+        let mut expired = false;
+        while *most > 0 {
+            *most -= 1;
+            let Some(version) = self.first_current(from..=last) else {
+                return (None, expired);
+            };
+            expired |= self.expire(version).is_some();
+            from = version.next();
+            if from > last {
+                return (None, expired);
+            }
+        }
+        (Some(from..=last), expired)
+    }
+
+    /// The first row of these versions that is still its key's latest.
+    pub fn first_current(&self, versions: RangeInclusive<Version>) -> Option<Version> {
+        self.store.first_live(&versions)
+    }
+
+    /// How many rows of these versions are still their keys' latest.
+    pub fn count_current(&self, versions: RangeInclusive<Version>) -> usize {
+        self.store.count_live(&versions)
+    }
+
     /// True if the row of this version is still its key's latest.
     pub fn is_current(&self, version: Version) -> bool {
         self.store.item(version).is_some()

@@ -11,6 +11,7 @@ use super::Version;
 use super::segment::{LONGEST, Segment};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 use statestore_wire::{Item, ItemBatch};
 
 /// How much a segment gathers before the next is begun.
@@ -111,6 +112,30 @@ impl Store {
         let holder = self.segments.range(..=since).next_back();
         let from = holder.map_or(Version::ZERO, |(first, _)| *first);
         self.segments.range(from..).map(|(_, segment)| segment)
+    }
+
+    /// The first live row of these versions.
+    pub(super) fn first_live(&self, versions: &RangeInclusive<Version>) -> Option<Version> {
+        let since = Version(versions.start().0.saturating_sub(1));
+        let rows = self.after(since).flat_map(|s| s.rows_after(since));
+        let first = rows.map(|row| row.version).next();
+        first.filter(|first| versions.contains(first))
+    }
+
+    /// How many live rows have one of these versions.
+    pub(super) fn count_live(&self, versions: &RangeInclusive<Version>) -> usize {
+        let since = Version(versions.start().0.saturating_sub(1));
+        let touched = self.after(since);
+        let touched = touched.take_while(|s| s.first() <= *versions.end());
+        let counts = touched.map(|s| {
+            if s.first() > since && s.last() <= *versions.end() {
+                return s.live_rows();
+            }
+            let rows = s.rows_after(since);
+            rows.take_while(|row| row.version <= *versions.end())
+                .count()
+        });
+        counts.sum()
     }
 
     pub(super) fn live_bytes(&self) -> usize {
