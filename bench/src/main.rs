@@ -32,6 +32,10 @@ mod scenarios;
 mod server;
 mod straight;
 
+/// The one of `statestored`, so that what runs of it in this process costs the same.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures a statestored beside the machine's limits
 #[derive(Debug, Parser)]
 #[command(name = "statestore-bench")]
