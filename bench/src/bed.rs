@@ -33,6 +33,8 @@ pub(crate) struct Steps {
     pub(crate) count: u64,
     pub(crate) all: Duration,
     pub(crate) longest: Duration,
+    /// Which one that was, counted from 1.
+    pub(crate) which: u64,
 }
 
 /// One topic that a subscriber of a [`Bed`] registers.
@@ -212,7 +214,9 @@ impl Bed {
         let took = cpu().saturating_sub(start);
         self.steps.count += 1;
         self.steps.all += took;
-        self.steps.longest = self.steps.longest.max(took);
+        if took > self.steps.longest {
+            (self.steps.longest, self.steps.which) = (took, self.steps.count);
+        }
         for effect in outbox {
             if let Effect::Call(call) = effect {
                 self.calls.push_back(call);

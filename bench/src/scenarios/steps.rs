@@ -52,7 +52,7 @@ struct Figures(Vec<Figure>);
 
 impl Figures {
     fn longest(&mut self, key: &str, what: impl Into<String>, steps: Steps) {
-        let what = format!("{} ({} steps)", what.into(), steps.count);
+        let what = format!("{}: step {} of {}", what.into(), steps.which, steps.count);
         self.took(key, what, steps.longest);
         let key = format!("steps.{key}_all");
         self.0.push(Figure::new(

@@ -1,23 +1,28 @@
 //! Which row is a key's current one, without a copy of any key.
 //!
 //! An entry is twelve bytes: the row's version and 32 bits of the key's hash. The key itself is
-//! read from the row when the hashes agree. The table is split by hash, so that growing it never
-//! moves more than a sixty-fourth of the entries in one step.
+//! read from the row when the hashes agree. The table is many small ones, the shards. They become
+//! more one by one as entries do (linear hashing): adding an entry never moves more than the
+//! entries of one shard, however many there are.
 //!
-//! Invariant: nothing ever iterates over it, so the order of a hash table shows nowhere.
+//! Invariant: only a split walks through a table, so the order of a hash table shows nowhere.
 
 use super::Version;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
-const SHARD_BITS: u32 = 6;
+/// Entries of a shard on average; those that were not split in this round hold twice as many.
+const SHARD: usize = 2_048;
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const FOLD: u64 = 0xe703_7ed1_a0b4_28db;
 
 pub(super) struct Index {
     seed: u64,
+    /// Between one and two times `round`, which is a power of two.
     shards: Vec<HashTable<Entry>>,
+    round: usize,
+    len: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +37,8 @@ impl Index {
         Self {
             seed,
             shards: Vec::new(),
+            round: 1,
+            len: 0,
         }
     }
 
@@ -46,9 +53,10 @@ impl Index {
         let same = |e: &Entry| e.hash == hash && key_of(e.version()) == Some(key);
         if self.shards.is_empty() {
             // Many a topic is never written.
-            self.shards.resize_with(1 << SHARD_BITS, HashTable::new);
+            self.shards.push(HashTable::new());
         }
-        match shard(&mut self.shards, hash).entry(spread(hash), same, |e| spread(e.hash)) {
+        let shard = self.shard(hash);
+        match self.shards[shard].entry(spread(hash), same, |e| spread(e.hash)) {
             Slot::Occupied(mut slot) => {
                 let old = slot.get().version();
                 *slot.get_mut() = Entry::new(version, hash);
@@ -56,6 +64,10 @@ impl Index {
             }
             Slot::Vacant(slot) => {
                 slot.insert(Entry::new(version, hash));
+                self.len += 1;
+                if self.len > SHARD * self.shards.len() {
+                    self.split();
+                }
                 None
             }
         }
@@ -67,9 +79,11 @@ impl Index {
             return;
         }
         let hash = hash(self.seed, key);
-        let shard = shard(&mut self.shards, hash);
+        let shard = self.shard(hash);
+        let shard = &mut self.shards[shard];
         if let Ok(slot) = shard.find_entry(spread(hash), |e| e.version() == version) {
             slot.remove();
+            self.len -= 1;
         }
         if shard.capacity() > 8 * shard.len() + 16 {
             shard.shrink_to(2 * shard.len(), |e| spread(e.hash));
@@ -77,12 +91,43 @@ impl Index {
     }
 
     pub(super) fn clear(&mut self) {
-        self.shards = Vec::new();
+        *self = Self::new(self.seed);
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         let tables: usize = self.shards.iter().map(HashTable::allocation_size).sum();
         tables + self.shards.capacity() * size_of::<HashTable<Entry>>()
+    }
+
+    /// By the top bits: the tables place entries by what the low ones turn into.
+    fn shard(&self, hash: u32) -> usize {
+        let place = hash.reverse_bits() as usize;
+        let wide = place & (2 * self.round - 1);
+        if wide < self.shards.len() {
+            wide
+        } else {
+            place & (self.round - 1)
+        }
+    }
+
+    /// The next shard of this round gives about half of its entries to a new one.
+    fn split(&mut self) {
+        if self.shards.len() == 2 * self.round {
+            self.round *= 2;
+        }
+        let old = self.shards.len() - self.round;
+        self.shards.push(HashTable::new());
+        let entries = core::mem::take(&mut self.shards[old]);
+        let moved = |e: &Entry| self.shard(e.hash) != old;
+        let moving = entries.iter().filter(|e| moved(e)).count();
+        let mut halves = [entries.len() - moving, moving].map(HashTable::with_capacity);
+        for entry in &entries {
+            let half = &mut halves[usize::from(moved(entry))];
+            half.insert_unique(spread(entry.hash), *entry, |e| spread(e.hash));
+        }
+        let [stay, go] = halves;
+        let new = self.shards.len() - 1;
+        (self.shards[old], self.shards[new]) = (stay, go);
     }
 }
 
@@ -97,12 +142,7 @@ impl Entry {
     }
 }
 
-/// By the top bits: the tables place entries by what the low ones turn into.
-fn shard(shards: &mut [HashTable<Entry>], hash: u32) -> &mut HashTable<Entry> {
-    &mut shards[(hash >> (u32::BITS - SHARD_BITS)) as usize]
-}
-
-/// What the table wants to see: it uses both the highest and the lowest of 64 bits.
+/// What a table wants to see: it uses both the highest and the lowest of 64 bits.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(SPREAD)
 }
@@ -142,15 +182,38 @@ mod tests {
                 "seed {seed}: {} of 50000",
                 hashes.len()
             );
-            let mut shards = [0; 1 << SHARD_BITS];
-            hashes
-                .iter()
-                .for_each(|hash| shards[(hash >> (u32::BITS - SHARD_BITS)) as usize] += 1);
+            let mut index = Index::new(seed);
+            for i in 0..50_000 {
+                let key = format!("{:>1$}", i, 5 + i % 20);
+                index.replace(key.as_bytes(), Version(i as u64), |_| None);
+            }
+            let sizes: Vec<_> = index.shards.iter().map(HashTable::len).collect();
+            assert_eq!(sizes.len(), 50_000_usize.div_ceil(SHARD));
+            assert_eq!(sizes.iter().sum::<usize>(), 50_000);
+            let most = sizes.iter().max();
             assert!(
-                shards.iter().all(|n| (600..1000).contains(n)),
-                "seed {seed}: {shards:?}"
+                most < Some(&(2 * SHARD + SHARD / 2)),
+                "seed {seed}: {sizes:?}"
             );
         }
+    }
+
+    #[test]
+    fn every_key_is_found_again_however_often_shards_were_split() {
+        let keys: Vec<_> = (0..40_000).map(|i| format!("key-{i}")).collect();
+        let key_of = |version: Version| Some(keys[version.0 as usize % keys.len()].as_bytes());
+        let mut index = Index::new(3);
+        for (i, key) in keys.iter().enumerate() {
+            let version = Version(i as u64);
+            assert_eq!(index.replace(key.as_bytes(), version, key_of), None);
+        }
+        let versions = (0..keys.len() as u64).map(Version);
+        for (key, version) in keys.iter().zip(versions) {
+            let next = Version(version.0 + keys.len() as u64);
+            assert_eq!(index.replace(key.as_bytes(), next, key_of), Some(version));
+            index.remove(key.as_bytes(), next);
+        }
+        assert_eq!(index.len, 0);
     }
 
     #[test]
