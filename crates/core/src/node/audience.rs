@@ -8,7 +8,8 @@
 
 use crate::members::MemberKey;
 use alloc::collections::{BTreeMap, BTreeSet};
-use statestore_wire::{ItemBatch, Text};
+use alloc::vec::Vec;
+use statestore_wire::Text;
 
 /// The subscribers of one topic, by what they can see of it.
 #[derive(Debug, Default)]
@@ -31,8 +32,8 @@ enum News {
 }
 
 impl Audiences {
-    /// So many prefixes are judged; with more, the rest is taken to see every change.
-    const JUDGED: usize = 16;
+    /// Of prefixes, so many lengths are judged; a longer one is taken to see every change.
+    const LENGTHS: usize = 16;
 
     pub(super) fn join(&mut self, prefix: &Text, key: MemberKey) {
         let audience = self.0.entry(prefix.clone()).or_default();
@@ -57,50 +58,95 @@ impl Audiences {
         self.0.is_empty()
     }
 
-    /// Something changed. `items` is what, if that is known. True if anybody can see it.
-    pub(super) fn note(&mut self, writer: Option<MemberKey>, items: Option<&ItemBatch>) -> bool {
-        let mut seen = false;
-        for (i, (prefix, audience)) in self.0.iter_mut().enumerate() {
-            let sees = |items: &ItemBatch| {
-                let mut items = items.iter();
-                prefix.is_empty() || items.any(|item| item.key.starts_with(prefix.as_bytes()))
-            };
-            if i < Self::JUDGED && !items.is_none_or(sees) {
-                continue;
-            }
-            seen = true;
-            audience.news = match audience.news {
-                News::Nothing => News::By(writer),
-                News::By(other) if other == writer => News::By(writer),
-                News::By(_) | News::ByMany => News::ByMany,
-            };
+    /// Something changed, and nobody knows what.
+    pub(super) fn note(&mut self, writer: Option<MemberKey>) {
+        for audience in self.0.values_mut() {
+            audience.news.add(writer);
         }
-        seen
     }
 
-    /// Calls `hear` for everybody who has to be told; then there is nothing left to tell.
-    pub(super) fn tell(&mut self, mut hear: impl FnMut(MemberKey)) {
+    /// These items changed. Costs the items by the logarithm of the number of prefixes.
+    pub(super) fn note_items<'a>(
+        &mut self,
+        writer: Option<MemberKey>,
+        items: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let lengths: BTreeSet<usize> = self.0.keys().map(Text::len).collect();
+        let judged: Vec<usize> = lengths.into_iter().take(Self::LENGTHS).collect();
+        let longest = judged.last().copied().unwrap_or_default();
+        // Who is sure to see them, or knows already, needs no look.
+        let mut unsure = 0;
+        for (prefix, audience) in &mut self.0 {
+            if prefix.is_empty() || prefix.len() > longest {
+                audience.news.add(writer);
+            } else if !audience.news.includes(writer) {
+                unsure += 1;
+            }
+        }
+        for key in items {
+            if unsure == 0 {
+                return;
+            }
+            let prefixes = judged.iter().filter_map(|len| key.get(..*len));
+            for prefix in prefixes {
+                if let Some(audience) = self.0.get_mut(prefix)
+                    && !audience.news.includes(writer)
+                {
+                    audience.news.add(writer);
+                    unsure -= 1;
+                }
+            }
+        }
+    }
+
+    /// True if anybody has to be told.
+    pub(super) fn have_news(&self) -> bool {
+        self.0.values().any(|a| a.news != News::Nothing)
+    }
+
+    /// Everybody who has to be told, once; then there is nothing left to tell.
+    pub(super) fn tell(&mut self) -> Vec<MemberKey> {
+        let mut told = Vec::new();
         for audience in self.0.values_mut() {
             let except = match core::mem::take(&mut audience.news) {
                 News::Nothing => continue,
                 News::By(writer) => writer,
                 News::ByMany => None,
             };
-            let told = audience.members.iter().filter(|key| Some(**key) != except);
-            told.for_each(|key| hear(*key));
+            let members = audience.members.iter().copied();
+            told.extend(members.filter(|key| Some(*key) != except));
         }
+        told
+    }
+}
+
+impl News {
+    fn add(&mut self, writer: Option<MemberKey>) {
+        *self = match *self {
+            Self::Nothing => Self::By(writer),
+            Self::By(other) if other == writer => Self::By(writer),
+            Self::By(_) | Self::ByMany => Self::ByMany,
+        };
+    }
+
+    /// What this writer changes would add nothing.
+    fn includes(self, writer: Option<MemberKey>) -> bool {
+        self == Self::ByMany || self == Self::By(writer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    use alloc::format;
 
     fn told(audiences: &mut Audiences) -> Vec<u64> {
-        let mut all = Vec::new();
-        audiences.tell(|key| all.push(key.0));
-        all
+        audiences.tell().into_iter().map(|key| key.0).collect()
+    }
+
+    fn changed(audiences: &mut Audiences, writer: u64, keys: &[&str]) {
+        let keys = keys.iter().map(|key| key.as_bytes());
+        audiences.note_items(Some(MemberKey(writer)), keys);
     }
 
     fn three() -> Audiences {
@@ -114,19 +160,19 @@ mod tests {
     #[test]
     fn a_change_is_told_once_to_those_who_see_it_and_not_to_its_writer() {
         let mut audiences = three();
-        let batch = ItemBatch::from_items([(&b"y:1"[..], &b""[..], false)]);
-        assert!(audiences.note(Some(MemberKey(1)), Some(&batch)));
+        changed(&mut audiences, 1, &["y:1"]);
+        assert!(audiences.have_news());
         assert_eq!(told(&mut audiences), [2]);
         assert_eq!(told(&mut audiences), []);
-        audiences.note(Some(MemberKey(1)), None);
+        audiences.note(Some(MemberKey(1)));
         assert_eq!(told(&mut audiences), [2, 3]);
     }
 
     #[test]
     fn with_two_writers_each_hears_of_the_other() {
         let mut audiences = three();
-        audiences.note(Some(MemberKey(1)), None);
-        audiences.note(Some(MemberKey(2)), None);
+        audiences.note(Some(MemberKey(1)));
+        audiences.note(Some(MemberKey(2)));
         assert_eq!(told(&mut audiences), [1, 2, 3]);
     }
 
@@ -136,8 +182,33 @@ mod tests {
         audiences.leave(&Text::from(""), MemberKey(1));
         audiences.leave(&Text::from(""), MemberKey(2));
         assert_eq!(audiences.len(), 1);
-        let batch = ItemBatch::from_items([(&b"y:1"[..], &b""[..], false)]);
-        assert!(!audiences.note(None, Some(&batch)));
+        changed(&mut audiences, 9, &["y:1", "x", ""]);
+        assert!(!audiences.have_news());
         assert_eq!(told(&mut audiences), []);
+    }
+
+    #[test]
+    fn of_many_filters_those_see_a_change_whose_prefix_its_key_has() {
+        let mut audiences = Audiences::default();
+        for n in 0..1_000 {
+            let digits = 3 + n as usize % 2;
+            let prefix = Text::from(format!("{n:0>digits$}"));
+            audiences.join(&prefix, MemberKey(n));
+        }
+        changed(&mut audiences, 0, &["0007x", "012", "0013"]);
+        changed(&mut audiences, 0, &["0013"]);
+        // Of three digits are the even ones: 0, 12, and 2 is "002".
+        assert_eq!(told(&mut audiences), [7, 13, 12]);
+        // A seventeenth length is not judged.
+        for len in 5..18 {
+            let prefix = "z".repeat(len);
+            audiences.join(&Text::from(prefix), MemberKey(len as u64));
+        }
+        changed(&mut audiences, 0, &["none"]);
+        assert_eq!(told(&mut audiences), []);
+        audiences.join(&Text::from("z".repeat(18)), MemberKey(18));
+        audiences.join(&Text::from("y".repeat(19)), MemberKey(19));
+        changed(&mut audiences, 0, &["none"]);
+        assert_eq!(told(&mut audiences), [19]);
     }
 }

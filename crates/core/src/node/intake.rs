@@ -136,7 +136,7 @@ impl Node {
                 intake.open = Some((delta, end));
                 return false;
             }
-            self.end_delta(now, writer, &delta, out);
+            self.end_delta(now, &delta, out);
             if budget == 0 {
                 break;
             }

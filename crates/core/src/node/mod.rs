@@ -18,12 +18,13 @@
 //! | `forget` | the topics of an activation end with it (W10) |
 //! | `pages` | what the node looks like from outside |
 //!
-//! and three hold state: `topics` (the logs and how far everybody is), `audience` (who should hear
-//! of a change), `calls` (what is pending).
+//! and four hold state: `topics` (the logs and how far everybody is), `audience` (who should hear
+//! of a change), `calls` (what is pending); `work` says how much a step may do.
 //!
 //! Deliberately absent: time (it comes with each input), and anything that waits. Invariants:
 //! each registration request is answered in its own step; each lane has at most one call pending
-//! per registration (S-3); a step's work is bounded by its input and by what fell due.
+//! per registration (S-3); a step's work is bounded by its input and by the settings, not by how
+//! much is due or how large a topic is.
 
 mod audience;
 mod calls;
@@ -40,6 +41,7 @@ mod register;
 mod send;
 mod tell;
 mod topics;
+mod work;
 
 use crate::catalog::Election;
 use crate::config::Config;
@@ -59,8 +61,10 @@ use calls::Calls;
 use core::time::Duration;
 use intake::Intakes;
 use pair::Paired;
+use publish::Hurrying;
 use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
+use work::Work;
 
 /// One statestored.
 #[derive(Debug)]
@@ -82,7 +86,10 @@ pub struct Node {
     expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
     /// Topics that changed within the coalescing time after their last push.
     untold: BTreeSet<Text>,
+    /// Who is still to be told of changes, when so many are that a step should not tell all.
+    hurrying: VecDeque<Hurrying>,
     schedule: Schedule,
+    work: Work,
     calls: Calls,
     catalog: Catalog,
     lateness: Lateness,
@@ -132,7 +139,9 @@ impl Node {
             intakes: Intakes::new(),
             expiring: VecDeque::new(),
             untold: BTreeSet::new(),
+            hurrying: VecDeque::new(),
             schedule,
+            work: Work::default(),
             calls: Calls::default(),
             catalog: Catalog {
                 election: Election::new(
@@ -153,9 +162,11 @@ impl Node {
         }
     }
 
-    /// Takes one input in, then does all that is due. Effects are added to `out`, in the order
-    /// in which they must happen.
+    /// Takes one input in, then does what is due, or as much of it as a step should: then
+    /// [`deadline`](Self::deadline) lies in the past. Effects are added to `out`, in the order in
+    /// which they must happen.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        self.work = Work::of_a_step(&self.config);
         self.observe_lease(now, out);
         match input {
             Input::Timer => {}
@@ -178,7 +189,10 @@ impl Node {
                 }
             }
         }
-        while let Some((slot, task)) = self.schedule.pop_due(now.time) {
+        while !self.work.is_done()
+            && let Some((slot, task)) = self.schedule.pop_due(now.time)
+        {
+            self.work.spend(Work::TASK);
             self.perform(now, slot, task, out);
         }
         self.arm_pair(now);

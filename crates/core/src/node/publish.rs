@@ -2,6 +2,7 @@
 //!
 //! A change is not sent here; it makes the lanes of its audience due sooner.
 
+use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::event::Event;
 use crate::lanes::Task;
@@ -10,8 +11,16 @@ use crate::owned::Owned;
 use crate::port::{Effect, Lane, Outbox};
 use crate::time::Now;
 use crate::topic::Version;
+use alloc::vec::IntoIter;
 use core::ops::Range;
-use statestore_wire::{ItemBatch, Text, TopicDelta};
+use statestore_wire::{Text, TopicDelta};
+
+/// Members whose lane is to be made due sooner.
+#[derive(Debug)]
+pub(super) struct Hurrying {
+    rhythm: usize,
+    members: IntoIter<MemberKey>,
+}
 
 impl Node {
     /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored. Its only
@@ -58,22 +67,12 @@ impl Node {
     }
 
     /// After the items of a delta.
-    pub(super) fn end_delta(
-        &mut self,
-        now: Now,
-        writer: &Registration,
-        delta: &TopicDelta,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn end_delta(&mut self, now: Now, delta: &TopicDelta, out: &mut Outbox) {
         let name = &delta.topic_name;
         if let Some(topic) = self.topics.find_mut(name) {
             topic.open = false;
         }
-        let cleared = delta.clear_topic_entries == Some(true);
-        if cleared || !delta.topic_entries.is_empty() {
-            let items = (!cleared).then_some(&delta.topic_entries);
-            self.hurry(now, name, Some(writer.key), items);
-        }
+        self.hurry(now, name);
         if self.topics.drop_if_idle(name) {
             let topic = name.clone();
             out.push(Effect::Log(Event::TopicDropped { topic }));
@@ -102,6 +101,7 @@ impl Node {
 
     /// T-23.
     fn clear(&mut self, writer: &Registration, name: &Text, out: &mut Outbox) {
+        let pushes = self.pushes();
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
@@ -112,6 +112,9 @@ impl Node {
         }));
         topic.log.clear();
         self.counters.clears += 1;
+        if pushes {
+            topic.audiences.note(Some(writer.key));
+        }
     }
 
     /// T-24; for a registration that ended meanwhile T-32.
@@ -123,10 +126,16 @@ impl Node {
         part: Range<usize>,
     ) {
         let name = &delta.topic_name;
+        let pushes = self.pushes();
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
         topic.open = true;
+        if pushes {
+            let items = part.clone().map(|i| delta.topic_entries.item(i).key);
+            topic.audiences.note_items(Some(writer.key), items);
+        }
+        self.work.spend_items(part.len());
         let written = topic.log.write_part(&delta.topic_entries, part);
         let place = writer.place_of(name);
         let Some(place) = place.filter(|&place| writer.topics[place].transient) else {
@@ -150,10 +159,12 @@ impl Node {
         mut versions: Owned,
         owner: Option<MemberKey>,
     ) {
+        let pushes = self.pushes();
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
-        let mut left = self.config.items_per_step.max(1);
+        let most = self.config.items_per_step.max(1);
+        let mut left = most;
         let mut expired = false;
         while left > 0
             && let Some(range) = versions.pop()
@@ -162,6 +173,10 @@ impl Node {
             rest.into_iter().for_each(|rest| versions.put(rest));
             expired |= some;
         }
+        self.work.spend_items(most - left);
+        if expired && pushes {
+            topic.audiences.note(owner);
+        }
         if !versions.is_empty() {
             topic.expiring += 1;
             if self.expiring.is_empty() {
@@ -169,9 +184,7 @@ impl Node {
             }
             self.expiring.push_back((name.clone(), versions, owner));
         }
-        if expired {
-            self.hurry(now, name, owner, None);
-        }
+        self.hurry(now, name);
     }
 
     /// The rest of an expiry.
@@ -192,25 +205,20 @@ impl Node {
         }
     }
 
-    /// A topic changed: makes the lanes of those who see it due soon. `items` is what changed,
-    /// if that is known. Within the coalescing time after the last such change it waits for its
-    /// end, so that a thousand writers do not make a million wishes.
-    pub(super) fn hurry(
-        &mut self,
-        now: Now,
-        name: &Text,
-        writer: Option<MemberKey>,
-        items: Option<&ItemBatch>,
-    ) {
-        let (Some(_), true) = (self.config.push_coalesce, self.acts()) else {
+    /// Changes are made known at once.
+    fn pushes(&self) -> bool {
+        self.config.push_coalesce.is_some() && self.acts()
+    }
+
+    /// A topic may have changed: makes the lanes of those who have to be told due soon. Within
+    /// the coalescing time after the last such change it waits for its end, so that a thousand
+    /// writers do not make a million wishes.
+    fn hurry(&mut self, now: Now, name: &Text) {
+        let pushes = self.pushes();
+        let topic = self.topics.find_mut(name).filter(|_| pushes);
+        let Some(topic) = topic.filter(|topic| topic.audiences.have_news()) else {
             return;
         };
-        let Some(topic) = self.topics.find_mut(name) else {
-            return;
-        };
-        if !topic.audiences.note(writer, items) {
-            return;
-        }
         if topic.quiet_until <= now.time {
             self.tell_audiences(now, name);
         } else if self.untold.insert(name.clone()) {
@@ -218,8 +226,9 @@ impl Node {
         }
     }
 
-    /// The coalescing time of some topics is over.
+    /// The coalescing time of some topics is over, or there is more to tell than in one step.
     pub(super) fn push(&mut self, now: Now) {
+        let more = !self.hurrying.is_empty();
         for name in core::mem::take(&mut self.untold) {
             let quiet = self.topics.find(&name).map(|topic| topic.quiet_until);
             if quiet.is_some_and(|until| until > now.time) {
@@ -227,6 +236,9 @@ impl Node {
             } else {
                 self.tell_audiences(now, &name);
             }
+        }
+        if more {
+            self.tell_more(now);
         }
     }
 
@@ -239,11 +251,33 @@ impl Node {
         let Some(rhythm) = rhythm_of(topic.lane) else {
             return;
         };
-        topic.audiences.tell(|key| {
-            if let Some(member) = self.members.find_mut(key).filter(|member| member.followed) {
-                member.rhythms[rhythm].hurry(now.time, push, &mut self.schedule);
+        let members = topic.audiences.tell();
+        let first = self.hurrying.is_empty();
+        if !members.is_empty() {
+            let members = members.into_iter();
+            self.hurrying.push_back(Hurrying { rhythm, members });
+        }
+        if first {
+            self.tell_more(now);
+        }
+    }
+
+    /// Tells as many as a step should.
+    fn tell_more(&mut self, now: Now) {
+        let push = self.config.push_coalesce.unwrap_or_default();
+        while let Some(Hurrying { rhythm, members }) = self.hurrying.front_mut() {
+            for key in members.by_ref() {
+                if let Some(member) = self.members.find_mut(key).filter(|member| member.followed) {
+                    member.rhythms[*rhythm].hurry(now.time, push, &mut self.schedule);
+                }
+                self.work.spend(Work::WISH);
+                if self.work.is_done() {
+                    self.schedule.add(now.time + AT_ONCE, Task::Push);
+                    return;
+                }
             }
-        });
+            self.hurrying.pop_front();
+        }
     }
 
     /// Collects tombstones that everybody has seen; what is too much for a step goes on later.

@@ -1,8 +1,10 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
+//! `short`: that steps stay short.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
 mod limits;
+mod short;
 
 use super::*;
 use crate::ids::{CallId, RegistrationId, RequestId};

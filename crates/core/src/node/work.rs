@@ -1,0 +1,43 @@
+//! How much a step may still do, so that whatever fell due at once, a step stays short and other
+//! inputs get their turn. What is left is due and is done by the next step.
+//!
+//! Counted in looks at a row of a topic, some nanoseconds each. Deliberately absent: clocks; the
+//! same inputs must give the same steps.
+
+use crate::config::Config;
+
+/// What a step may still do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work(usize);
+
+impl Work {
+    /// An item written, expired or collected.
+    const ITEM: usize = 16;
+    /// Somebody's message is made due sooner.
+    pub(super) const WISH: usize = 64;
+    /// A task of the schedule: mostly a call that goes out.
+    pub(super) const TASK: usize = 128;
+
+    /// What a step may do: as long as a piece of a large publication takes.
+    pub(super) fn of_a_step(config: &Config) -> Self {
+        Self(config.items_per_step.max(1).saturating_mul(Self::ITEM))
+    }
+
+    /// How many rows may still be looked at.
+    pub(super) fn rows(&mut self) -> &mut usize {
+        &mut self.0
+    }
+
+    pub(super) fn spend(&mut self, looks: usize) {
+        self.0 = self.0.saturating_sub(looks);
+    }
+
+    pub(super) fn spend_items(&mut self, items: usize) {
+        self.spend(items.saturating_mul(Self::ITEM));
+    }
+
+    /// Nothing more in this step.
+    pub(super) fn is_done(self) -> bool {
+        self.0 == 0
+    }
+}
