@@ -13,8 +13,9 @@ use crate::lanes::{Rhythm, Slot};
 use crate::owned::Owned;
 use crate::port::Lane;
 use crate::time::Time;
-use crate::topic::Version;
+use crate::topic::{Delta, Version};
 use crate::view::KnownCatalogd;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -107,10 +108,21 @@ pub struct Progress {
     pub reached: Version,
     /// Where the pending message leads.
     pub sending: Option<Version>,
+    /// What will be in the next message.
+    pub ready: Option<Box<Ready>>,
     /// What it wrote and takes with it.
     pub owned: Owned,
     /// What its former registration wrote, kept until it had the chance to write it anew (W33).
     pub inherited: Owned,
+}
+
+/// A delta that waits for those of other topics, to go out with them.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where its receiver was when it was made.
+    pub since: Version,
+    /// What it lacked then.
+    pub delta: Delta,
 }
 
 /// A current registration.

@@ -8,7 +8,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use statestore_core::topic::{Delta, TopicLog, Version};
+use statestore_core::topic::{Delta, Looks, TopicLog, Version};
 use statestore_wire::item::put_item;
 use statestore_wire::{Item, ItemBatch};
 use std::collections::BTreeMap;
@@ -120,6 +120,9 @@ enum Op {
     CollectAt(u64),
     /// A subscriber takes what it lacks.
     Follow(usize),
+    /// A subscriber asks for what it lacks, to be had in pieces: it may have to ask again. The
+    /// flag says that nobody else's may be dropped for it.
+    Piece(usize, usize, bool),
     /// A subscriber asks from elsewhere (T-22).
     Jump(usize, u64),
     /// Anybody asks.
@@ -134,6 +137,8 @@ fn op(item: impl Strategy<Value = (u8, u16, bool)> + 'static) -> impl Strategy<V
         2 => Just(Op::Collect),
         1 => any::<u64>().prop_map(Op::CollectAt),
         4 => (0..4_usize).prop_map(Op::Follow),
+        4 => (0..4_usize, 0..200_usize, prop::bool::weighted(0.3))
+            .prop_map(|(who, left, waits)| Op::Piece(who, left, waits)),
         1 => (0..4_usize, any::<u64>()).prop_map(|(who, at)| Op::Jump(who, at)),
         3 => (any::<u64>(), 0..5_u8).prop_map(|(since, prefix)| Op::Ask(since, prefix)),
     ]
@@ -146,7 +151,7 @@ fn churn() -> impl Strategy<Value = Op> {
         let keys = (from..=u8::MAX).step_by(stride);
         Op::Write(keys.map(|k| item(k, len + u16::from(k))).collect())
     });
-    prop_oneof![4 => batch, 1 => op((any::<u8>(), 0..9000_u16, prop::bool::weighted(0.3)))]
+    prop_oneof![4 => batch, 2 => op((any::<u8>(), 0..9000_u16, prop::bool::weighted(0.3)))]
 }
 
 fn key(k: u8) -> Vec<u8> {
@@ -198,6 +203,7 @@ impl Pair {
             }
             Op::CollectAt(at) => self.collect(Version(near(*at))),
             Op::Follow(who) => self.follow(*who),
+            Op::Piece(who, left, waits) => self.piece(*who, *left, !waits),
             Op::Jump(who, at) => self.replicas[*who].at = Version(near(*at)),
             Op::Ask(since, p) => {
                 let since = Version(near(*since));
@@ -250,6 +256,20 @@ impl Pair {
             "other bytes than a naive encoder's"
         );
         delta
+    }
+
+    /// What is there at last is what would have been there at once.
+    fn piece(&mut self, who: usize, left: usize, may_begin: bool) {
+        let (at, prefix) = (self.replicas[who].at, self.replicas[who].prefix.clone());
+        let mut looks = Looks { left, few: 0 };
+        let delta = self.log.delta_within(at, &prefix, &mut looks, may_begin);
+        assert!(looks.left <= left);
+        if let Some(delta) = delta {
+            let runs = delta.runs.concat();
+            let at_once = self.ask(at, &prefix);
+            assert!(runs == at_once.runs.concat(), "other bytes than at once");
+            self.replicas[who].apply(&delta);
+        }
     }
 
     fn follow(&mut self, who: usize) {

@@ -54,6 +54,16 @@ impl<'a> Item<'a> {
     }
 }
 
+/// The key of a canonical encoding.
+///
+/// # Panics
+/// As [`Item::from_canonical`].
+pub fn canonical_key(encoded: &[u8]) -> &[u8] {
+    let (head, rest) = encoded.split_at(KEY_AT);
+    let len = u32::from_be_bytes([head[3], head[4], head[5], head[6]]);
+    &rest[..len as usize]
+}
+
 /// Items encoded back to back: `list<TTopicItem>` without its header.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ItemBatch {

@@ -141,7 +141,7 @@ impl Node {
             untold: BTreeSet::new(),
             hurrying: VecDeque::new(),
             schedule,
-            work: Work::default(),
+            work: Work::of_a_step(&config),
             calls: Calls::default(),
             catalog: Catalog {
                 election: Election::new(

@@ -3,12 +3,14 @@
 
 use super::calls::{About, Manner, Pending, Sent};
 use super::register::FULL;
-use super::{Node, SHORTEST};
+use super::{AT_ONCE, Node, SHORTEST};
 use crate::event::Event;
 use crate::lanes::{Ending, Task};
-use crate::members::{MemberKey, rhythm_of};
+use crate::members::{MemberKey, Ready, Registration, rhythm_of};
 use crate::port::{Body, Effect, Lane, Outbox, TopicPart, Update};
 use crate::time::{Now, Time};
+use crate::topic::Delta;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
@@ -100,38 +102,37 @@ impl Node {
         if let (Some(rhythm), true) = (rhythm_of(lane), carried.any(|topic| topic.open)) {
             return member.rhythms[rhythm].start(now.time + OPEN_RETRY, &mut self.schedule);
         }
-        let mut topics = Vec::new();
-        let mut sent = Vec::new();
-        for (place, subscription) in registration.topics.iter().enumerate() {
+        let Some(deltas) = self.lacking(now, &registration, lane) else {
+            return;
+        };
+        let Some(member) = self.members.find_mut(key) else {
+            return;
+        };
+        if let Some(rhythm) = rhythm_of(lane) {
+            member.rhythms[rhythm].begin();
+        }
+        let (mut topics, mut sent) = (Vec::new(), Vec::new());
+        for (place, delta) in deltas {
+            let subscription = &registration.topics[place];
             let Some(topic) = self.topics.find_mut(&subscription.topic) else {
                 continue;
             };
-            if subscription.lane != lane {
-                continue; // S-2
+            let (to, progress) = (delta.to, &mut member.progress[place]);
+            progress.sending = Some(to);
+            topic.mark(key, true, progress);
+            if let (Some(rhythm), Some(push)) = (rhythm_of(lane), self.config.push_coalesce)
+                && to != topic.log.last()
+            {
+                // It changed while this waited for the others.
+                member.rhythms[rhythm].hurry(now.time, push, &mut self.schedule);
             }
-            let progress = &mut member.progress[place];
-            let prefix = subscription.prefix.as_bytes();
-            let delta = topic.log.delta(progress.reached, prefix);
-            sent.push(Sent {
-                place,
-                to: delta.to,
-            });
+            sent.push(Sent { place, to });
             topics.push(TopicPart {
                 name: subscription.topic.clone(),
                 // T-10. What they have processed may be gone since, by a clear.
-                min_version: subscription.wants_min.then(|| topic.lowest().min(delta.to)),
+                min_version: subscription.wants_min.then(|| topic.lowest().min(to)),
                 delta,
             });
-        }
-        for Sent { place, to } in &sent {
-            let progress = &mut member.progress[*place];
-            progress.sending = Some(*to);
-            if let Some(topic) = self.topics.find_mut(&registration.topics[*place].topic) {
-                topic.mark(key, true, progress);
-            }
-        }
-        if let Some(rhythm) = rhythm_of(lane) {
-            member.rhythms[rhythm].begin();
         }
         let update = Update {
             registration_id: registration.registration_id,
@@ -155,6 +156,50 @@ impl Node {
         };
         self.calls
             .send(pending, (about, Body::Update(update)), manner, out);
+    }
+
+    /// What the subscriber lacks of each topic of a lane (S-2), by the topic's place. If not all
+    /// of it is there yet, the lane comes again soon.
+    fn lacking(
+        &mut self,
+        now: Now,
+        registration: &Registration,
+        lane: Lane,
+    ) -> Option<Vec<(usize, Delta)>> {
+        let key = registration.key;
+        let member = self.members.find_mut(key)?;
+        let mut deltas = Vec::new();
+        let mut soon = None;
+        for (place, subscription) in registration.topics.iter().enumerate() {
+            let Some(topic) = self.topics.find_mut(&subscription.topic) else {
+                continue;
+            };
+            if subscription.lane != lane {
+                continue; // S-2
+            }
+            let progress = &mut member.progress[place];
+            let since = progress.reached;
+            if let Some(ready) = progress.ready.take().filter(|ready| ready.since == since) {
+                deltas.push((place, ready.delta));
+                continue;
+            }
+            let asker = (key, &subscription.prefix);
+            match topic.lacking(now.time, asker, since, self.work.looks()) {
+                Some(delta) => deltas.push((place, delta)),
+                None if topic.works_for(key) => soon = Some(AT_ONCE),
+                None => soon = soon.or(Some(OPEN_RETRY)),
+            }
+        }
+        let Some(soon) = soon else {
+            return Some(deltas);
+        };
+        for (place, delta) in deltas {
+            let progress = &mut member.progress[place];
+            let since = progress.reached;
+            progress.ready = Some(Box::new(Ready { since, delta }));
+        }
+        member.rhythms[rhythm_of(lane)?].start(now.time + soon, &mut self.schedule);
+        None
     }
 
     /// A lane's turn is over: it waits for the next one (S-5).

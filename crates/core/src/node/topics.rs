@@ -11,9 +11,13 @@ use super::audience::Audiences;
 use crate::members::{MemberKey, Progress};
 use crate::port::Lane;
 use crate::time::Time;
-use crate::topic::{Reach, TopicLog, Version};
+use crate::topic::{Delta, Looks, Reach, TopicLog, Version};
 use alloc::collections::BTreeMap;
+use core::time::Duration;
 use statestore_wire::Text;
+
+/// Who has not asked for so long will not ask again for what is being put together for it.
+const GIVEN_UP: Duration = Duration::from_millis(50);
 
 /// A topic and its subscribers.
 pub(super) struct Topic {
@@ -29,6 +33,8 @@ pub(super) struct Topic {
     pub(super) quiet_until: Time,
     /// What each subscriber that counts has processed (T-10).
     pub(super) reach: Reach<MemberKey>,
+    /// Whose large delta is being put together, and when it was asked for last.
+    asking: Option<(MemberKey, Time)>,
     /// From where each of these may ask for a delta: tombstones above have to stay.
     holds: Reach<MemberKey>,
 }
@@ -70,6 +76,32 @@ impl Topic {
         self.reach
             .lowest()
             .map_or(Version::ZERO, |(lowest, _)| lowest)
+    }
+
+    /// What a subscriber lacks, if it is there: a large delta takes several steps, and one is put
+    /// together at a time.
+    pub(super) fn lacking(
+        &mut self,
+        now: Time,
+        asker: (MemberKey, &Text),
+        since: Version,
+        looks: &mut Looks,
+    ) -> Option<Delta> {
+        let (asker, prefix) = asker;
+        let others = |(who, at): (MemberKey, Time)| who != asker && now.since(at) < GIVEN_UP;
+        let may_begin = !self.asking.is_some_and(others);
+        let delta = self
+            .log
+            .delta_within(since, prefix.as_bytes(), looks, may_begin);
+        if may_begin {
+            self.asking = delta.is_none().then_some((asker, now));
+        }
+        delta
+    }
+
+    /// True if what this subscriber lacks is being put together.
+    pub(super) fn works_for(&self, asker: MemberKey) -> bool {
+        self.asking.is_some_and(|(who, _)| who == asker)
     }
 
     /// Lets tombstones go that everybody has seen (W12). True if there are more.
@@ -117,6 +149,7 @@ impl Topics {
                 audiences: Audiences::default(),
                 quiet_until: Time::ZERO,
                 reach: Reach::new(),
+                asking: None,
                 holds: Reach::new(),
             }
         });

@@ -5,10 +5,11 @@
 //! same inputs must give the same steps.
 
 use crate::config::Config;
+use crate::topic::Looks;
 
 /// What a step may still do.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Work(usize);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work(Looks);
 
 impl Work {
     /// An item written, expired or collected.
@@ -20,16 +21,17 @@ impl Work {
 
     /// What a step may do: as long as a piece of a large publication takes.
     pub(super) fn of_a_step(config: &Config) -> Self {
-        Self(config.items_per_step.max(1).saturating_mul(Self::ITEM))
+        let left = config.items_per_step.max(1).saturating_mul(Self::ITEM);
+        let few = left / 4;
+        Self(Looks { left, few })
     }
 
-    /// How many rows may still be looked at.
-    pub(super) fn rows(&mut self) -> &mut usize {
+    pub(super) fn looks(&mut self) -> &mut Looks {
         &mut self.0
     }
 
     pub(super) fn spend(&mut self, looks: usize) {
-        self.0 = self.0.saturating_sub(looks);
+        self.0.left = self.0.left.saturating_sub(looks);
     }
 
     pub(super) fn spend_items(&mut self, items: usize) {
@@ -38,6 +40,6 @@ impl Work {
 
     /// Nothing more in this step.
     pub(super) fn is_done(self) -> bool {
-        self.0 == 0
+        self.0.left == 0
     }
 }

@@ -12,7 +12,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-const ENTRIES: usize = 16;
+const ENTRIES: usize = 128;
 const BYTES: usize = 8 << 20;
 
 #[derive(Default)]

@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;
-use statestore_wire::Item;
+use statestore_wire::item::canonical_key;
 
 /// From this length on, a run is worth a slice of its own.
 const LONG: usize = 4 << 10;
@@ -67,13 +67,8 @@ pub(super) fn gather(
 ) -> Gathered {
     let mut gather = Gather::default();
     for segment in store.after(wanted.since) {
-        let whole = wanted.prefix.is_empty()
-            && segment.first() > wanted.since
-            && segment.dead_bytes() == 0
-            && (wanted.tombstones || !has_tombstones(segment));
-        if whole {
-            gather.count += segment.live_rows();
-            gather.run(segment, 0..segment.len());
+        if wanted.whole(segment, &has_tombstones) {
+            gather.whole(segment);
         } else {
             gather.rows(segment, wanted);
         }
@@ -81,17 +76,60 @@ pub(super) fn gather(
     gather.finish()
 }
 
-#[derive(Default)]
-struct Gather {
+pub(super) struct Gather {
     runs: Vec<Bytes>,
     buffer: Vec<u8>,
     copied: usize,
+    /// How much may be copied.
+    allowed: usize,
     count: usize,
     bytes: usize,
 }
 
+impl Default for Gather {
+    fn default() -> Self {
+        Self {
+            runs: Vec::new(),
+            buffer: Vec::new(),
+            copied: 0,
+            allowed: COPY_AT_MOST,
+            count: 0,
+            bytes: 0,
+        }
+    }
+}
+
 impl Gather {
-    fn rows(&mut self, segment: &Segment, wanted: Wanted<'_>) {
+    /// As a part of a delta of which so much was copied already.
+    pub(super) fn having_copied(copied: usize) -> Self {
+        Self {
+            allowed: COPY_AT_MOST.saturating_sub(copied),
+            ..Self::default()
+        }
+    }
+
+    /// All rows of a segment that has no holes.
+    pub(super) fn whole(&mut self, segment: &Segment) {
+        self.count += segment.live_rows();
+        self.run(segment, 0..segment.len());
+    }
+
+    /// What was gathered before.
+    pub(super) fn piece(&mut self, piece: &Gathered) {
+        self.count += piece.count;
+        self.bytes += piece.bytes;
+        self.copied += piece.copied;
+        for run in piece.runs.iter() {
+            if run.len() < LONG {
+                self.copy(run);
+            } else {
+                self.flush();
+                self.runs.push(run.clone());
+            }
+        }
+    }
+
+    pub(super) fn rows(&mut self, segment: &Segment, wanted: Wanted<'_>) {
         let mut run = 0..0;
         for row in segment.rows_after(wanted.since) {
             if !wanted.wants(row.deleted, &segment.bytes()[row.range.clone()]) {
@@ -109,7 +147,7 @@ impl Gather {
 
     fn run(&mut self, segment: &Segment, run: Range<usize>) {
         self.bytes += run.len();
-        let spare = run.len() < LONG && self.copied + run.len() <= COPY_AT_MOST;
+        let spare = run.len() < LONG && self.copied + run.len() <= self.allowed;
         match segment.sealed() {
             Some(shared) if run.len() > TINY && !spare => {
                 self.flush();
@@ -117,11 +155,15 @@ impl Gather {
             }
             _ => {
                 self.copied += run.len();
-                self.buffer.extend_from_slice(&segment.bytes()[run]);
-                if self.buffer.len() >= BUFFER {
-                    self.flush();
-                }
+                self.copy(&segment.bytes()[run]);
             }
+        }
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.flush();
         }
     }
 
@@ -133,7 +175,7 @@ impl Gather {
         }
     }
 
-    fn finish(mut self) -> Gathered {
+    pub(super) fn finish(mut self) -> Gathered {
         self.flush();
         Gathered {
             runs: Arc::from(self.runs),
@@ -145,9 +187,27 @@ impl Gather {
 }
 
 impl Wanted<'_> {
+    /// True if every row of the segment is wanted, so that none has to be looked at.
+    pub(super) fn whole(
+        self,
+        segment: &Segment,
+        has_tombstones: impl Fn(&Segment) -> bool,
+    ) -> bool {
+        self.prefix.is_empty()
+            && segment.first() > self.since
+            && segment.dead_bytes() == 0
+            && (self.tombstones || !has_tombstones(segment))
+    }
+
+    /// How many rows have to be looked at, about.
+    pub(super) fn rows(self, store: &Store, has_tombstones: impl Fn(&Segment) -> bool) -> usize {
+        let segments = store.after(self.since);
+        let partly = segments.filter(|segment| !self.whole(segment, &has_tombstones));
+        partly.map(|segment| segment.rows_above(self.since)).sum()
+    }
+
     fn wants(&self, deleted: bool, encoded: &[u8]) -> bool {
         (self.tombstones || !deleted)
-            && (self.prefix.is_empty()
-                || Item::from_canonical(encoded).key.starts_with(self.prefix))
+            && (self.prefix.is_empty() || canonical_key(encoded).starts_with(self.prefix))
     }
 }

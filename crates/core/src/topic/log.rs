@@ -8,15 +8,15 @@
 //!
 //! Deliberately absent: which subscriber is at which version, and who owns a transient entry;
 //! an owner remembers the versions that it wrote, and [`TopicLog::expire`] compares them (T-30).
+//! What a subscriber lacks is worked out in `lacking`.
 //!
 //! Invariant: a subscriber that applies what [`TopicLog::delta`] gives it holds exactly the
 //! topic's current entries that its prefix lets through.
 
 use super::Version;
+use super::assembly::Assembly;
 use super::cache::Cache;
-use super::delta::{Delta, Wanted, gather};
 use super::index::Index;
-use super::segment::Segment;
 use super::store::Store;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -37,17 +37,18 @@ const TOMBSTONES_FREE: usize = 1 << 20;
 /// One topic.
 pub struct TopicLog {
     counter: Version,
-    last: Version,
-    base: Version,
-    store: Store,
+    pub(super) last: Version,
+    pub(super) base: Version,
+    pub(super) store: Store,
     index: Index,
-    tombstones: BTreeSet<Version>,
+    pub(super) tombstones: BTreeSet<Version>,
     tombstone_bytes: usize,
     rows: usize,
     key_bytes: usize,
     value_bytes: usize,
-    cache: Cache,
-    nothing: Arc<[Bytes]>,
+    pub(super) cache: Cache,
+    pub(super) assembly: Option<Assembly>,
+    pub(super) nothing: Arc<[Bytes]>,
 }
 
 /// One current entry of a topic.
@@ -96,6 +97,7 @@ impl TopicLog {
             key_bytes: 0,
             value_bytes: 0,
             cache: Cache::default(),
+            assembly: None,
             nothing: Arc::default(),
         }
     }
@@ -203,6 +205,7 @@ impl TopicLog {
         self.index.clear();
         self.tombstones.clear();
         self.cache.clear();
+        self.assembly = None;
         (
             self.rows,
             self.key_bytes,
@@ -211,40 +214,6 @@ impl TopicLog {
         ) = (0, 0, 0, 0);
         self.last = Version::ZERO;
         self.base = self.counter.next();
-    }
-
-    /// What a subscriber lacks that has processed everything up to `since` and wants keys with
-    /// this prefix (T-5 to T-9).
-    ///
-    /// It is the whole topic, without tombstones, if `since` is zero, below the base, or from
-    /// the future (T-22 lets a subscriber claim anything; the whole topic heals it).
-    pub fn delta(&mut self, since: Version, prefix: &[u8]) -> Delta {
-        let is_delta = since > Version::ZERO && since >= self.base && since <= self.last;
-        let from = if is_delta { since } else { Version::ZERO };
-        if from == self.last {
-            return self.nothing_after(from, is_delta);
-        }
-        if let Some(delta) = self.cache.find(from, prefix) {
-            return delta;
-        }
-        let wanted = Wanted {
-            since: from,
-            tombstones: is_delta,
-            prefix,
-        };
-        let has_tombstones =
-            |s: &Segment| self.tombstones.range(s.first()..=s.last()).any(|_| true);
-        let gathered = gather(&self.store, wanted, has_tombstones);
-        let delta = Delta {
-            is_delta,
-            from,
-            to: self.last,
-            count: gathered.count,
-            runs: gathered.runs.clone(),
-            bytes: gathered.bytes,
-        };
-        self.cache.keep(prefix, &delta, &gathered);
-        delta
     }
 
     /// Lets tombstones go that everybody has seen: `floor` is the lowest version above zero of
@@ -276,6 +245,7 @@ impl TopicLog {
             memory_bytes: self.store.memory_bytes()
                 + self.index.memory_bytes()
                 + self.cache.memory_bytes()
+                + self.assembly.as_ref().map_or(0, Assembly::memory_bytes)
                 + 2 * tombstones * size_of::<Version>()
                 + size_of::<Self>(),
             rewritten_bytes: self.store.rewritten_bytes(),
@@ -300,17 +270,6 @@ impl TopicLog {
                 version,
                 deleted: item.deleted,
             })
-    }
-
-    fn nothing_after(&self, from: Version, is_delta: bool) -> Delta {
-        Delta {
-            is_delta,
-            from,
-            to: from,
-            count: 0,
-            runs: self.nothing.clone(),
-            bytes: 0,
-        }
     }
 
     /// Makes a row that is in the store already its key's current one.

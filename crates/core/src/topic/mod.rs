@@ -10,23 +10,26 @@
 //!
 //! A row is named by its version and by nothing else: the index holds versions, and the store
 //! finds a version by binary search. So rows may move when a segment is rewritten, and nobody
-//! has to be told. Read `log` first, then `store` and `delta`; `reach` stands apart: it knows
-//! how far the subscribers are.
+//! has to be told. Read `log` first, then `store`, `lacking` and `delta`; `reach` stands apart: it
+//! knows how far the subscribers are.
 //!
 //! Deliberately absent: who subscribed, who owns a transient entry, when to send.
 //!
 //! Invariants: index entries and live rows are one to one; versions only rise; memory is the
 //! live items plus an eighth, whatever was written before.
 
+mod assembly;
 mod cache;
 mod delta;
 mod index;
+mod lacking;
 mod log;
 mod reach;
 mod segment;
 mod store;
 
 pub use delta::Delta;
+pub use lacking::Looks;
 pub use log::{Entry, Sizes, TopicLog};
 pub use reach::Reach;
 

@@ -124,6 +124,11 @@ impl Segment {
         self.bytes().len()
     }
 
+    /// How many rows above this version, holes included.
+    pub(super) fn rows_above(&self, since: Version) -> usize {
+        self.rows.len() - self.place_above(since)
+    }
+
     pub(super) fn live_rows(&self) -> usize {
         self.live_rows
     }
@@ -196,12 +201,16 @@ impl Segment {
         Some(len)
     }
 
-    /// Live rows above `since`, ascending.
-    pub(super) fn rows_after(&self, since: Version) -> impl Iterator<Item = LiveRow> + '_ {
-        let from = match since.0.checked_sub(self.first.0) {
+    fn place_above(&self, since: Version) -> usize {
+        match since.0.checked_sub(self.first.0) {
             None => 0,
             Some(step) => self.rows.partition_point(|row| u64::from(row.step) <= step),
-        };
+        }
+    }
+
+    /// Live rows above `since`, ascending.
+    pub(super) fn rows_after(&self, since: Version) -> impl Iterator<Item = LiveRow> + '_ {
+        let from = self.place_above(since);
         let live = (from..self.rows.len()).filter(|&i| self.rows[i].mark & DEAD == 0);
         live.map(|i| LiveRow {
             version: self.version(&self.rows[i]),

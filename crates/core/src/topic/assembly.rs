@@ -1,0 +1,126 @@
+//! A large delta that is put together in several short steps, while the topic goes on changing.
+//!
+//! It is gathered segment by segment. A piece stays good as long as its segment's rows do, and
+//! what changed meanwhile is gathered anew; when all pieces are good at one moment, they are the
+//! delta of that moment.
+//!
+//! Deliberately absent: whose turn it is; a log has one assembly at a time. Invariant: a piece is
+//! used only if it is what gathering its segment now would give.
+
+use super::Version;
+use super::delta::{Gather, Gathered, Wanted};
+use super::segment::Segment;
+use super::store::Store;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+
+/// A topic that changes faster than it can be looked through is looked through in one go after
+/// so many times its rows.
+const PATIENCE: usize = 4;
+
+pub(super) struct Assembly {
+    from: Version,
+    tombstones: bool,
+    prefix: Box<[u8]>,
+    /// By their segments' first versions.
+    pieces: BTreeMap<Version, Piece>,
+    copied: usize,
+    looked: usize,
+}
+
+struct Piece {
+    last: Version,
+    live_rows: usize,
+    gathered: Gathered,
+}
+
+impl Piece {
+    /// Rows of one range of versions only ever die: as many as before are the same.
+    fn is_of(&self, segment: &Segment) -> bool {
+        self.last == segment.last() && self.live_rows == segment.live_rows()
+    }
+}
+
+impl Assembly {
+    pub(super) fn new(wanted: Wanted<'_>) -> Self {
+        Self {
+            from: wanted.since,
+            tombstones: wanted.tombstones,
+            prefix: Box::from(wanted.prefix),
+            pieces: BTreeMap::new(),
+            copied: 0,
+            looked: 0,
+        }
+    }
+
+    pub(super) fn is_for(&self, wanted: Wanted<'_>) -> bool {
+        let same = (self.from, self.tombstones) == (wanted.since, wanted.tombstones);
+        same && *self.prefix == *wanted.prefix
+    }
+
+    /// Goes on until about `room` rows have been looked at, which it counts down, and by at least
+    /// one piece. The delta's runs if everything is there.
+    pub(super) fn advance(
+        &mut self,
+        store: &Store,
+        has_tombstones: impl Fn(&Segment) -> bool,
+        room: &mut usize,
+    ) -> Option<Gathered> {
+        let wanted = Wanted {
+            since: self.from,
+            tombstones: self.tombstones,
+            prefix: &self.prefix,
+        };
+        let partly = |segment: &&Segment| !wanted.whole(segment, &has_tombstones);
+        let rows = wanted.rows(store, &has_tombstones);
+        let mut left = if self.looked > PATIENCE * rows {
+            usize::MAX
+        } else {
+            *room
+        };
+        let mut went_on = false;
+        for segment in store.after(wanted.since).filter(partly) {
+            let piece = self.pieces.get(&segment.first());
+            if piece.is_some_and(|piece| piece.is_of(segment)) {
+                continue;
+            }
+            if left == 0 && went_on {
+                *room = 0;
+                return None;
+            }
+            went_on = true;
+            let rows = segment.rows_above(wanted.since);
+            left = left.saturating_sub(rows);
+            self.looked += rows;
+            let mut gather = Gather::having_copied(self.copied);
+            gather.rows(segment, wanted);
+            let piece = Piece {
+                last: segment.last(),
+                live_rows: segment.live_rows(),
+                gathered: gather.finish(),
+            };
+            self.copied += piece.gathered.copied;
+            if let Some(old) = self.pieces.insert(segment.first(), piece) {
+                self.copied -= old.gathered.copied;
+            }
+        }
+        *room = left.min(*room);
+        let mut whole = Gather::default();
+        for segment in store.after(wanted.since) {
+            match self
+                .pieces
+                .get(&segment.first())
+                .filter(|_| partly(&segment))
+            {
+                Some(piece) => whole.piece(&piece.gathered),
+                None => whole.whole(segment),
+            }
+        }
+        Some(whole.finish())
+    }
+
+    /// Memory that it holds by itself.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.copied + self.pieces.len() * 2 * size_of::<Piece>()
+    }
+}
