@@ -35,8 +35,9 @@ pub struct Config {
     pub transient_grace: Duration,
     /// Election of the active catalogd.
     pub catalog: CatalogConfig,
-    /// Items of a publication that one step writes at most. More get a large publication in
-    /// faster; fewer keep what else is due from waiting. Four thousand take some milliseconds.
+    /// Items of a publication that one step writes at most; all else that a step does is bounded
+    /// in proportion. More get a large publication in faster; fewer keep what else is due from
+    /// waiting. Two thousand take a millisecond or two.
     pub items_per_step: usize,
     /// Seeds the topics' hash tables, so that keys cannot be chosen to collide.
     pub hash_seed: u64,
@@ -111,7 +112,7 @@ impl Default for Config {
                 resend: Duration::from_millis(100),
                 timeout: Duration::from_secs(3),
             },
-            items_per_step: 4_096,
+            items_per_step: 2_048,
             hash_seed: 0,
             ha: None,
         }

@@ -18,7 +18,7 @@ fn batch(keys: impl Iterator<Item = usize>, value: &[u8], deleted: bool) -> Item
 fn write(log: &mut TopicLog, keys: impl Iterator<Item = usize>) -> usize {
     let batch = batch(keys, &[7; VALUE], false);
     log.write(&batch);
-    batch.bytes().len()
+    batch.byte_len()
 }
 
 /// A fixed sequence that looks like chance.

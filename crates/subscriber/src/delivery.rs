@@ -40,7 +40,7 @@ impl Application {
     pub(crate) fn may_block(&self, deltas: &[(Text, TopicDelta)]) -> bool {
         let bytes: usize = deltas
             .iter()
-            .map(|(_, delta)| delta.topic_entries.bytes().len())
+            .map(|(_, delta)| delta.topic_entries.byte_len())
             .sum();
         let mut audiences = deltas.iter().filter_map(|(name, _)| self.topics.get(name));
         bytes >= LARGE || audiences.any(|audience| audience.may_block)

@@ -128,7 +128,7 @@ impl Follower {
         if self.needs_all {
             return;
         }
-        self.bytes += delta.items().bytes().len();
+        self.bytes += delta.items().byte_len();
         self.queue.push_back((position, Arc::clone(delta)));
         let too_much = self.queue.len() > MAX_QUEUED || self.bytes > MAX_QUEUED_BYTES;
         if too_much && self.queue.len() > 1 {
@@ -177,7 +177,7 @@ impl Follow {
         }
         if let Some((position, delta)) = follower.queue.pop_front() {
             follower.position = position;
-            follower.bytes -= delta.items().bytes().len();
+            follower.bytes -= delta.items().byte_len();
             return Poll::Ready(Some(delta));
         }
         if state.closed {

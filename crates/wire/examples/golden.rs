@@ -121,7 +121,7 @@ fn updates() {
     let membership = Text::from_static("impala-membership");
     let parts = |min| TopicParts {
         name: &membership,
-        runs: std::slice::from_ref(all.bytes()),
+        runs: std::slice::from_ref(all.chunks()[0].bytes()),
         items: all.len(),
         is_delta: false,
         from_version: 0,

@@ -163,7 +163,7 @@ fn decoded_containers_reserve_in_proportion_to_the_bytes_present() {
         );
         let items: usize = deltas
             .iter()
-            .map(|(_, delta)| delta.topic_entries.bytes().len())
+            .map(|(_, delta)| delta.topic_entries.byte_len())
             .sum();
         assert!(items <= bytes.len(), "items are copied once");
     }

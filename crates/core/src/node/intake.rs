@@ -175,23 +175,19 @@ impl Node {
 /// All replies that are being written or wait for it.
 pub(super) type Intakes = VecDeque<Intake>;
 
-/// The next items to write in one go: at least one, if there is one.
+/// The next items to write in one go: at least one, if there is one. Whole chunks if they fit,
+/// for those become the topic's without being copied.
 fn piece(items: &ItemBatch, from: usize, most: usize) -> Range<usize> {
-    let most = items.len().min(from + most);
-    if from == most || items.range(most - 1).end - items.range(from).start <= BYTES_A_STEP {
-        return from..most;
-    }
-    let limit = items.range(from).start + BYTES_A_STEP;
-    let (mut low, mut high) = (from + 1, most);
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if items.range(middle - 1).end <= limit {
-            low = middle;
-        } else {
-            high = middle - 1;
+    let (mut end, mut bytes) = (from, 0);
+    for chunk in items.chunks_from(from) {
+        let chunk_end = chunk.items().end;
+        bytes += chunk.bytes().len();
+        if end > from && (chunk_end - from > most || bytes > BYTES_A_STEP) {
+            break;
         }
+        end = chunk_end.min(from + most);
     }
-    from..low
+    from..end
 }
 
 #[cfg(test)]

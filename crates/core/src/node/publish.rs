@@ -282,11 +282,14 @@ impl Node {
 
     /// Collects tombstones that everybody has seen; what is too much for a step goes on later.
     pub(super) fn collect(&mut self, now: Now, name: &Text) {
-        if self
-            .topics
-            .find_mut(name)
-            .is_some_and(|topic| topic.collect())
-        {
+        let Some(topic) = self.topics.find_mut(name) else {
+            return;
+        };
+        let most = self.work.items();
+        let mut left = most;
+        let more = topic.collect(&mut left);
+        self.work.spend_items(most - left);
+        if more {
             if self.uncollected.is_empty() {
                 self.schedule.add(now.time + super::SHORTEST, Task::Collect);
             }

@@ -104,11 +104,12 @@ impl Topic {
         self.asking.is_some_and(|(who, _)| who == asker)
     }
 
-    /// Lets tombstones go that everybody has seen (W12). True if there are more.
-    pub(super) fn collect(&mut self) -> bool {
+    /// Lets tombstones go that everybody has seen (W12), as many as `most`, which is counted
+    /// down. True if there are more.
+    pub(super) fn collect(&mut self, most: &mut usize) -> bool {
         let floor = self.holds.lowest_above_zero();
-        self.log
-            .collect(floor.map_or(self.log.last(), |(floor, _)| floor))
+        let floor = floor.map_or(self.log.last(), |(floor, _)| floor);
+        self.log.collect_within(floor, most)
     }
 }
 

@@ -34,6 +34,11 @@ impl Work {
         self.0.left = self.0.left.saturating_sub(looks);
     }
 
+    /// So many items may still be written, expired or collected: at least one.
+    pub(super) fn items(self) -> usize {
+        (self.0.left / Self::ITEM).max(1)
+    }
+
     pub(super) fn spend_items(&mut self, items: usize) {
         self.spend(items.saturating_mul(Self::ITEM));
     }

@@ -29,6 +29,8 @@ use statestore_wire::{Item, ItemBatch};
 
 /// How many tombstones one call collects, so that a step stays short.
 const COLLECT_AT_ONCE: usize = 4096;
+/// How many go for a single write, if there are too many.
+const FORGET_AT_ONCE: usize = 64;
 /// What a tombstone costs beside its encoding.
 const TOMBSTONE_COST: usize = 64;
 /// Tombstones that may always stay, in bytes.
@@ -132,14 +134,22 @@ impl TopicLog {
     pub fn write_part(&mut self, batch: &ItemBatch, part: Range<usize>) -> RangeInclusive<Version> {
         let first = self.counter.next();
         self.cache.clear();
-        let adopted = part.len() == batch.len() && self.store.adopt(first, batch);
         let items = part.len();
-        for i in part {
-            let (version, item) = (self.counter.next(), batch.item(i));
-            if !adopted {
-                self.store.push(version, item);
+        for chunk in batch.chunks_from(part.start) {
+            let places = chunk.items();
+            let within = places.start.max(part.start)..places.end.min(part.end);
+            if within.is_empty() {
+                break;
             }
-            self.enter(version, item);
+            let whole = within == places;
+            let adopted = whole && self.store.adopt(self.counter.next(), chunk);
+            for place in within {
+                let (version, item) = (self.counter.next(), chunk.item(place));
+                if !adopted {
+                    self.store.push(version, item);
+                }
+                self.enter(version, item);
+            }
         }
         self.bound_tombstones(items);
         first..=self.counter
@@ -223,15 +233,21 @@ impl TopicLog {
     /// A floor that is too high loses nothing: whoever is below gets the whole topic. So it pays
     /// to count a first message that is under way as the version that it leads to.
     pub fn collect(&mut self, floor: Version) -> bool {
-        for _ in 0..COLLECT_AT_ONCE {
-            match self.tombstones.first() {
-                Some(&oldest) if oldest <= floor => self.forget(oldest),
-                _ => return false,
+        self.collect_within(floor, &mut { COLLECT_AT_ONCE })
+    }
+
+    /// The same, but no more than `most`, which it counts down.
+    pub fn collect_within(&mut self, floor: Version, most: &mut usize) -> bool {
+        while let Some(&oldest) = self.tombstones.first()
+            && oldest <= floor
+        {
+            if *most == 0 {
+                return true;
             }
+            *most -= 1;
+            self.forget(oldest);
         }
-        self.tombstones
-            .first()
-            .is_some_and(|oldest| *oldest <= floor)
+        false
     }
 
     /// How large the topic is.
@@ -317,7 +333,7 @@ impl TopicLog {
     /// A subscriber that hangs must not keep tombstones for ever: past half of the live bytes
     /// the oldest go, seen or not (W12). More may go than were written, but not in one step.
     fn bound_tombstones(&mut self, written: usize) {
-        for _ in 0..COLLECT_AT_ONCE + 2 * written {
+        for _ in 0..FORGET_AT_ONCE + 2 * written {
             let live = self.store.live_bytes().saturating_sub(self.tombstone_bytes);
             let oldest = self.tombstones.first().copied();
             match oldest.filter(|_| self.tombstone_bytes > live / 2 + TOMBSTONES_FREE) {

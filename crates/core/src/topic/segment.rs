@@ -9,7 +9,8 @@ use super::Version;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;
-use statestore_wire::{Item, ItemBatch};
+use statestore_wire::Item;
+use statestore_wire::item::Chunk;
 
 const DEAD: u32 = 1 << 31;
 const TOMBSTONE: u32 = 1 << 30;
@@ -44,14 +45,15 @@ impl Segment {
         Self::around(first, Data::Open(Vec::with_capacity(capacity)))
     }
 
-    /// A sealed segment that shares the batch's memory.
-    pub(super) fn adopt(first: Version, batch: &ItemBatch) -> Self {
-        let mut segment = Self::around(first, Data::Sealed(batch.bytes().clone()));
-        segment.rows.reserve_exact(batch.len());
-        for (i, item) in batch.iter().enumerate() {
-            segment.note(first.plus(i), batch.range(i).start, item.deleted);
+    /// A sealed segment that shares the chunk's memory.
+    pub(super) fn adopt(first: Version, chunk: &Chunk) -> Self {
+        let mut segment = Self::around(first, Data::Sealed(chunk.bytes().clone()));
+        segment.rows.reserve_exact(chunk.items().len());
+        for (i, place) in chunk.items().enumerate() {
+            let deleted = chunk.item(place).deleted;
+            segment.note(first.plus(i), chunk.range(place).start, deleted);
         }
-        segment.live_bytes = batch.bytes().len();
+        segment.live_bytes = chunk.bytes().len();
         segment
     }
 

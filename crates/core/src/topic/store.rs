@@ -12,16 +12,16 @@ use super::segment::{LONGEST, Segment};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
-use statestore_wire::{Item, ItemBatch};
+use statestore_wire::Item;
+use statestore_wire::item::{CHUNK_BYTES, Chunk};
 
 /// How much a segment gathers before the next is begun.
 pub(super) const SEGMENT: usize = 256 << 10;
-/// The longest batch of several items that becomes a segment as it is: rewriting one has to
-/// stay a short step.
-const ADOPT: usize = 16 * SEGMENT;
+/// From this length on a chunk becomes a segment as it is.
+const ADOPT: usize = SEGMENT / 2;
 /// Holes that are always allowed.
 const SLACK: usize = SEGMENT;
-const _: () = assert!(ADOPT <= LONGEST);
+const _: () = assert!(CHUNK_BYTES <= LONGEST && SEGMENT <= LONGEST);
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -35,16 +35,15 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Appends the items as rows `first`, `first + 1`, ... if the whole batch can be taken over
-    /// without copying.
-    pub(super) fn adopt(&mut self, first: Version, batch: &ItemBatch) -> bool {
-        let len = batch.bytes().len();
-        if len < SEGMENT || (len > ADOPT && batch.len() > 1) {
-            return false;
+    /// Appends the items as rows `first`, `first + 1`, ... without copying them, if that is worth
+    /// a segment.
+    pub(super) fn adopt(&mut self, first: Version, chunk: &Chunk) -> bool {
+        let worth = chunk.bytes().len() >= ADOPT;
+        if worth {
+            self.seal();
+            self.insert(Segment::adopt(first, chunk));
         }
-        self.seal();
-        self.insert(Segment::adopt(first, batch));
-        true
+        worth
     }
 
     /// Appends one row. Its version must be higher than any before.

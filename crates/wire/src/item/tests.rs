@@ -1,6 +1,7 @@
 //! Batches: canonical and other encodings, and what a false claim costs.
 #![allow(clippy::unwrap_used)]
 
+use super::batch::{CHUNK_BYTES, CHUNK_ITEMS};
 use super::{ITEM_OVERHEAD, ItemBatch, ItemBatchBuilder};
 use crate::schema::Wire;
 use crate::thrift::{Fault, Reader, code, put_field, put_size, put_string};
@@ -76,7 +77,6 @@ proptest! {
     #[test]
     fn whatever_the_shape_a_batch_holds_canonical_items(
         entries in prop::collection::vec(entry(), 0..12),
-        first: prop::sample::Index,
     ) {
         let bytes = list(&entries);
         let mut r = Reader::new(&bytes);
@@ -89,13 +89,10 @@ proptest! {
         for (i, (key, value, deleted)) in plain.iter().copied().enumerate() {
             let item = batch.item(i);
             prop_assert_eq!((item.key, item.value, item.deleted), (key, value, deleted));
-            prop_assert_eq!(&batch.bytes()[batch.range(i)], item.encoded);
+            let chunk = &batch.chunks()[0];
+            prop_assert_eq!(&chunk.bytes()[chunk.range(i)], item.encoded);
             prop_assert_eq!(&batch.value_bytes(i)[..], value);
         }
-        let first = first.index(entries.len() + 1);
-        let mut halves = batch.run(0..first).to_vec();
-        halves.extend_from_slice(&batch.run(first..entries.len()));
-        prop_assert_eq!(&halves[..], &batch.bytes()[..]);
     }
 
     #[test]
@@ -120,7 +117,7 @@ fn a_claim_of_two_billion_items_allocates_for_the_bytes_that_are_there() {
     let mut r = Reader::new(&bytes);
     let (_, n) = r.list().unwrap();
     assert!(r.capacity(n, ITEM_OVERHEAD) <= 1);
-    let mut builder = ItemBatchBuilder::with_capacity(r.capacity(n, ITEM_OVERHEAD), 0);
+    let mut builder = ItemBatchBuilder::default();
     let missing = Fault::MissingField("TopicItem.key");
     assert_eq!(builder.read_items(&mut r, n), Err(missing));
     assert!(builder.bytes.capacity() <= bytes.len());
@@ -136,12 +133,58 @@ fn reading_canonical_items_takes_exactly_their_bytes() {
     let (_, n) = r.list().unwrap();
     let mut builder = ItemBatchBuilder::default();
     builder.read_items(&mut r, n).unwrap();
-    assert_eq!(
-        builder.bytes.capacity(),
-        batch.bytes().len(),
-        "one copy, not a growing one"
-    );
+    let len = batch.byte_len();
+    assert_eq!(builder.bytes.capacity(), len, "one copy, not a growing one");
     assert_eq!(builder.finish(), batch);
+}
+
+#[test]
+fn items_fall_into_chunks_by_their_lengths_however_they_came() {
+    let lens = (0..9_000).map(|i| match i {
+        4_000 => CHUNK_BYTES - 22,
+        4_001 | 8_999 => CHUNK_BYTES + 1,
+        4_002..5_000 => 1_000,
+        i => i % 7,
+    });
+    let values: Vec<_> = lens.map(|len| vec![b'v'; len]).collect();
+    let items = values.iter().map(|value| (&b"key"[..], &value[..], false));
+    let batch = ItemBatch::from_items(items.clone());
+    let mut at = 0;
+    for chunk in batch.chunks() {
+        assert_eq!(chunk.items().start, at);
+        at = chunk.items().end;
+        let short = chunk.bytes().len() <= CHUNK_BYTES && chunk.items().len() <= CHUNK_ITEMS;
+        assert!(short || chunk.items().len() == 1);
+        for place in chunk.items() {
+            assert_eq!(batch.item(place), chunk.item(place));
+        }
+    }
+    assert_eq!((at, batch.len()), (9_000, 9_000));
+    assert!(
+        items.eq(batch
+            .iter()
+            .map(|item| (item.key, item.value, item.deleted)))
+    );
+
+    // Canonical, and with one in the middle that is not.
+    for odd in [9_000, 6_000] {
+        let mut bytes = vec![code::STRUCT];
+        put_size(&mut bytes, values.len());
+        for (i, value) in values.iter().enumerate() {
+            let shape = if i == odd {
+                Shape::Reversed
+            } else {
+                Shape::Canonical
+            };
+            put_shaped(&mut bytes, &(b"key".to_vec(), value.clone(), false, shape));
+        }
+        let read = ItemBatch::read(&mut Reader::new(&bytes)).unwrap();
+        let chunks = |batch: &ItemBatch| -> Vec<_> {
+            batch.chunks().iter().map(|chunk| chunk.items()).collect()
+        };
+        assert_eq!(chunks(&read), chunks(&batch));
+        assert!(read == batch && read.byte_len() == batch.byte_len());
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_reply_of_very_many_deltas_is_taken_in_steps_and_logged_in_a_few_lines() {
         node.step(now, Input::Timer, &mut out);
         lines += out.len();
     }
-    assert!((8..=12).contains(&steps), "{steps} steps");
+    assert!((16..=22).contains(&steps), "{steps} steps");
     assert!(lines <= 2 * 16, "{lines} lines");
 }
 

@@ -76,10 +76,10 @@ fn a_change_is_told_to_very_many_in_short_steps() {
         ..Default::default()
     };
     let mut told = answer(&mut node, at(50), &calls[1], Vec::from([update]));
-    let mut parts = steps(&mut node, at(51));
     // Each part of telling asks for the next one a moment later.
-    parts.extend(steps(&mut node, at(52)));
-    parts.extend(steps(&mut node, at(53)));
+    let parts: Vec<_> = (51..60)
+        .flat_map(|millis| steps(&mut node, at(millis)))
+        .collect();
     assert!(told.len() <= 512 && parts.iter().all(|part| part.len() <= 512));
     told.extend(parts.into_iter().flatten());
     let whom: BTreeSet<_> = told.iter().map(|call| &call.subscriber).collect();
