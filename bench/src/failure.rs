@@ -46,6 +46,9 @@ pub(crate) enum Failure {
     /// A report lacks scenarios; each has said why.
     #[error("{0} of the scenarios could not be measured")]
     Incomplete(usize),
+    /// Instructions could not be counted, or have become more.
+    #[error("{0}")]
+    Counting(String),
     /// A page did not say what was asked.
     #[error("page {page}: {why}")]
     Page {

@@ -154,7 +154,7 @@ pub(crate) fn description() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn compiler() -> String {
+pub(crate) fn compiler() -> String {
     let output = Command::new("rustc").arg("--version").output();
     match output {
         Ok(output) if output.status.success() => {

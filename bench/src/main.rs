@@ -26,11 +26,13 @@ mod bed;
 mod crowd;
 mod failure;
 mod figures;
+mod instructions;
 mod machine;
 mod report;
 mod scenarios;
 mod server;
 mod straight;
+mod works;
 
 /// The one of `statestored`, so that what runs of it in this process costs the same.
 #[global_allocator]
@@ -63,6 +65,12 @@ enum What {
         /// Sizes that take seconds: shows that the tool works
         #[arg(long)]
         tiny: bool,
+    },
+    Instructions(instructions::Wanted),
+    /// One of the works that are counted
+    #[command(hide = true)]
+    Work {
+        name: String,
     },
     #[command(flatten)]
     One(Scenario),
@@ -109,6 +117,17 @@ const TABLE: [[&str; 2]; 7] = [
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let counted = match &arguments.what {
+        What::Work { name } => Some(instructions::work(name).map(|()| String::new())),
+        What::Instructions(wanted) => Some(instructions::run(wanted)),
+        _ => None,
+    };
+    if let Some(counted) = counted {
+        return match counted.and_then(|table| print(&table)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => fail(&failure),
+        };
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(source) => return fail(&Failure::io("start threads")(source)),
@@ -138,6 +157,8 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             let text = report::text(&section);
             (vec![section], text)
         }
+        // Done already, without a runtime.
+        What::Instructions(_) | What::Work { .. } => return Ok(()),
         What::Report { out, tiny } => {
             let sections = report(&bench, *tiny, patience).await;
             let circumstances = Circumstances {
@@ -156,8 +177,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         let figures: Vec<_> = figures.map(figures::Figure::json).collect();
         write(json, &format!("{:#}\n", serde_json::Value::from(figures)))?;
     }
-    let printed = std::io::stdout().write_all(page.as_bytes());
-    printed.map_err(Failure::io("print the figures"))?;
+    print(&page)?;
     match sections.iter().filter(|section| section.failed).count() {
         0 => Ok(()),
         failed => Err(Failure::Incomplete(failed)),
@@ -201,6 +221,11 @@ async fn report(bench: &Bench, tiny: bool, mut patience: Duration) -> Vec<Sectio
         sections.push(section);
     }
     sections
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let printed = std::io::stdout().write_all(text.as_bytes());
+    printed.map_err(Failure::io("print the figures"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

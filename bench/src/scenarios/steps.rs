@@ -138,97 +138,91 @@ fn crowd(size: &Size, figures: &mut Figures) {
 /// A topic of many rows.
 fn topic(size: &Size, figures: &mut Figures) {
     let mut bed = Bed::new(config(size));
-    let n = size.rows;
-    let owner = Interest {
+    bed.register("owner", &owner());
+    bed.live(SECOND);
+    written(&mut bed, size.rows, figures);
+    joined(&mut bed, figures);
+    ended(&mut bed, size.rows, figures);
+}
+
+/// Interests of one whose rows go with it.
+fn owner() -> [Interest<'static>; 2] {
+    let owned = Interest {
         transient: true,
         ..Interest::in_all_of(NORMAL)
     };
-    bed.register("owner", &[owner, Interest::in_all_of(PRIORITY)]);
-    bed.live(SECOND);
-    let mut publish = |bed: &mut Bed, what, name: &str, delta| {
-        bed.taken();
-        bed.publish(Lane::Priority, "owner", delta);
-        bed.live(3 * SECOND);
-        figures.longest(name, what, bed.taken());
-    };
-    publish(
-        &mut bed,
-        format!("{n} rows are published"),
-        "rows",
-        change(NORMAL, rows(n, 47)),
-    );
-    publish(
-        &mut bed,
-        format!("{n} rows are published anew"),
-        "anew",
-        change(NORMAL, rows(n, 48)),
-    );
-    // One in a hundred changes: holes in every segment.
-    let few = sparse(n, 100);
-    publish(
-        &mut bed,
-        "one of a hundred is published".to_owned(),
-        "few",
-        change(NORMAL, few),
-    );
+    [owned, Interest::in_all_of(PRIORITY)]
+}
 
-    let mut join =
-        |bed: &mut Bed, what: String, key: &str, prefix: &dyn Fn(usize) -> String, count| {
-            bed.live(SECOND);
-            bed.taken();
-            for i in 0..count {
-                let prefix = prefix(i);
-                bed.register(
-                    &format!("{key}-{i}"),
-                    &[Interest::in_part_of(NORMAL, &prefix)],
-                );
-            }
-            bed.live(SECOND);
-            figures.longest(key, what, bed.taken());
-        };
-    let fifty = "50 get the topic".to_owned();
-    join(&mut bed, fifty, "whole", &|_| String::new(), 50);
-    let twenty = "20 get the topic by 4 prefixes".to_owned();
+fn written(bed: &mut Bed, n: usize, figures: &mut Figures) {
+    let writes = [
+        ("rows", format!("{n} rows are published"), rows(n, 47)),
+        ("anew", format!("{n} rows are published anew"), rows(n, 48)),
+        // One in a hundred changes: holes in every segment.
+        (
+            "few",
+            "one of a hundred is published".to_owned(),
+            sparse(n, 100),
+        ),
+    ];
+    for (key, what, rows) in writes {
+        bed.taken();
+        bed.publish(Lane::Priority, "owner", change(NORMAL, rows));
+        bed.live(3 * SECOND);
+        figures.longest(key, what, bed.taken());
+    }
+}
+
+fn joined(bed: &mut Bed, figures: &mut Figures) {
+    let mut join = |key: &str, what: &str, count, prefix: &dyn Fn(usize) -> String| {
+        bed.live(SECOND);
+        bed.taken();
+        for i in 0..count {
+            let interest = prefix(i);
+            bed.register(
+                &format!("{key}-{i}"),
+                &[Interest::in_part_of(NORMAL, &interest)],
+            );
+        }
+        bed.live(SECOND);
+        figures.longest(key, what, bed.taken());
+    };
+    join("whole", "50 get the topic", 50, &|_| String::new());
+    join("prefix", "20 get the topic by 4 prefixes", 20, &|i| {
+        PREFIXES[i % 4].to_owned()
+    });
     join(
-        &mut bed,
-        twenty,
-        "prefix",
-        &|i| PREFIXES[i % 4].to_owned(),
-        20,
-    );
-    let hundred = "1000 get the topic by 100 prefixes".to_owned();
-    join(
-        &mut bed,
-        hundred,
         "prefixes",
-        &|i| format!("a:{:02}", i % 100),
+        "1000 get the topic by 100 prefixes",
         1_000,
+        &|i| format!("a:{:02}", i % 100),
     );
+}
+
+fn ended(bed: &mut Bed, n: usize, figures: &mut Figures) {
     let mut after = |bed: &mut Bed, what: &str, key| {
         bed.live(3 * SECOND);
         figures.longest(key, what, bed.taken());
     };
+    let refill = |bed: &mut Bed, name| {
+        bed.publish(Lane::Priority, name, change(NORMAL, rows(n, 47)));
+        bed.live(3 * SECOND);
+        bed.taken();
+    };
     bed.taken();
-    bed.register("owner", &[owner, Interest::in_all_of(PRIORITY)]);
-    after(&mut bed, "their owner registers anew and they go", "again");
-    bed.publish(Lane::Priority, "owner", change(NORMAL, rows(n, 47)));
-    bed.live(3 * SECOND);
-    bed.taken();
+    bed.register("owner", &owner());
+    after(bed, "their owner registers anew and they go", "again");
+    refill(bed, "owner");
     bed.kill("owner");
-    after(&mut bed, "their owner fails and they go", "fails");
-    bed.register(
-        "other",
-        &[Interest::in_all_of(PRIORITY), Interest::in_all_of(NORMAL)],
-    );
-    bed.publish(Lane::Priority, "other", change(NORMAL, rows(n, 47)));
-    bed.live(3 * SECOND);
-    bed.taken();
+    after(bed, "their owner fails and they go", "fails");
+    bed.register("other", &[PRIORITY, NORMAL].map(Interest::in_all_of));
+    refill(bed, "other");
     let clear = TopicDelta {
         clear_topic_entries: Some(true),
         ..change(NORMAL, rows(10, 47))
     };
     bed.publish(Lane::Priority, "other", clear);
-    after(&mut bed, "the topic is cleared", "clear");
+    after(bed, "the topic is cleared", "clear");
 }
 
 /// A large publication past many filters.

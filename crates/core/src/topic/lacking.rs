@@ -88,7 +88,7 @@ impl TopicLog {
         let has_tombstones = |s: &Segment| tombstones.range(s.first()..=s.last()).next().is_some();
         let begun = self.assembly.as_ref().is_some_and(|a| a.is_for(wanted));
         if !begun {
-            let rows = wanted.rows(&self.store, &has_tombstones);
+            let rows = wanted.rows(&self.store, has_tombstones);
             if rows <= looks.few.max(looks.left) {
                 looks.left = looks.left.saturating_sub(rows);
                 return Some(gather(&self.store, wanted, has_tombstones));
