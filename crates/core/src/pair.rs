@@ -259,9 +259,19 @@ impl<V: Ord + Clone> Pair<V> {
     /// How often to send heartbeats while a takeover is near (rule 6); none while it is not.
     pub fn ask_period(&self, now: Time) -> Option<Duration> {
         let limits = self.limits();
-        let near = self.heard + limits.peer_timeout - limits.vote_age;
-        let near = !self.role.acts() && self.claim.is_none() && now >= near;
-        near.then(|| limits.ask_period(self.voters.count()))
+        let begins = self.heard + limits.peer_timeout - limits.vote_age;
+        if self.role.acts() || self.claim.is_some() || now < begins {
+            return None;
+        }
+        let brisk = limits.ask_period(self.voters.count());
+        // Where only the link between the two is cut, that would go on for ever: a vote still
+        // gets asked for three times while it lasts.
+        let patient = now >= begins + limits.peer_timeout * 2;
+        Some(if patient {
+            brisk.max(limits.vote_age / 3)
+        } else {
+            brisk
+        })
     }
 
     /// Rule 19: says nothing to subscribers and takes no registrations, for the other's sake.

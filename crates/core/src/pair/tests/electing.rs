@@ -78,6 +78,8 @@ fn voters_are_asked_briskly_when_a_takeover_is_near() {
         Some(Duration::from_millis(100))
     );
     assert_eq!(a.ask_period(at(9_500).time), None);
+    let later = Duration::from_millis(500);
+    assert_eq!(b.ask_period(at(29_500).time), Some(later), "not for ever");
     b.heard_from(at(11_100), 1, &ours(true));
     b.heard_from(at(11_100), 2, &ours(true));
     assert_eq!(b.ask_period(at(11_100).time), None, "it is active");
