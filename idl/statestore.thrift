@@ -372,6 +372,8 @@ struct TStatestoreHaHeartbeatResponse {
   103: optional i64 members_version
   // Their ids; left out while the sender has this version.
   104: optional list<string> members
+  // The receiver, if it is not the process that was meant.
+  105: optional TUniqueId statestore_id
 }
 
 // Extension: a standby stops on purpose.

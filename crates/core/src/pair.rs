@@ -32,7 +32,7 @@ mod news;
 mod view;
 mod voters;
 
-pub use beats::{Beat, BeatReply, BeatSent};
+pub use beats::{Beat, BeatReply, BeatSent, Stranger};
 pub use electorate::Electorate;
 pub use handshake::{Hello, HelloSent, Welcome};
 pub use limits::Limits;

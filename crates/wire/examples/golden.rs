@@ -251,6 +251,7 @@ fn pair() {
             electorate_version: Some(1),
             members_version: Some(2),
             members: Some(voters),
+            statestore_id: Some(STATESTORE),
             ..StatestoreHaHeartbeatResponse::default()
         },
     );

@@ -117,10 +117,14 @@ impl Node {
             (Asked::Beat(sent), outcome) => {
                 ha.beat_pending = false;
                 let reply = match outcome {
-                    Ok(Reply::HaHeartbeat(reply)) => Some(beat_reply(reply)),
+                    Ok(Reply::HaHeartbeat(reply)) => Some(reply),
                     _ => None,
                 };
-                ha.pair.on_beat_reply(now, sent, reply);
+                let other = reply.as_ref().and_then(|reply| reply.statestore_id);
+                match other {
+                    Some(id) => ha.pair.on_other_process(now, sent, StatestoreId(id)),
+                    None => ha.pair.on_beat_reply(now, sent, reply.map(beat_reply)),
+                }
             }
             (Asked::Hello(sent), outcome) => {
                 ha.hello_pending = false;
@@ -219,11 +223,12 @@ impl Node {
         let reply = match ha.pair.on_beat(now, &beat) {
             Ok(reply) => reply,
             Err(stranger) => {
-                let text = format!(
-                    "an HA heartbeat from {stranger} is not from the known peer, \
-                     or not for this process"
-                );
-                return refusal(refused(&text));
+                let text = "not from the peer that is known, or not for this process";
+                return wire::StatestoreHaHeartbeatResponse {
+                    status: refused(text),
+                    statestore_id: Some(stranger.own.0),
+                    ..Default::default()
+                };
             }
         };
         if reply.accepted
@@ -243,6 +248,7 @@ impl Node {
             electorate_version: reply.electorate_version,
             members_version: Some(reply.members_version),
             members: reply.members.map(|set| set.into_iter().collect()),
+            statestore_id: None,
         }
     }
 

@@ -56,7 +56,24 @@ pub struct BeatReply<V: Ord> {
     pub members: Option<BTreeSet<V>>,
 }
 
+/// A beat that does not count, and who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stranger {
+    /// This process.
+    pub own: StatestoreId,
+}
+
 impl<V: Ord + Clone> Pair<V> {
+    /// The peer turns out to be another process than the one that was meant: it has restarted and
+    /// cannot reach us, or has not yet.
+    pub fn on_other_process(&mut self, now: Now, sent: BeatSent, id: StatestoreId) {
+        self.observe(now.time);
+        let news = self.peer.id == Some(sent.to) && id != sent.to && id != self.id;
+        if news && !id.0.is_unset() && self.peer.left != Some(id) {
+            self.meet(id, true);
+        }
+    }
+
     /// An HA heartbeat to send, by an active server or one that claims to be, to a peer that it
     /// has met (H-10).
     pub fn beat(&mut self, now: Time) -> Option<(Beat<V>, BeatSent)> {
@@ -85,12 +102,18 @@ impl<V: Ord + Clone> Pair<V> {
         Some((beat, sent))
     }
 
-    /// An HA heartbeat arrived. An error names whom it should have been from or for.
-    pub fn on_beat(&mut self, now: Now, beat: &Beat<V>) -> Result<BeatReply<V>, StatestoreId> {
+    /// An HA heartbeat arrived. An error is one that is not from the peer, or not for us: its
+    /// sender is to be told our id, so that it can do better.
+    pub fn on_beat(&mut self, now: Now, beat: &Beat<V>) -> Result<BeatReply<V>, Stranger> {
         self.observe(now.time);
+        let newcomer = beat.dst == self.id && self.peer.id.is_none();
+        if newcomer && self.peer.left != Some(beat.src) {
+            // Who knows our id has asked us before: a peer that we cannot reach ourselves.
+            self.meet(beat.src, beat.epoch.is_some());
+        }
         if beat.dst != self.id || self.peer.id != Some(beat.src) {
             self.news.push(News::Stranger(beat.src));
-            return Err(beat.src); // W34
+            return Err(Stranger { own: self.id }); // W34
         }
         let accepted = match beat.epoch {
             None => self.reference_beat(now.time),
@@ -128,7 +151,11 @@ impl<V: Ord + Clone> Pair<V> {
             return false;
         }
         self.accept(now.time);
-        if let Some(voters) = &beat.electorate {
+        // A late message must not bring back what was changed since.
+        let newer = self
+            .adopted
+            .is_none_or(|(of, version)| of != epoch || version < beat.electorate_version);
+        if let Some(voters) = beat.electorate.as_ref().filter(|_| newer) {
             let terms = super::Terms {
                 timeout: self.config.limits.subscriber_timeout,
                 extended: false,

@@ -217,7 +217,7 @@ impl<V: Ord + Clone> Pair<V> {
             && now >= self.undecided_since + limits.preemption_wait
             && (!self.contacted || now >= self.heard + limits.peer_timeout)
             && self.voters.registered().all(|(_, voter)| {
-                let voice = voter.voice.filter(|voice| voice.sent >= self.votes_from);
+                let voice = voter.voice.filter(|voice| voice.sent > self.votes_from);
                 voice.is_some_and(|voice| voice.state == ConnState::UNKNOWN)
             })
     }

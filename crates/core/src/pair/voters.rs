@@ -169,7 +169,7 @@ impl Voter {
     /// Its vote, if it is for a takeover and may be used.
     fn votes(&self, now: Time, from: Time, age: Duration) -> bool {
         self.voice
-            .is_some_and(|voice| voice.lost && voice.sent >= from && now <= voice.sent + age)
+            .is_some_and(|voice| voice.lost && voice.sent > from && now <= voice.sent + age)
     }
 }
 
@@ -295,7 +295,7 @@ impl<V: Ord + Clone> Voters<V> {
         Some(*held.select_nth_unstable(place).1)
     }
 
-    /// How many of these vote for a takeover, with votes asked for not before `from` and not
+    /// How many of these vote for a takeover, with votes asked for after `from` and not
     /// older than `age`.
     pub fn votes(&self, set: &BTreeSet<V>, now: Time, from: Time, age: Duration) -> usize {
         let votes = |id: &&V| {

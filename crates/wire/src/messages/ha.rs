@@ -84,6 +84,8 @@ message! {
         103 opt members_version: i64,
         /// Their ids; left out while the sender has this version.
         104 opt members: Vec<Text>,
+        /// The receiver, if it is not the process that was meant.
+        105 opt statestore_id: UniqueId,
     }
 }
 

@@ -114,9 +114,42 @@ fn a_beat_of_a_stranger_or_for_another_process_is_refused() {
             dst,
             ..beat.clone()
         };
-        assert_eq!(b.on_beat(at(1_100), &stray), Err(src));
+        assert_eq!(b.on_beat(at(1_100), &stray), Err(Stranger { own: id(2) }));
     }
     assert_eq!(b.heard, at(1_000).time);
+}
+
+// rule 10: also where the restarted standby cannot connect to the active itself
+#[test]
+fn a_restarted_standby_is_recognised_by_its_answer_to_a_beat() {
+    let (mut a, _) = running(1);
+    let mut c = server(3, at(1_100));
+    let (stray, sent) = a.beat(at(1_200).time).unwrap();
+    let Stranger { own } = c.on_beat(at(1_200), &stray).unwrap_err();
+    a.on_other_process(at(1_200), sent, own);
+    assert!(beat(&mut a, &mut c, at(1_300)));
+    assert_eq!((c.role(), c.electorate.agreed().len()), (Role::Standby, 1));
+}
+
+// rule 12: messages may overtake each other
+#[test]
+fn a_late_beat_does_not_bring_back_an_older_electorate() {
+    let (mut a, mut b) = running(1);
+    for voter in [2, 3] {
+        a.voter_registered(at(1_100).time, voter, terms(true));
+        b.voter_registered(at(1_100).time, voter, terms(true));
+        if voter == 2 {
+            assert!(beat(&mut a, &mut b, at(1_200)));
+        }
+    }
+    let (late, _) = a.beat(at(1_300).time).unwrap();
+    assert_eq!(late.electorate.as_ref().unwrap().len(), 2);
+    for now in [1_400, 1_500, 1_600] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    assert_eq!(b.electorate.agreed().len(), 3);
+    b.on_beat(at(1_700), &late).unwrap();
+    assert_eq!(b.electorate.agreed().len(), 3);
 }
 
 // rules 10, 17, W3: the lower one steps down at once
