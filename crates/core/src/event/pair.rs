@@ -75,6 +75,8 @@ impl fmt::Display for Why {
                 "took over, the active one is silent and {lost} of {of} subscribers lost it"
             ),
             Self::Alone => f.write_str("no peer was found, and no subscriber has heard one"),
+            Self::PeerLeft => f.write_str("the peer stopped on purpose"),
+            Self::Stopping => f.write_str("this statestored stops"),
             Self::Forced => f.write_str("an operator forced it; there may be two for a moment"),
             Self::LeaseExpired => {
                 f.write_str("neither the peer nor half of the subscribers acknowledged it in time")

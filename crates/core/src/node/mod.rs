@@ -167,7 +167,7 @@ impl Node {
                 self.answer(now, request_id, request, out);
                 self.act_on_news(now, out);
             }
-            Input::Stopping => self.say_goodbye(out),
+            Input::Stopping => self.say_goodbye(now, out),
             Input::Completed { call, outcome } => self.complete(now, call, outcome, out),
             Input::NetworkDisabled(disabled) => {
                 if disabled != self.network_disabled {

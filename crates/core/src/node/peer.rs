@@ -263,7 +263,7 @@ impl Node {
         let left = self
             .ha
             .as_mut()
-            .is_some_and(|ha| meant && ha.pair.peer_left(now.time, src));
+            .is_some_and(|ha| meant && ha.pair.peer_left(now, src));
         let status = match left {
             true => Status::ok(),
             false => refused("not from the known peer, or not for this process"),
@@ -271,19 +271,18 @@ impl Node {
         wire::StatestoreHaLeaveResponse { status }
     }
 
-    /// Rule 15, at the side that goes: only a standby can promise never to take over.
-    pub(super) fn say_goodbye(&mut self, out: &mut Outbox) {
-        let Some(ha) = self
+    /// Rule 15, at the side that goes: first it acts no more, then it says so.
+    pub(super) fn say_goodbye(&mut self, now: Now, out: &mut Outbox) {
+        let peer = self.ha.as_mut().and_then(|ha| ha.pair.resign(now.time));
+        self.act_on_news(now, out);
+        let Some((ha, peer)) = self
             .ha
             .as_mut()
-            .filter(|ha| ha.pair.role() == crate::role::Role::Standby)
+            .zip(peer)
+            .filter(|_| !self.network_disabled)
         else {
             return;
         };
-        let Some(peer) = ha.pair.peer_id().filter(|_| !self.network_disabled) else {
-            return;
-        };
-        ha.pair.mute(true);
         let request = wire::StatestoreHaLeaveRequest {
             protocol_version: ProtocolVersion::V2,
             dst_statestore_id: peer.0,

@@ -193,15 +193,27 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// This server stops on purpose and will not become active any more (rule 15), or its
-    /// network is disabled (H-9); or that is over.
+    /// This server stops on purpose: it acts no more, now and for ever (rule 15). None if it has
+    /// no peer to tell so.
+    pub fn resign(&mut self, now: Time) -> Option<StatestoreId> {
+        self.observe(now);
+        if self.role.acts() {
+            self.step_down(now, Why::Stopping);
+        }
+        self.claim = None;
+        self.muted = true;
+        self.peer.id
+    }
+
+    /// Its network is disabled, so it cannot become active (H-9); or that is over.
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
     }
 
-    /// The standby stops on purpose (rule 15). False if that is not the peer that is known.
-    pub fn peer_left(&mut self, now: Time, id: StatestoreId) -> bool {
-        self.observe(now);
+    /// The peer stops on purpose and acts no more (rule 15): an active server needs no lease any
+    /// more, an inactive one need not wait. False if that is not the peer that is known.
+    pub fn peer_left(&mut self, now: Now, id: StatestoreId) -> bool {
+        self.observe(now.time);
         if self.peer.id != Some(id) {
             self.news.push(News::Stranger(id));
             return false;
@@ -213,6 +225,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.news.push(News::PeerLeft(id));
         if self.role.acts() {
             self.tenure = Tenure::Unopposed;
+        } else if !self.muted {
+            self.peer_acknowledged = None;
+            self.become_active(now, Tenure::Unopposed, Why::PeerLeft);
         }
         true
     }

@@ -68,6 +68,10 @@ pub enum Why {
     },
     /// No peer, and no subscriber that has heard one.
     Alone,
+    /// The peer stopped on purpose.
+    PeerLeft,
+    /// This process stops on purpose.
+    Stopping,
     /// An operator said so.
     Forced,
     /// Too few acknowledgements came in time.

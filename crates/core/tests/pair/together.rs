@@ -194,6 +194,20 @@ fn a_standby_that_stops_says_so_and_the_active_needs_nobody() {
     assert_eq!(world.role(0), Role::Active);
 }
 
+// rule 15: a planned stop of the active is no failover to wait for
+#[test]
+fn when_the_active_stops_everybody_follows_the_other_at_once() {
+    let mut world = running(&["a", "b"]);
+    world.step(0, Input::Stopping);
+    world.settle();
+    world.dead.insert(0);
+    assert_eq!(world.role(1), Role::Active);
+    assert_eq!(world.servers[1].node.totals().counters.role_told, 2);
+    world.restart(0, 9);
+    world.wait(3 * SECOND);
+    assert_eq!(world.roles(), [Role::Standby, Role::Active]);
+}
+
 // ha.md section 4
 #[test]
 fn an_operator_forces_the_process_that_is_meant_and_no_other() {

@@ -191,8 +191,8 @@ fn an_epoch_learned_from_a_voter_ends_the_own_one_for_good() {
 fn after_the_standby_left_no_lease_is_needed_and_nothing_of_it_counts() {
     let (mut a, mut b) = running(2);
     let (_, sent) = a.beat(at(1_100).time).unwrap();
-    b.mute(true);
-    assert!(a.peer_left(at(1_200).time, id(2)));
+    assert_eq!(b.resign(at(1_200).time), Some(id(1)));
+    assert!(a.peer_left(at(1_200), id(2)));
     a.on_beat_reply(at(1_300), sent, None);
     assert!(a.may_act(at(60_000)));
     assert_eq!(a.beat(at(1_300).time), None);
@@ -210,6 +210,22 @@ fn after_the_standby_left_no_lease_is_needed_and_nothing_of_it_counts() {
         a.may_act(at(60_300)) && !a.may_act(at(67_700)),
         "leased again"
     );
+}
+
+// rule 15, the other way round: nobody has to wait for an active that says goodbye
+#[test]
+fn when_the_active_stops_on_purpose_the_standby_acts_at_once() {
+    let (mut a, mut b) = running(2);
+    assert_eq!(a.resign(at(1_200).time), Some(id(2)));
+    assert!(!a.may_act(at(1_200)));
+    assert!(b.peer_left(at(1_201), id(1)));
+    assert!(b.may_act(at(1_201)) && b.epoch() > a.epoch());
+    assert_eq!(
+        (a.whys(), b.whys()),
+        (vec![Why::Stopping], vec![Why::PeerLeft])
+    );
+    a.tick(at(60_000));
+    assert_eq!(a.role(), Role::Recovery);
 }
 
 // H-13, for a peer that knows no epochs
