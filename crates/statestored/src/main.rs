@@ -17,7 +17,7 @@ use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::{Config, LOG_MAINTENANCE_STDERR};
 use statestored::views::{Views, views};
-use statestored::{SERVER, World};
+use statestored::{HA_SERVER, SERVER, World};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -71,11 +71,15 @@ fn main() {
 /// Runs until the process is asked to end; the answer is why.
 fn run(app: &App) -> Result<String, StartError> {
     let mut dice = StdRng::from_os_rng();
-    let config = Config::from_flags(&app.flags, dice.random())
+    let config = Config::from_flags(&app.flags, &app.hostname, dice.random())
         .map_err(|error| StartError::Config(error.to_string()))?;
     for entry in &config.debug.foreign {
         tracing::warn!("debug action {entry} is not for a statestored: ignored");
     }
+    config
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!("{note}"));
     let files = raise_file_limit();
     let room = files.saturating_sub(OTHER_FILES) / FILES_PER_SUBSCRIBER;
     tracing::info!("{files} open files allowed: room for some {room} subscribers");
@@ -87,16 +91,22 @@ fn run(app: &App) -> Result<String, StartError> {
     }
     let (views, questions) = views();
     let statistics = ServiceStatistics::new(SERVER.0, SERVER.1);
+    let ha_statistics = ServiceStatistics::new(HA_SERVER.0, HA_SERVER.1);
+    let mut servers = vec![statistics.clone()];
+    if config.core.ha.is_some() {
+        servers.push(ha_statistics.clone());
+    }
     let ready = Readiness::default();
-    let _web = background.block_on(web(app, &config, &views, &statistics, &ready))?;
+    let _web = background.block_on(web(app, &config, &views, &servers, &ready))?;
 
     let world = World {
         net: TcpNet,
-        clock: Box::new(SystemClock),
+        clock: Arc::new(SystemClock),
         dice,
         bulk: background.handle().clone(),
         limits: fanout_limits(&config, files),
         statistics,
+        ha_statistics,
     };
     let started = |address: std::net::SocketAddr| {
         let port = address.port();
@@ -134,7 +144,7 @@ async fn web(
     app: &App,
     config: &Config,
     views: &Views,
-    statistics: &ServiceStatistics,
+    servers: &[ServiceStatistics],
     ready: &Readiness,
 ) -> Result<Option<Server>, StartError> {
     let Some(web) = WebConfig::from_flags(&app.flags)? else {
@@ -142,10 +152,10 @@ async fn web(
     };
     let site = Site::new(NAME);
     let metrics = {
-        let (views, statistics) = (views.clone(), statistics.clone());
+        let (views, servers) = (views.clone(), servers.to_vec());
         let version = short_version(NAME, VERSION);
         with_system(move || {
-            statestored::metrics::group(views.clone(), statistics.clone(), version.clone())
+            statestored::metrics::group(views.clone(), servers.clone(), version.clone())
         })
     };
     let front = views.clone();
@@ -154,12 +164,12 @@ async fn web(
         logging: app.logging.clone(),
         version: app.version.clone(),
         metrics,
-        rpcs: Arc::new(statistics.clone()),
+        rpcs: Arc::new(servers.to_vec()),
         front: Arc::new(move || Box::pin(statestored::pages::front(front.clone()))),
         ready: ready.clone(),
     }
     .register(&site);
-    statestored::pages::register(&site, views, config.core.catalog.ha);
+    statestored::pages::register(&site, views, &config.core);
     let server = serve(&site, &web).await?;
     if let Some(address) = server.addresses().first() {
         tracing::info!("Web server listening on port {}", address.port());

@@ -6,6 +6,7 @@
 use crate::views::Views;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use statestore_core::config::Config;
 use statestore_core::role::Role;
 use statestore_core::view::{CatalogView, NotifiedView, SubscriberView, TopicView};
 use statestore_daemon::metrics::pretty;
@@ -14,13 +15,19 @@ use statestore_daemon::serde_json::{Value as Json, json};
 use statestore_daemon::web::{Document, Page, Site};
 use statestore_wire::{CatalogRegistration, SubscriberType};
 
+mod ha;
+
 /// Adds the pages of a statestored to a site.
-pub fn register(site: &Site, views: &Views, catalogd_ha: bool) {
+pub fn register(site: &Site, views: &Views, config: &Config) {
     let ask = views.clone();
     site.add(page("/topics", move || topics(ask.clone())));
     let ask = views.clone();
     site.add(page("/subscribers", move || subscribers(ask.clone())));
-    if catalogd_ha {
+    if config.ha.is_some() {
+        let ask = views.clone();
+        site.add(ha::page(move || ask.clone()));
+    }
+    if config.catalog.ha {
         let ask = views.clone();
         site.add(page("/catalog_ha_info", move || {
             catalog_ha_info(ask.clone())

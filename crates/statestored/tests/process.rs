@@ -115,7 +115,6 @@ fn what_cannot_be_honoured_is_refused_not_left_out() {
         "--ssl_client_ca_certificate=/ca.pem",
         "--principal=impala/_HOST@REALM",
         "--webserver_certificate_file=/c.pem",
-        "--enable_statestored_ha",
         "--debug_actions=DO_SUBSCRIBER_UPDATE:NONSENSE",
         "--log_dir=/no/such/folder",
     ] {

@@ -91,6 +91,11 @@ impl Node {
         Some(self.ha.as_ref()?.pair.view(now.time))
     }
 
+    /// For one of a pair: whether its peer answers.
+    pub fn found_peer(&self) -> Option<bool> {
+        Some(self.ha.as_ref()?.pair.found_peer())
+    }
+
     pub(super) fn acts(&self) -> bool {
         self.role().acts()
     }
