@@ -114,6 +114,20 @@ impl<C: Net> Owner<C> {
         self.step(Input::Leave, &mut outbox);
         self.show();
         self.application.close();
+        let limit = self.subscriber.config().farewell;
+        // Whoever has not heard it by then notices by missing heartbeats.
+        let _ = tokio::time::timeout(limit, self.bid_farewell(&mut outbox)).await;
+    }
+
+    /// Waits until the statestoreds know that the subscriber has left.
+    async fn bid_farewell(&mut self, outbox: &mut Outbox) {
+        while !self.subscriber.is_gone() {
+            let Some(message) = self.messages.recv().await else {
+                break;
+            };
+            self.take(message, outbox);
+            self.show();
+        }
     }
 
     fn take(&mut self, message: Message, outbox: &mut Outbox) {
