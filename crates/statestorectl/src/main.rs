@@ -5,7 +5,7 @@
 //! registering as a subscriber for the time of the command (`guest.rs`); `minicluster/` is the
 //! demonstration.
 //!
-//! Deliberately absent: changing anything in a cluster.
+//! Deliberately absent: changing anything in a cluster, but for `force-active` (`pair.rs`).
 
 mod address;
 mod entries;
@@ -14,6 +14,7 @@ mod guest;
 mod inspect;
 mod minicluster;
 mod pages;
+mod pair;
 mod show;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -85,6 +86,18 @@ enum Command {
     Subscribers,
     /// All topics with their sizes and versions
     Topics,
+    /// The pair: who is active and why, the lease, the electorate, every vote, what stands in
+    /// the way of a takeover
+    Ha,
+    /// Make this statestored of a pair active, at the risk of two for a moment
+    ///
+    /// The way out when nobody can act: more than half of the subscribers that may vote are gone
+    /// and so is the other statestored. Takes the statestored of --rpc.
+    ForceActive {
+        /// The risk is known
+        #[arg(long)]
+        accept_two_actives: bool,
+    },
     /// The entries of a topic
     ///
     /// Registers as a subscriber for the time of the command. The protocol knows no farewell: for
@@ -162,6 +175,14 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         Command::Status => inspect::status(&pages)?,
         Command::Subscribers => inspect::subscribers(&pages)?,
         Command::Topics => inspect::topics(&pages)?,
+        Command::Ha => {
+            let all = pair::ha(&pages)?;
+            return Ok(show::listings(&all, "voters", cli.json)?);
+        }
+        Command::ForceActive { accept_two_actives } => {
+            let done = pair::force_active(&reach.rpc(), reach.timeout, *accept_two_actives)?;
+            return Ok(show::bytes(done.as_bytes())?);
+        }
         Command::Flags { changed } => inspect::flags(&pages, *changed)?,
         Command::Get { what, key, raw } => {
             let mut interest = what.interest();

@@ -44,6 +44,25 @@ pub(crate) fn listing(listing: &Listing, as_json: bool) -> io::Result<()> {
     bytes(text(listing, as_json).as_bytes())
 }
 
+/// Prints facts, then rows that belong to them; as JSON one document with the rows as `name`.
+pub(crate) fn listings(all: &[Listing], name: &str, as_json: bool) -> io::Result<()> {
+    if !as_json {
+        let texts: Vec<String> = all.iter().map(|listing| text(listing, false)).collect();
+        return bytes(texts.concat().as_bytes());
+    }
+    let mut whole = Map::new();
+    for listing in all {
+        match listing {
+            Listing::Record(value) => whole.extend(value.as_object().cloned().unwrap_or_default()),
+            Listing::Rows { rows, .. } => {
+                let rows = rows.iter().cloned().map(Value::Object).collect();
+                whole.insert(name.to_owned(), rows);
+            }
+        }
+    }
+    listing(&Listing::Record(Value::Object(whole)), true)
+}
+
 fn text(listing: &Listing, as_json: bool) -> String {
     let mut text = match (listing, as_json) {
         (Listing::Record(value), true) => escape::json(&format!("{value:#}")),

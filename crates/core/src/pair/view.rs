@@ -14,6 +14,8 @@ use statestore_wire::Epoch;
 /// A pair at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairView<V> {
+    /// This process.
+    pub id: StatestoreId,
     /// The role.
     pub role: Role,
     /// What it rests on, if active.
@@ -103,6 +105,7 @@ impl<V: Ord + Clone> Pair<V> {
             .peer_acknowledged
             .map(|at| at + self.config.limits.peer_lease);
         PairView {
+            id: self.id,
             role: self.role,
             tenure: self.role.acts().then_some(self.tenure),
             epoch: self.epoch,

@@ -27,6 +27,7 @@ pub(super) fn page(views: impl Fn() -> Views + Send + Sync + 'static) -> Page {
 
 fn pair(view: &PairView<Text>) -> Document {
     let mut page = document([
+        ("statestore_id", view.id.to_string().into()),
         ("role", view.role.to_string().into()),
         ("seed_role", seed_role(view.role).into()),
         ("is_active", view.role.acts().into()),
