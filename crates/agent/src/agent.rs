@@ -161,7 +161,7 @@ impl Agent {
         std::future::pending().await
     }
 
-    /// Ends commands and stops answering; the statestored notices by missing heartbeats.
+    /// Ends commands, says goodbye to the statestoreds, and stops answering.
     pub(crate) async fn leave(mut self) {
         self.stop.send_replace(true);
         self.abrupt.iter().for_each(AbortHandle::abort);
@@ -240,23 +240,28 @@ fn real(path: &Path) -> PathBuf {
 }
 
 fn builder(settings: &Settings, hostname: &str) -> Builder {
-    let (host, port) = &settings.statestore;
     let mut builder = Subscriber::builder(settings.subscriber_id.as_str())
-        .statestore(host, *port)
         .listen(settings.subscriber_port)
         .hostname(hostname)
         .kind(kind(settings.role))
         .follow_catalogd(settings.role.follows_catalogd(settings.enable_catalogd_ha))
         .timeout(settings.timeout)
         .attempts(NonZeroU32::new(settings.attempts))
-        .retry_interval(settings.retry_interval)
         .use_resolved_address(settings.use_resolved_address)
         .recovery_grace(settings.recovery_grace)
-        .call_timeout(settings.call_timeout)
         .tolerate_startup_delay(settings.tolerate_startup_delay)
         .heartbeat_period(settings.heartbeat_period)
         .max_message_size(settings.max_message)
         .inject(faults::inject(settings.debug.clone()));
+    for (host, port) in &settings.statestores {
+        builder = builder.statestore(host, *port);
+    }
+    if let Some(pause) = settings.retry_interval {
+        builder = builder.retry_interval(pause);
+    }
+    if let Some(limit) = settings.call_timeout {
+        builder = builder.call_timeout(limit);
+    }
     if let Some(most) = settings.max_missed_heartbeats {
         builder = builder.max_missed_heartbeats(most);
     }

@@ -31,19 +31,18 @@ pub(crate) static SUBSCRIBER: FlagTable = FlagTable {
         FlagDef::string(
             "state_store_2_host",
             "localhost",
-            "host of the second statestored",
-        )
-        .accepted(),
+            "host of the second statestored, with enable_statestored_ha",
+        ),
         FlagDef::int32(
             "state_store_2_port",
             24000,
             "port of the second statestored's service",
         )
-        .accepted(),
+        .checked(tables::is_port),
         FlagDef::bool(
             "enable_statestored_ha",
             false,
-            "register with two statestoreds",
+            "register with two statestoreds, of which one is active",
         ),
         FlagDef::int32(
             "state_store_subscriber_port",
@@ -111,10 +110,10 @@ pub(crate) static SUBSCRIBER: FlagTable = FlagTable {
         )
         .checked(is_positive),
         FlagDef::int32(
-            "statestore_subscriber_max_missed_heartbeats",
+            "max_missed_heartbeat_request_num",
             0,
-            "missed heartbeats in a row after which the statestored is lost, even before \
-             statestore_subscriber_timeout_seconds; 0 is without limit",
+            "missed heartbeats in a row after which a statestored is lost, even before \
+             statestore_subscriber_timeout_seconds; 0 leaves it to that",
         )
         .checked(tables::not_negative),
     ],
@@ -201,8 +200,6 @@ pub(crate) enum SettingsError {
     NoOutput,
     #[error("--debug_actions: {0}")]
     DebugActions(#[from] Malformed),
-    #[error("flag 'enable_statestored_ha' is set to 'true': this version follows one statestored")]
-    NoPair,
     #[error("flag '{flag}' is set to '{value}': this version has no {what}")]
     Unsupported {
         flag: &'static str,
@@ -221,15 +218,18 @@ pub(crate) struct Settings {
     pub(crate) membership_topic_id: String,
     pub(crate) enable_catalogd_ha: bool,
     pub(crate) force_catalogd_active: bool,
-    pub(crate) statestore: (String, u16),
+    /// One, or the two of a pair.
+    pub(crate) statestores: Vec<(String, u16)>,
     pub(crate) subscriber_port: u16,
     pub(crate) timeout: Duration,
     pub(crate) max_missed_heartbeats: Option<u32>,
     pub(crate) attempts: u32,
-    pub(crate) retry_interval: Duration,
+    /// Only if somebody said so: by default it follows the timeout.
+    pub(crate) retry_interval: Option<Duration>,
     pub(crate) use_resolved_address: bool,
     pub(crate) recovery_grace: Duration,
-    pub(crate) call_timeout: Duration,
+    /// Only if somebody said so: by default it follows the timeout.
+    pub(crate) call_timeout: Option<Duration>,
     pub(crate) tolerate_startup_delay: bool,
     pub(crate) heartbeat_period: Duration,
     pub(crate) tasks: Tasks,
@@ -255,9 +255,6 @@ const THRIFT_DEFAULT_MAX_MESSAGE: u64 = 100 << 20;
 impl Settings {
     /// Reads the flags of a process that calls itself `hostname`.
     pub(crate) fn from_flags(flags: &Flags, hostname: &str) -> Result<Self, SettingsError> {
-        if flags.bool("enable_statestored_ha") {
-            return Err(SettingsError::NoPair);
-        }
         refuse_unsupported(flags)?;
         let role = Role::parse(flags.str("role")).unwrap_or(Role::Custom);
         let membership_topic_id = flags.str("cluster_membership_topic_id").to_owned();
@@ -277,7 +274,8 @@ impl Settings {
         let millis = |name: &str| Duration::from_millis(unsigned(flags.i32(name)).into());
         let grace = flags.i64("statestore_subscriber_recovery_grace_period_ms");
         let timeout = flags.i32("statestore_subscriber_timeout_seconds");
-        let missed = unsigned(flags.i32("statestore_subscriber_max_missed_heartbeats"));
+        let if_set = |name: &str| flags.was_set(name).then(|| millis(name));
+        let missed = unsigned(flags.i32("max_missed_heartbeat_request_num"));
         let max_message = match flags.i64("thrift_rpc_max_message_size") {
             ..=0 => THRIFT_DEFAULT_MAX_MESSAGE,
             bytes => bytes.unsigned_abs(),
@@ -294,18 +292,15 @@ impl Settings {
             membership_topic_id,
             enable_catalogd_ha: flags.bool("enable_catalogd_ha"),
             force_catalogd_active: flags.bool("force_catalogd_active"),
-            statestore: (
-                flags.str("state_store_host").to_owned(),
-                port(flags.i32("state_store_port")),
-            ),
+            statestores: statestores(flags),
             subscriber_port: port(flags.i32("state_store_subscriber_port")),
             timeout: Duration::from_secs(unsigned(timeout).into()),
             max_missed_heartbeats: (missed > 0).then_some(missed),
             attempts: unsigned(flags.i32("statestore_subscriber_cnxn_attempts")),
-            retry_interval: millis("statestore_subscriber_cnxn_retry_interval_ms"),
+            retry_interval: if_set("statestore_subscriber_cnxn_retry_interval_ms"),
             use_resolved_address: flags.bool("statestore_subscriber_use_resolved_address"),
             recovery_grace: Duration::from_millis(grace.unsigned_abs()),
-            call_timeout: millis("statestore_client_rpc_timeout_ms"),
+            call_timeout: if_set("statestore_client_rpc_timeout_ms"),
             tolerate_startup_delay: flags.bool("tolerate_statestore_startup_delay"),
             heartbeat_period: millis("statestore_heartbeat_frequency_ms"),
             tasks,
@@ -314,6 +309,15 @@ impl Settings {
             debug: DebugActions::parse(flags.str("debug_actions"), faults::KNOWN)?,
         })
     }
+}
+
+fn statestores(flags: &Flags) -> Vec<(String, u16)> {
+    let named = |host: &str, number: &str| (flags.str(host).to_owned(), port(flags.i32(number)));
+    let first = named("state_store_host", "state_store_port");
+    let second = flags
+        .bool("enable_statestored_ha")
+        .then(|| named("state_store_2_host", "state_store_2_port"));
+    std::iter::once(first).chain(second).collect()
 }
 
 fn tasks(flags: &Flags) -> Result<Tasks, ArgError> {

@@ -58,14 +58,11 @@ fn ports_that_are_not_set_are_those_of_the_role() {
 #[test]
 fn without_flags_the_settings_are_the_references() {
     let settings = settings(&["--subscriber_id=a"]);
-    assert_eq!(settings.statestore, ("localhost".to_owned(), 24000));
+    assert_eq!(settings.statestores, [("localhost".to_owned(), 24000)]);
     assert_eq!(settings.timeout, Duration::from_secs(30));
-    assert_eq!(
-        (settings.attempts, settings.retry_interval),
-        (10, Duration::from_secs(3))
-    );
+    assert_eq!((settings.attempts, settings.retry_interval), (10, None));
     assert_eq!(settings.recovery_grace, Duration::from_secs(30));
-    assert_eq!(settings.call_timeout, Duration::from_secs(300));
+    assert_eq!(settings.call_timeout, None);
     assert!(settings.tolerate_startup_delay && !settings.use_resolved_address);
     assert_eq!(settings.max_missed_heartbeats, None);
     assert_eq!(settings.max_message, 64 << 30);
@@ -77,6 +74,9 @@ fn each_flag_reaches_its_place() {
         "--role=catalogd",
         "--state_store_host=h",
         "--state_store_port=1",
+        "--enable_statestored_ha",
+        "--state_store_2_host=i",
+        "--state_store_2_port=12",
         "--state_store_subscriber_port=2",
         "--statestore_subscriber_timeout_seconds=3",
         "--statestore_subscriber_cnxn_attempts=0",
@@ -89,7 +89,7 @@ fn each_flag_reaches_its_place() {
         "--enable_catalogd_ha",
         "--force_catalogd_active",
         "--statestore_heartbeat_frequency_ms=8",
-        "--statestore_subscriber_max_missed_heartbeats=9",
+        "--max_missed_heartbeat_request_num=9",
         "--catalog_service_port=10",
         "--krpc_port=11",
         "--thrift_rpc_max_message_size=0",
@@ -100,14 +100,20 @@ fn each_flag_reaches_its_place() {
     ]);
     let millis = Duration::from_millis;
     assert_eq!(settings.subscriber_id, "catalog-server@host:10");
-    assert_eq!(settings.statestore, ("h".to_owned(), 1));
+    assert_eq!(
+        settings.statestores,
+        [("h".to_owned(), 1), ("i".to_owned(), 12)]
+    );
     assert_eq!(settings.subscriber_port, 2);
     assert_eq!(settings.timeout, Duration::from_secs(3));
-    assert_eq!((settings.attempts, settings.retry_interval), (0, millis(5)));
+    assert_eq!(
+        (settings.attempts, settings.retry_interval),
+        (0, Some(millis(5)))
+    );
     assert!(settings.use_resolved_address && !settings.tolerate_startup_delay);
     assert_eq!(
         (settings.recovery_grace, settings.call_timeout),
-        (millis(6), millis(7))
+        (millis(6), Some(millis(7)))
     );
     assert_eq!(settings.membership_topic_id, "X");
     assert!(settings.enable_catalogd_ha && settings.force_catalogd_active);
@@ -125,7 +131,6 @@ fn each_flag_reaches_its_place() {
 #[test]
 fn what_cannot_be_honoured_is_named_with_its_value() {
     for (flag, value) in [
-        ("enable_statestored_ha", "true"),
         ("ssl_client_ca_certificate", "/ca.pem"),
         ("principal", "impala/host@REALM"),
         ("keytab_file", "/k"),

@@ -5,7 +5,7 @@
 
 use statestore_daemon::metrics::system::local_time;
 use statestore_daemon::metrics::{Group, Metric, StatsSnapshot, Units};
-use statestore_subscriber::{Handle, StatestoreView, Tally, View};
+use statestore_subscriber::{Handle, StatestoreStatus, StatestoreView, Tally, View};
 
 use crate::roles::Role;
 use crate::standing::Standing;
@@ -61,25 +61,32 @@ pub(crate) fn group(handle: &Handle, role: Role, standing: &Standing) -> Group {
             "How often this became the active catalogd or ceased to be it.",
         ));
     }
-    if let Some(statestore) = figures.view.statestores.first() {
-        root.children
-            .push(subscriber_group(statestore, &figures.view));
+    let status = handle.status();
+    let each = figures.view.statestores.iter().zip(&status.statestores);
+    // Keys of their own, where the reference has the same twice (W30).
+    for ((view, status), name) in each.zip(["statestore-subscriber", "statestore2-subscriber"]) {
+        let mut group = Group::new(name);
+        group.metrics = registration(name, view);
+        group.metrics.extend(contact(name, view, status));
+        root.children.push(group);
+    }
+    if let Some(first) = root.children.first_mut() {
+        first.metrics.extend(traffic(&figures.view));
     }
     root
 }
 
-fn subscriber_group(statestore: &StatestoreView, view: &View) -> Group {
-    let mut group = Group::new("statestore-subscriber");
-    group.metrics = registration(statestore);
-    group.metrics.extend(traffic(statestore, view));
+/// What is counted over all statestoreds.
+fn traffic(view: &View) -> Vec<Metric> {
+    let mut group = shared(view);
     for topic in &view.topics {
         let key = |what: &str| format!("statestore-subscriber.topic-{}.{what}", topic.name);
-        group.metrics.push(stats(
+        group.push(stats(
             key("processing-time-s"),
             &topic.durations,
             "Processing time of the topic's updates.",
         ));
-        group.metrics.push(stats(
+        group.push(stats(
             key("update-interval"),
             &topic.intervals,
             "From the end of one update of the topic to the start of the next.",
@@ -88,8 +95,8 @@ fn subscriber_group(statestore: &StatestoreView, view: &View) -> Group {
     group
 }
 
-fn registration(statestore: &StatestoreView) -> Vec<Metric> {
-    let key = |name: &str| format!("statestore-subscriber.{name}");
+fn registration(group: &str, statestore: &StatestoreView) -> Vec<Metric> {
+    let key = |name: &str| format!("{group}.{name}");
     let seconds = statestore
         .last_recovery
         .map_or(0.0, |duration| duration.as_secs_f64());
@@ -135,14 +142,52 @@ fn registration(statestore: &StatestoreView) -> Vec<Metric> {
     ]
 }
 
-fn traffic(statestore: &StatestoreView, view: &View) -> Vec<Metric> {
-    let key = |name: &str| format!("statestore-subscriber.{name}");
+fn contact(group: &str, view: &StatestoreView, status: &StatestoreStatus) -> Vec<Metric> {
+    let key = |name: &str| format!("{group}.{name}");
+    let heard = view.last_heartbeat_at.map(|wall| local_time(wall.0));
     vec![
         stats(
             key("heartbeat-interval-time"),
-            &statestore.heartbeat_intervals,
+            &view.heartbeat_intervals,
             "Between accepted heartbeats.",
         ),
+        Metric::counter(
+            key("num-update-statestored-role-rpc"),
+            number(view.role_notices),
+            "Role messages from the standby.",
+        ),
+        Metric::bool(
+            key("statestore-active-status"),
+            view.role == statestore_subscriber::Role::Active,
+            "Whether this statestored is the active one.",
+        ),
+        Metric::text(
+            key("statestore-address"),
+            view.address.to_string(),
+            "Host and port of this statestored.",
+        ),
+        Metric::text(
+            key("last-heartbeat-time"),
+            heard.unwrap_or_else(|| UNKNOWN.to_owned()),
+            "When this statestored's last heartbeat was accepted.",
+        ),
+        Metric::gauge(
+            key("missed-heartbeats"),
+            Units::None,
+            status.missed_heartbeats.into(),
+            "Whole heartbeat periods since this statestored was heard.",
+        ),
+        Metric::counter(
+            key("num-refused-epochs"),
+            number(view.refusals),
+            "Messages of this statestored that were refused because its activation is over.",
+        ),
+    ]
+}
+
+fn shared(view: &View) -> Vec<Metric> {
+    let key = |name: &str| format!("statestore-subscriber.{name}");
+    vec![
         stats(
             key("topic-update-interval-time"),
             &view.update_intervals,
@@ -157,16 +202,6 @@ fn traffic(statestore: &StatestoreView, view: &View) -> Vec<Metric> {
             key("num-update-catalogd-rpc"),
             number(view.catalogd_notices),
             "Accepted notices of the active catalogd.",
-        ),
-        Metric::counter(
-            key("num-update-statestored-role-rpc"),
-            number(statestore.role_notices),
-            "Role messages from the standby.",
-        ),
-        Metric::bool(
-            key("statestore-active-status"),
-            statestore.role == statestore_subscriber::Role::Active,
-            "Whether this statestored is the active one.",
         ),
     ]
 }

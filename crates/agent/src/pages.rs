@@ -3,8 +3,10 @@
 //! Deliberately absent: pages that every daemon has, and how a document becomes HTML.
 
 use serde_json::{Value, json};
+use statestore_daemon::metrics::system::local_time;
 use statestore_daemon::web::{Document, Page};
-use statestore_subscriber::{Role, StatestoreStatus, Status};
+use statestore_subscriber::{ConnState, Role, StatestoreStatus, Status};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::agent::Shared;
 
@@ -39,6 +41,8 @@ fn document(status: &Status) -> Document {
         "topics": topics,
         "outstanding": status.outstanding,
         "in_grace": status.in_grace,
+        "failovers": status.failovers,
+        "highest_epoch": status.highest_epoch,
     }))
 }
 
@@ -47,6 +51,10 @@ fn statestore(it: &StatestoreStatus) -> Value {
     json!({
         "address": it.address.to_string(),
         "role": role(it.role),
+        "state": state(it.state),
+        "epoch": it.epoch,
+        "refused_epochs": it.refusals,
+        "last_heartbeat_time": it.last_heartbeat_at.map(time),
         "connected": it.connected,
         "recovering": it.recovering,
         "secs_since_heartbeat": it.heartbeat_age.map(seconds),
@@ -57,6 +65,20 @@ fn statestore(it: &StatestoreStatus) -> Value {
         "connection_failures": it.connection_failures,
         "re_register_attempts": it.reregistrations,
     })
+}
+
+/// What a standby would be told of it (H-34).
+fn state(state: ConnState) -> &'static str {
+    match state {
+        ConnState::OK => "OK",
+        ConnState::FAILED => "FAILED",
+        _ => "UNKNOWN",
+    }
+}
+
+fn time(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    local_time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// In the words of an operator: the active one is the primary.

@@ -296,7 +296,7 @@ fn the_page_of_statestoreds_tells_what_is_known_of_each() {
     let flags = [
         "--subscriber_id=a",
         "--statestore_heartbeat_frequency_ms=100",
-        "--statestore_subscriber_max_missed_heartbeats=3",
+        "--max_missed_heartbeat_request_num=3",
         "--statestore_subscriber_timeout_seconds=3600",
     ];
     let agent = Agent::start(&statestored, &flags);
