@@ -129,6 +129,8 @@ pub struct Pair<V: Ord = Text> {
     highest: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
+    /// The electorate is this server's own word: nothing was agreed on yet (rule 18).
+    unilateral: bool,
     /// The active's electorate that this server has, by its epoch and version.
     adopted: Option<(Epoch, i64)>,
     voters: Voters<V>,
@@ -187,6 +189,7 @@ impl<V: Ord + Clone> Pair<V> {
                 members_version: 0,
             },
             electorate: Electorate::default(),
+            unilateral: false,
             adopted: None,
             voters: Voters::default(),
             members_version: 1,

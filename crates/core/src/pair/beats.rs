@@ -162,6 +162,7 @@ impl<V: Ord + Clone> Pair<V> {
             };
             self.voters.admit(voters, terms);
             self.electorate.settle(voters.clone());
+            self.unilateral = false;
             self.adopted = Some((epoch, beat.electorate_version));
             self.prune();
         }
@@ -226,6 +227,7 @@ impl<V: Ord + Clone> Pair<V> {
         if reply.electorate_version == Some(sent.electorate_version) {
             if !self.electorate.is_adopted() {
                 self.electorate.acknowledged(sent.electorate_version);
+                self.unilateral = false;
                 self.held_until = self.lease_end();
                 self.prune();
             }

@@ -181,6 +181,7 @@ impl<V: Ord + Clone> Pair<V> {
     fn take_over(&mut self, now: Now, lost: usize, of: usize) {
         if self.electorate.is_none() || self.peer.extended == Some(false) {
             self.electorate.settle(self.registered_set());
+            self.unilateral = true;
         }
         self.peer_acknowledged = None;
         self.peer.found = false;

@@ -42,6 +42,8 @@ pub struct PairView<V> {
     pub held_by_voters: Duration,
     /// Agreed with the peer.
     pub agreed: usize,
+    /// The electorate is this server's own word: its peer has not agreed to it.
+    pub unilateral: bool,
     /// Size of the change that is under way.
     pub proposed: Option<usize>,
     /// All voters, in order.
@@ -119,6 +121,7 @@ impl<V: Ord + Clone> Pair<V> {
             held_by_peer: left(by_peer),
             held_by_voters: left(self.held_by_voters()),
             agreed: self.electorate.agreed().len(),
+            unilateral: self.unilateral,
             proposed: self.electorate.proposed().map(|set| set.len()),
             voters: self
                 .voters

@@ -44,6 +44,7 @@ fn pair(view: &PairView<Text>) -> Document {
         ("peer_missed_heartbeats", view.missed.into()),
         ("since_peer_was_heard_ms", millis(view.silence)),
         ("electorate_size", view.agreed.into()),
+        ("electorate_is_agreed", (!view.unilateral).into()),
         ("electorate_proposed_size", view.proposed.into()),
         ("guarantee", guarantee(view).into()),
     ]));
@@ -77,6 +78,10 @@ fn rests_on(view: &PairView<Text>) -> String {
 
 /// What is promised, in one sentence (docs/protocol.md).
 fn guarantee(view: &PairView<Text>) -> &'static str {
+    if view.unilateral || matches!(view.tenure, Some(Tenure::Alone { .. })) {
+        return "at most one active among those that these subscribers know: nothing was agreed \
+                with the peer yet";
+    }
     let strangers = view.voters.iter().any(|voter| !voter.extended);
     match (view.peer_is_extended, strangers) {
         (Some(false), _) => {
