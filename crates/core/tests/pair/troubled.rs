@@ -82,7 +82,7 @@ impl Troubles {
             _ => self
                 .world
                 .cut
-                .retain(|(_, whom)| *whom != Text::from("peer")),
+                .retain(|(_, whom)| whom.as_bytes() != b"peer"),
         }
     }
 

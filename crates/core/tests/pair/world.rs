@@ -252,7 +252,8 @@ impl World {
                 .collect();
             let views = [0, 1].map(|which| self.servers[which].node.pair(self.stamp()));
             panic!(
-                "both act at {}\n{views:#?}\n{}",
+                "seed {}: both act at {}\n{views:#?}\n{}",
+                self.seed,
                 self.now,
                 logs.join("\n--\n")
             );
