@@ -6,7 +6,7 @@ use crate::event::Severity;
 use crate::ids::{RegistrationId, StatestoreId};
 use core::fmt;
 use core::time::Duration;
-use statestore_wire::{NetworkAddress, Status, Text};
+use statestore_wire::{Epoch, NetworkAddress, Status, Text};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,16 @@ pub enum Event {
         registration_id: RegistrationId,
         status: Status,
     },
+    /// A statestored begins to be refused because its epoch is over.
+    EpochRefused {
+        statestore: NetworkAddress,
+        status: Status,
+    },
+    /// The active statestored lost its role and won it again.
+    ActivatedAnew {
+        statestore: NetworkAddress,
+        epoch: Epoch,
+    },
     /// An update was refused.
     UpdateRefused {
         statestore_id: StatestoreId,
@@ -113,6 +123,7 @@ impl Event {
             | Self::ConnectionLost { .. }
             | Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
+            | Self::EpochRefused { .. }
             | Self::Incompatible { .. } => Severity::Warning,
             _ => Severity::Info,
         }
@@ -123,11 +134,13 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ActiveChanged { .. }
+            | Self::ActivatedAnew { .. }
             | Self::RoleIgnored { .. }
             | Self::CatalogdChanged { .. }
             | Self::CatalogdIgnored { .. } => self.fmt_news(f),
             Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
+            | Self::EpochRefused { .. }
             | Self::UnexpectedBase { .. }
             | Self::UnknownTopic { .. }
             | Self::DeliveryFailed { .. }
@@ -218,6 +231,10 @@ impl Event {
                     "Active statestored changed from {before} to {active} (version {version})"
                 ),
             },
+            Self::ActivatedAnew { statestore, epoch } => write!(
+                f,
+                "Active statestored {statestore} became active anew (epoch {epoch})"
+            ),
             Self::RoleIgnored {
                 statestore_id,
                 version,
@@ -264,6 +281,13 @@ impl Event {
             } => {
                 let why = status.message();
                 write!(f, "Update of statestored {statestore_id} refused: {why}")
+            }
+            Self::EpochRefused { statestore, status } => {
+                let why = status.message();
+                write!(
+                    f,
+                    "Statestored {statestore}: {why}; further ones are only counted"
+                )
             }
             Self::UnexpectedBase { topic, from, own } => write!(
                 f,

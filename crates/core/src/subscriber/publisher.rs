@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use flight::{Flight, Shipment, Verdict};
 use publication::{Clear, Publication};
-use statestore_wire::{ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
+use statestore_wire::{Epoch, ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
 
 pub(super) use flight::Seen;
 
@@ -37,6 +37,8 @@ pub struct UpdateAnswer {
     pub skipped: bool,
     /// What to publish, and which bases to reset.
     pub updates: Vec<TopicUpdate>,
+    /// The highest epoch seen (ha.md rule 16).
+    pub highest_epoch: Option<Epoch>,
 }
 
 /// Changes that this subscriber makes to one topic.
@@ -63,7 +65,7 @@ impl UpdateAnswer {
                 .map(TopicUpdate::into_delta)
                 .collect(),
             skipped: self.skipped.then_some(true),
-            highest_epoch: None,
+            highest_epoch: self.highest_epoch,
         }
     }
 }
@@ -164,6 +166,11 @@ impl Publisher {
                 publication.renew();
             }
         }
+    }
+
+    /// Whoever had what arrived may have lost it.
+    pub(super) fn doubt(&mut self) {
+        self.holder = None;
     }
 
     /// A message that will be processed has come: judge what earlier answers achieved, and see
