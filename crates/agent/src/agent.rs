@@ -161,15 +161,14 @@ impl Agent {
         std::future::pending().await
     }
 
-    /// Ends commands, says goodbye to the statestoreds, and stops answering.
+    /// Ends commands, stops answering and tells the statestoreds so.
     pub(crate) async fn leave(mut self) {
         self.stop.send_replace(true);
         self.abrupt.iter().for_each(AbortHandle::abort);
         let handle = self.handle.clone();
-        let orderly = async {
-            while self.tasks.join_next().await.is_some() {}
-            handle.leave().await;
-        };
+        // Side by side: commands may take their time, and so may a statestored that is stuck.
+        let tasks = async { while self.tasks.join_next().await.is_some() {} };
+        let orderly = futures::future::join(tasks, handle.leave());
         // Whoever still waits for somebody is cut off.
         let _ = tokio::time::timeout(FAREWELL, orderly).await;
     }
@@ -251,6 +250,7 @@ fn builder(settings: &Settings, hostname: &str) -> Builder {
         .recovery_grace(settings.recovery_grace)
         .tolerate_startup_delay(settings.tolerate_startup_delay)
         .heartbeat_period(settings.heartbeat_period)
+        .max_missed_heartbeats(settings.max_missed_heartbeats)
         .max_message_size(settings.max_message)
         .inject(faults::inject(settings.debug.clone()));
     for (host, port) in &settings.statestores {
@@ -261,9 +261,6 @@ fn builder(settings: &Settings, hostname: &str) -> Builder {
     }
     if let Some(limit) = settings.call_timeout {
         builder = builder.call_timeout(limit);
-    }
-    if let Some(most) = settings.max_missed_heartbeats {
-        builder = builder.max_missed_heartbeats(most);
     }
     if settings.role == Role::Catalogd {
         builder = builder.catalogd_registration(CatalogRegistration {

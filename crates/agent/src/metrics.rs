@@ -62,41 +62,30 @@ pub(crate) fn group(handle: &Handle, role: Role, standing: &Standing) -> Group {
         ));
     }
     let status = handle.status();
-    let each = figures.view.statestores.iter().zip(&status.statestores);
-    // Keys of their own, where the reference has the same twice (W30).
-    for ((view, status), name) in each.zip(["statestore-subscriber", "statestore2-subscriber"]) {
-        let mut group = Group::new(name);
-        group.metrics = registration(name, view);
-        group.metrics.extend(contact(name, view, status));
-        root.children.push(group);
+    let seen = figures.view.statestores.iter().zip(&status.statestores);
+    for ((view, status), name) in seen.zip(GROUPS) {
+        root.children.push(statestore_group(name, view, status));
     }
+    // Updates come from one of them at a time and are counted together, in the first group.
     if let Some(first) = root.children.first_mut() {
-        first.metrics.extend(traffic(&figures.view));
+        first.metrics.extend(updates(&figures.view));
     }
     root
 }
 
-/// What is counted over all statestoreds.
-fn traffic(view: &View) -> Vec<Metric> {
-    let mut group = shared(view);
-    for topic in &view.topics {
-        let key = |what: &str| format!("statestore-subscriber.topic-{}.{what}", topic.name);
-        group.push(stats(
-            key("processing-time-s"),
-            &topic.durations,
-            "Processing time of the topic's updates.",
-        ));
-        group.push(stats(
-            key("update-interval"),
-            &topic.intervals,
-            "From the end of one update of the topic to the start of the next.",
-        ));
-    }
+/// The group of each statestored of a pair. The keys of a group begin with its name, so that no
+/// two are equal (W30).
+const GROUPS: [&str; 2] = ["statestore-subscriber", "statestore2-subscriber"];
+
+fn statestore_group(name: &str, view: &StatestoreView, status: &StatestoreStatus) -> Group {
+    let key = |what: &str| format!("{name}.{what}");
+    let mut group = Group::new(name);
+    group.metrics = registration(&key, view);
+    group.metrics.extend(health(&key, view, status));
     group
 }
 
-fn registration(group: &str, statestore: &StatestoreView) -> Vec<Metric> {
-    let key = |name: &str| format!("{group}.{name}");
+fn registration(key: &impl Fn(&str) -> String, statestore: &StatestoreView) -> Vec<Metric> {
     let seconds = statestore
         .last_recovery
         .map_or(0.0, |duration| duration.as_secs_f64());
@@ -142,52 +131,62 @@ fn registration(group: &str, statestore: &StatestoreView) -> Vec<Metric> {
     ]
 }
 
-fn contact(group: &str, view: &StatestoreView, status: &StatestoreStatus) -> Vec<Metric> {
-    let key = |name: &str| format!("{group}.{name}");
-    let heard = view.last_heartbeat_at.map(|wall| local_time(wall.0));
+/// What the seed wants to be known of each statestored, beside the reference's own.
+fn health(
+    key: &impl Fn(&str) -> String,
+    statestore: &StatestoreView,
+    status: &StatestoreStatus,
+) -> Vec<Metric> {
+    let heard = statestore.last_heartbeat_at.map(|wall| local_time(wall.0));
     vec![
-        stats(
-            key("heartbeat-interval-time"),
-            &view.heartbeat_intervals,
-            "Between accepted heartbeats.",
+        Metric::text(
+            key("statestore-address"),
+            statestore.address.to_string(),
+            "Host and port of this statestored.",
         ),
-        Metric::counter(
-            key("num-update-statestored-role-rpc"),
-            number(view.role_notices),
-            "Role messages from the standby.",
+        Metric::text(
+            key("statestore-role"),
+            crate::pages::role(statestore.role),
+            "The role of this statestored: primary, standby or unknown.",
         ),
         Metric::bool(
             key("statestore-active-status"),
-            view.role == statestore_subscriber::Role::Active,
+            statestore.role == statestore_subscriber::Role::Active,
             "Whether this statestored is the active one.",
-        ),
-        Metric::text(
-            key("statestore-address"),
-            view.address.to_string(),
-            "Host and port of this statestored.",
         ),
         Metric::text(
             key("last-heartbeat-time"),
             heard.unwrap_or_else(|| UNKNOWN.to_owned()),
-            "When this statestored's last heartbeat was accepted.",
+            "When the last heartbeat was accepted.",
         ),
         Metric::gauge(
             key("missed-heartbeats"),
             Units::None,
-            status.missed_heartbeats.into(),
-            "Whole heartbeat periods since this statestored was heard.",
+            i64::from(status.missed_heartbeats),
+            "Whole heartbeat periods since the last heartbeat or registration.",
+        ),
+        stats(
+            key("heartbeat-interval-time"),
+            &statestore.heartbeat_intervals,
+            "Between accepted heartbeats.",
         ),
         Metric::counter(
-            key("num-refused-epochs"),
-            number(view.refusals),
-            "Messages of this statestored that were refused because its activation is over.",
+            key("num-update-statestored-role-rpc"),
+            number(statestore.role_notices),
+            "Role messages from the standby.",
+        ),
+        Metric::counter(
+            key("num-epoch-refusals"),
+            number(statestore.refusals),
+            "Messages refused because the sender's activation was over.",
         ),
     ]
 }
 
-fn shared(view: &View) -> Vec<Metric> {
+/// What is counted over all statestoreds.
+fn updates(view: &View) -> Vec<Metric> {
     let key = |name: &str| format!("statestore-subscriber.{name}");
-    vec![
+    let mut metrics = vec![
         stats(
             key("topic-update-interval-time"),
             &view.update_intervals,
@@ -203,7 +202,21 @@ fn shared(view: &View) -> Vec<Metric> {
             number(view.catalogd_notices),
             "Accepted notices of the active catalogd.",
         ),
-    ]
+    ];
+    for topic in &view.topics {
+        let key = |what: &str| key(&format!("topic-{}.{what}", topic.name));
+        metrics.push(stats(
+            key("processing-time-s"),
+            &topic.durations,
+            "Processing time of the topic's updates.",
+        ));
+        metrics.push(stats(
+            key("update-interval"),
+            &topic.intervals,
+            "From the end of one update of the topic to the start of the next.",
+        ));
+    }
+    metrics
 }
 
 fn stats(key: String, tally: &Tally, about: &'static str) -> Metric {

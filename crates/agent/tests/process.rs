@@ -46,7 +46,8 @@ fn what_is_wrong_ends_the_start_with_one_line_that_names_flag_and_value() {
     let cases = [
         ("--role=queen", "queen"),
         ("--subscriber_id=", "subscriber_id"),
-        ("--state_store_2_port=70000", "state_store_2_port"),
+        ("--state_store_2_port=70000", "70000"),
+        ("--max_missed_heartbeat_request_num=-1", "'-1'"),
         ("--ssl_server_certificate=/c.pem", "/c.pem"),
         ("--publish=t", "'t'"),
         ("--publish=t:k=@/no/file", "--publish=t:k=@/no/file: "),
