@@ -15,6 +15,7 @@ mod inspect;
 mod minicluster;
 mod pages;
 mod pair;
+mod rpc;
 mod show;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -100,9 +101,7 @@ enum Command {
     },
     /// The entries of a topic
     ///
-    /// Registers as a subscriber for the time of the command. The protocol knows no farewell: for
-    /// some seconds after it, until enough heartbeats are missed (10 by default), the statestored
-    /// still lists statestorectl@HOST:PID.
+    /// Registers as a subscriber for the time of the command, as statestorectl@HOST:PID.
     Get {
         #[command(flatten)]
         what: What,

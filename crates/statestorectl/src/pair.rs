@@ -5,13 +5,10 @@
 
 use crate::address::Address;
 use crate::pages::{PageError, Pages};
+use crate::rpc::{CallError, call};
 use crate::show::Listing;
 use serde_json::{Map, Value};
-use statestore_rpc::{CallLimits, HostPort, Pool, PoolLimits, Purpose, RpcError, TcpNet};
-use statestore_wire::{
-    ForceStatestoreActiveRequest, GetProtocolVersionRequest, ProtocolVersion, UniqueId,
-};
-use std::io;
+use statestore_wire::{ForceStatestoreActiveRequest, GetProtocolVersionRequest, ProtocolVersion};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -27,9 +24,9 @@ pub(crate) enum ForceError {
     /// The user has not said that the risk is known.
     #[error("{RISK} Say --accept-two-actives to do it all the same")]
     NotAccepted,
-    /// The network's fault, or --rpc is wrong.
-    #[error("cannot reach the statestored: {0}")]
-    Rpc(#[from] RpcError),
+    /// The network's or the machine's fault, or --rpc is wrong.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// The statestored's answer.
     #[error("the statestored at {rpc} refuses: {why}")]
     Refused {
@@ -38,9 +35,6 @@ pub(crate) enum ForceError {
         /// Its words.
         why: String,
     },
-    /// The machine's.
-    #[error("cannot start: {0}")]
-    Runtime(#[from] io::Error),
 }
 
 /// `/ha`: the facts, then the voters.
@@ -93,24 +87,12 @@ pub(crate) fn force_active(
     if !accepted {
         return Err(ForceError::NotAccepted);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(force(rpc, limit))
-}
-
-async fn force(rpc: &Address, limit: Duration) -> Result<String, ForceError> {
-    const PURPOSE: Purpose = Purpose("statestorectl");
-    let pool = Pool::new(TcpNet, PoolLimits::default());
-    let to = HostPort::new(&rpc.host, rpc.port);
-    let limits = CallLimits::small(limit);
-    let asked = GetProtocolVersionRequest::default();
-    let version = pool.call(&to, PURPOSE, &asked, limits).await?;
+    let version = call(rpc, limit, &GetProtocolVersionRequest::default())?;
     let request = ForceStatestoreActiveRequest {
         protocol_version: ProtocolVersion::V2,
-        statestore_id: version.statestore_id.unwrap_or_else(UniqueId::default),
+        statestore_id: version.statestore_id.unwrap_or_default(),
     };
-    let answer = pool.call(&to, PURPOSE, &request, limits).await?;
+    let answer = call(rpc, limit, &request)?;
     if !answer.status.is_ok() {
         return Err(ForceError::Refused {
             rpc: rpc.clone(),

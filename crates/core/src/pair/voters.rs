@@ -67,11 +67,11 @@ pub struct Voter {
     pub registered: bool,
     /// What it said of itself.
     pub terms: Terms,
-    /// a[v]: send time of the last acknowledged heartbeat.
+    /// `a[v]`: send time of the last acknowledged heartbeat.
     pub acknowledged: Option<Time>,
     /// A heartbeat whose acknowledgement has yet to be proven by an update.
     pub unproven: Option<Time>,
-    /// f[v], and more.
+    /// `f[v]`, and more.
     pub voice: Option<Voice>,
     /// Since when it skips what an active sends (rule 21).
     pub skips_since: Option<Time>,

@@ -4,15 +4,14 @@
 //! picked by the system and read from what the daemons log.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::process::{Process, wait_for};
+use super::pair::{LIMIT, Pair};
+use super::process::Process;
 use super::tree::{self, LeftOut, Listing};
 use super::{Failure, Options};
 use crate::pages::Pages;
 
-/// How long a process may take until it serves.
-const START: Duration = Duration::from_secs(30);
 /// The topic that the catalogd publishes.
 pub(crate) const CATALOG: &str = "catalog-update";
 /// The topic in which everybody publishes itself.
@@ -20,7 +19,7 @@ pub(crate) const MEMBERSHIP: &str = "impala-membership";
 
 /// A running cluster.
 pub(crate) struct Cluster {
-    /// The statestored's pages.
+    /// The primary's pages.
     pub(crate) pages: Pages,
     /// What the catalogd publishes.
     pub(crate) source: PathBuf,
@@ -32,8 +31,28 @@ pub(crate) struct Cluster {
     pub(crate) coordinators: Vec<(Process, PathBuf)>,
     /// The executors.
     pub(crate) executors: Vec<Process>,
+    /// The two statestoreds.
+    pub(crate) pair: Pair,
     catalogd: Process,
-    statestored: Process,
+}
+
+/// A subscriber's own page.
+pub(crate) struct AgentPages {
+    /// The process.
+    pub(crate) name: String,
+    pages: Pages,
+}
+
+impl AgentPages {
+    /// True if its primary is the statestored with this port.
+    pub(crate) fn follows(&self, port: u16) -> bool {
+        let page = self.pages.json("/statestores").unwrap_or_default();
+        let rows = page["statestores"].as_array().cloned().unwrap_or_default();
+        rows.iter().any(|row| {
+            let address = row["address"].as_str().unwrap_or_default();
+            row["role"] == "primary" && address.ends_with(&format!(":{port}"))
+        })
+    }
 }
 
 impl Cluster {
@@ -48,16 +67,13 @@ impl Cluster {
                 options.dir.display()
             )));
         }
-        let (mut statestored, ports) = start_statestored(&programs, root)?;
-        let pages = Pages::new(format!("127.0.0.1:{}", ports.web));
-        wait_for("the statestored's pages", START, || {
-            statestored.expect_alive()?;
-            Ok(pages.json("/subscribers").ok())
-        })?;
+        let pair = Pair::start(&programs.statestored, root)?;
+        let primary = pair.primary().unwrap_or_default();
+        let pages = pair.0[primary].pages.clone();
         let launch = Launch {
             programs: &programs,
             root,
-            port: ports.service,
+            ports: [pair.0[0].port, pair.0[1].port],
         };
         let publish = format!("--publish_dir={CATALOG}:{}", source.display());
         let catalogd = launch.agent("catalogd", "catalogd", 0, &[publish])?;
@@ -79,7 +95,7 @@ impl Cluster {
             coordinators,
             executors,
             catalogd,
-            statestored,
+            pair,
         })
     }
 
@@ -90,7 +106,7 @@ impl Cluster {
 
     /// An error if any process has ended by itself.
     pub(crate) fn expect_alive(&mut self) -> Result<(), Failure> {
-        self.statestored.expect_alive()?;
+        self.pair.expect_alive()?;
         self.catalogd.expect_alive()?;
         self.coordinators
             .iter_mut()
@@ -98,6 +114,35 @@ impl Cluster {
         self.executors
             .iter_mut()
             .try_for_each(Process::expect_alive)
+    }
+
+    /// From now on the pages of this statestored are shown.
+    pub(crate) fn look_at(&mut self, which: usize) {
+        self.pages = self.pair.0[which].pages.clone();
+    }
+
+    /// The pages of everybody who subscribes.
+    pub(crate) fn agents(&self) -> Vec<AgentPages> {
+        let all = std::iter::once(&self.catalogd).chain(self.witnesses());
+        let pages = all.filter_map(|process| {
+            let log = process.log("statestore-agent");
+            let port = announced_port(&log, "Web server listening on port")?;
+            Some(AgentPages {
+                name: process.name().to_owned(),
+                pages: Pages::new(format!("127.0.0.1:{port}")),
+            })
+        });
+        pages.collect()
+    }
+
+    /// The place of the statestored that everybody follows, if there is one.
+    pub(crate) fn following(&self) -> Option<usize> {
+        let agents = self.agents();
+        let followed = |which: &usize| {
+            let port = self.pair.0[*which].port;
+            agents.len() == self.size() && agents.iter().all(|agent| agent.follows(port))
+        };
+        (0..2).find(followed)
     }
 
     /// Everybody who prints what it learns of the membership, by name.
@@ -142,37 +187,6 @@ impl Programs {
     }
 }
 
-struct Ports {
-    service: u16,
-    web: u16,
-}
-
-/// A dead executor is found after 3 x 500 ms, so that nobody has to wait for the story.
-fn start_statestored(programs: &Programs, root: &Path) -> Result<(Process, Ports), Failure> {
-    let folder = root.join("statestored");
-    let args = [
-        "--state_store_port=0".to_owned(),
-        "--webserver_port=0".to_owned(),
-        "--webserver_interface=127.0.0.1".to_owned(),
-        "--hostname=127.0.0.1".to_owned(),
-        "--statestore_heartbeat_frequency_ms=500".to_owned(),
-        "--statestore_max_missed_heartbeats=3".to_owned(),
-        "--logbuflevel=-1".to_owned(),
-        format!("--log_dir={}", folder.display()),
-    ];
-    let mut process = Process::start("statestored", &programs.statestored, &folder, &args)?;
-    let ports = wait_for("the statestored's ports in its log", START, || {
-        process.expect_alive()?;
-        let log = process.log("statestored");
-        let service = announced_port(&log, "StatestoreService listening on port");
-        let web = announced_port(&log, "Web server listening on port");
-        Ok(service
-            .zip(web)
-            .map(|(service, web)| Ports { service, web }))
-    })?;
-    Ok((process, ports))
-}
-
 /// The port that follows `what` in a log.
 fn announced_port(log: &str, what: &str) -> Option<u16> {
     log.split(what)
@@ -187,7 +201,7 @@ fn announced_port(log: &str, what: &str) -> Option<u16> {
 struct Launch<'a> {
     programs: &'a Programs,
     root: &'a Path,
-    port: u16,
+    ports: [u16; 2],
 }
 
 impl Launch<'_> {
@@ -196,8 +210,17 @@ impl Launch<'_> {
         let mut args = vec![
             format!("--role={role}"),
             "--hostname=127.0.0.1".to_owned(),
+            "--enable_statestored_ha".to_owned(),
             "--state_store_host=127.0.0.1".to_owned(),
-            format!("--state_store_port={}", self.port),
+            format!("--state_store_port={}", self.ports[0]),
+            "--state_store_2_host=127.0.0.1".to_owned(),
+            format!("--state_store_2_port={}", self.ports[1]),
+            format!(
+                "--statestore_subscriber_timeout_seconds={}",
+                LIMIT.as_secs()
+            ),
+            "--statestore_heartbeat_frequency_ms=200".to_owned(),
+            "--logbuflevel=-1".to_owned(),
             "--state_store_subscriber_port=0".to_owned(),
             "--webserver_port=0".to_owned(),
             "--webserver_interface=127.0.0.1".to_owned(),

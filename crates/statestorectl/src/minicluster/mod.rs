@@ -1,14 +1,17 @@
 //! A whole cluster of real processes on this machine, to watch and to kill: what `./demo` runs.
 //!
-//! One statestored; a catalogd that publishes a folder; two coordinators that mirror it; three
-//! executors. The story is told in `story.rs`; `cluster.rs` starts the processes, `observe.rs`
-//! reads the statestored's pages, `tree.rs` compares folders, `table.rs` draws.
+//! A pair of statestoreds; a catalogd that publishes a folder; two coordinators that mirror it;
+//! three executors. The story is told in `story.rs`, the scenes about the pair in `failover.rs`;
+//! `cluster.rs` and `pair.rs` start the processes, `observe.rs` reads the primary's pages,
+//! `tree.rs` compares folders, `table.rs` draws.
 //!
 //! Deliberately absent: any short cut into the processes. Everything that is shown comes from
 //! their pages, their output and the files that they write.
 
 mod cluster;
+mod failover;
 mod observe;
+mod pair;
 mod process;
 mod story;
 mod table;

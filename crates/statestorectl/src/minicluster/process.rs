@@ -85,6 +85,14 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Halts it (SIGSTOP), or lets it go on (SIGCONT).
+    pub(crate) fn halt(&self, halt: bool) -> Result<(), Failure> {
+        use rustix::process::{Pid, Signal, kill_process};
+        let signal = if halt { Signal::STOP } else { Signal::CONT };
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(|e| Failure::io("signal", Path::new(&self.name), e.into()))
+    }
+
     /// An error if it has ended by itself.
     pub(crate) fn expect_alive(&mut self) -> Result<(), Failure> {
         match self.child.try_wait() {

@@ -13,10 +13,10 @@ use super::cluster::{CATALOG, Cluster, learned};
 use super::process::wait_for;
 use super::table::Board;
 use super::tree::{self, Difference, LeftOut};
-use super::{Failure, Options, observe};
+use super::{Failure, Options, failover, observe};
 
 /// How long any scene may take before it counts as failed.
-const SCENE: Duration = Duration::from_secs(30);
+pub(crate) const SCENE: Duration = Duration::from_secs(30);
 /// Bytes a second that a mirror grows by on the slowest machine; large folders take longer.
 const SLOWEST: u64 = 5 << 20;
 
@@ -42,8 +42,15 @@ pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
     }
     scene_everybody_is_here(&mut cluster, started)?;
     scene_mirrors_equal_the_source(&mut cluster, started)?;
+    failover::everybody_hears_both(&mut cluster)?;
     scene_a_file_changes(&mut cluster)?;
     scene_an_executor_dies(&mut cluster)?;
+    failover::the_primary_is_killed(&mut cluster)?;
+    scene_a_file_changes(&mut cluster)?;
+    failover::the_primary_is_halted(&mut cluster)?;
+    failover::the_primary_is_cut_off(&mut cluster)?;
+    check_mirrors(&cluster, "In the end both mirrors equal the source.")?;
+    draw(&cluster, &mut Board::default())?;
     say("All as promised.");
     if options.once {
         return Ok(());
@@ -190,6 +197,15 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
     cluster.expect_alive()
 }
 
+/// Says so once all mirrors equal the source.
+pub(crate) fn check_mirrors(cluster: &Cluster, words: &str) -> Result<(), Failure> {
+    wait_for("mirrors that equal the source", SCENE, || {
+        Ok(differing_mirror(cluster)?.is_none().then_some(()))
+    })?;
+    say(words);
+    Ok(())
+}
+
 fn differing_mirror(cluster: &Cluster) -> Result<Option<(String, Difference)>, Failure> {
     for (process, mirror) in &cluster.coordinators {
         if !mirror.is_dir() {
@@ -210,6 +226,7 @@ fn differing_mirror(cluster: &Cluster) -> Result<Option<(String, Difference)>, F
 
 fn draw(cluster: &Cluster, board: &mut Board) -> Result<(), Failure> {
     board.draw(
+        &cluster.pair,
         &observe::subscribers(&cluster.pages)?,
         &observe::topics(&cluster.pages)?,
     )
@@ -259,11 +276,11 @@ fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }
 
-fn millis(duration: Duration) -> String {
+pub(crate) fn millis(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // The processes must be ended and the folders removed also if nobody listens any more.
     let _ = writeln!(std::io::stdout(), "{line}");
 }

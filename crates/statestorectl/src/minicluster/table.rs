@@ -9,6 +9,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use super::Failure;
 use super::observe::{Subscriber, Topic};
+use super::pair::Pair;
 
 /// Draws the two tables, again and again in the same place.
 #[derive(Default)]
@@ -20,11 +21,13 @@ impl Board {
     /// Draws the state of the cluster.
     pub(crate) fn draw(
         &mut self,
+        pair: &Pair,
         subscribers: &[Subscriber],
         topics: &[Topic],
     ) -> Result<(), Failure> {
         let text = format!(
-            "{}\n{}\n",
+            "{}\n{}\n{}\n",
+            pair_table(pair),
             subscriber_table(subscribers),
             topic_table(topics)
         );
@@ -41,6 +44,31 @@ impl Board {
             .and_then(|()| stdout.flush())
             .map_err(|e| Failure::io("write to", std::path::Path::new("stdout"), e))
     }
+}
+
+fn pair_table(pair: &Pair) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["statestored", "role", "epoch", "voters", "peer"]);
+    for it in &pair.0 {
+        let name = it.process.name().to_owned();
+        let row = match it.standing() {
+            None => [name, "-".into(), "-".into(), "-".into(), "-".into()],
+            Some(now) => [
+                name,
+                match now.role.as_str() {
+                    "active" => "primary".to_owned(),
+                    other => other.to_owned(),
+                },
+                now.epoch.to_string(),
+                now.electorate.to_string(),
+                if now.peer_found { "found" } else { "lost" }.to_owned(),
+            ],
+        };
+        table.add_row(row);
+    }
+    align_right(&mut table, 2..4);
+    table
 }
 
 fn subscriber_table(subscribers: &[Subscriber]) -> Table {
