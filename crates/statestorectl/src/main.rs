@@ -100,8 +100,8 @@ enum Command {
     },
     /// The entries of a topic
     ///
-    /// Registers as a subscriber for the time of the command. The protocol knows no farewell: for
-    /// some seconds after it, until enough heartbeats are missed (10 by default), the statestored
+    /// Registers as a subscriber for the time of the command. A statestored of Impala's knows no
+    /// farewell: for some seconds after it, until enough heartbeats are missed (10 by default), it
     /// still lists statestorectl@HOST:PID.
     Get {
         #[command(flatten)]
