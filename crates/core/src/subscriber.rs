@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Read [`port`] first, then `register` (join, lose, join again), `notices` (heartbeats,
-//! catalogd, roles), `updates` (deltas in, publications out), [`publisher`] (what is still to be
-//! published) and `view` (what others may see).
+//! catalogd, roles), `epochs` (whose word counts), `updates` (deltas in, publications out),
+//! [`publisher`] (what is still to be published), `leave`, and `view` (what others may see).
 //!
 //! Deliberately absent: the content of topics. [`Mirror`] keeps it for whoever wants it, beside
 //! the machine, so that no step takes longer because a topic is large.
@@ -29,22 +29,22 @@ pub mod port;
 pub mod publisher;
 mod register;
 mod statestore;
-mod tally;
 mod updates;
 mod view;
 
+pub use crate::view::Tally;
 pub use config::{Config, SHORTEST_PATIENCE, TopicConfig};
 pub use event::Event;
 pub use mirror::Mirror;
-pub use tally::Tally;
 pub use view::{Role, StatestoreView, TopicView, View};
 
 use crate::ids::{CallId, RequestId, StatestoreId};
 use crate::time::{Now, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use catalogd::KnownCatalogd;
 use epochs::Epochs;
-use port::{Answer, Effect, Input, Outbox, Request, Token};
+use port::{Answer, Command, Effect, Input, Outbox, Request, Token};
 use publisher::{Publisher, UpdateAnswer};
 use statestore::Statestore;
 use statestore_wire::{
@@ -63,7 +63,7 @@ pub struct AlreadyStarted;
 #[derive(Debug)]
 pub struct Subscriber {
     config: Config,
-    statestores: alloc::vec::Vec<Statestore>,
+    statestores: Vec<Statestore>,
     topics: BTreeMap<Text, Topic>,
     publisher: Publisher,
     catalogd: KnownCatalogd,
@@ -92,7 +92,7 @@ struct Totals {
 impl Subscriber {
     /// A subscriber that registers as soon as it is stepped.
     pub fn new(config: Config, now: Now) -> Self {
-        let mut statestores = alloc::vec::Vec::new();
+        let mut statestores = Vec::new();
         let mut begin = now.time;
         for address in &config.statestores {
             statestores.push(Statestore::new(address.clone(), now.time, begin));
@@ -148,11 +148,7 @@ impl Subscriber {
             } => {
                 self.processed(now.time, token, outcome, &durations, out);
             }
-            Input::Publish(commands) => {
-                commands
-                    .into_iter()
-                    .for_each(|command| self.publisher.command(command));
-            }
+            Input::Publish(commands) => self.wish(commands, out),
             Input::Leave => self.leave(out),
         }
         if !self.left {
@@ -201,6 +197,15 @@ impl Subscriber {
         self.publisher
             .subscribe(&topic.name, topic.transient, &topic.prefix);
         self.topics.insert(topic.name, Topic::default());
+    }
+
+    fn wish(&mut self, commands: Vec<Command>, out: &mut Outbox) {
+        for command in commands {
+            let most = self.config.max_deletions;
+            if let Some(topic) = self.publisher.command(command, most) {
+                out.push(Effect::Log(Event::DeletionsGivenUp { topic, most }));
+            }
+        }
     }
 
     fn request(&mut self, now: Now, id: RequestId, request: Request, out: &mut Outbox) {

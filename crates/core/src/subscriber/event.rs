@@ -103,6 +103,8 @@ pub enum Event {
     UnexpectedBase { topic: Text, from: i64, own: i64 },
     /// A delta for a topic that was not registered.
     UnknownTopic { topic: Text },
+    /// More deletions wait than may: the oldest are given up.
+    DeletionsGivenUp { topic: Text, most: usize },
     /// The application could not process a delivery.
     DeliveryFailed { why: Text },
     /// A peer speaks an older protocol.
@@ -124,6 +126,7 @@ impl Event {
             | Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
             | Self::EpochRefused { .. }
+            | Self::DeletionsGivenUp { .. }
             | Self::Incompatible { .. } => Severity::Warning,
             _ => Severity::Info,
         }
@@ -144,6 +147,7 @@ impl fmt::Display for Event {
             | Self::UnexpectedBase { .. }
             | Self::UnknownTopic { .. }
             | Self::DeliveryFailed { .. }
+            | Self::DeletionsGivenUp { .. }
             | Self::Incompatible { .. } => self.fmt_trouble(f),
             _ => self.fmt_registration(f),
         }
@@ -297,6 +301,11 @@ impl Event {
             Self::UnknownTopic { topic } => {
                 write!(f, "Delta of topic '{topic}' ignored: not registered")
             }
+            Self::DeletionsGivenUp { topic, most } => write!(
+                f,
+                "More than {most} deletions of topic '{topic}' wait for a statestored: the oldest \
+                 are given up, and may stay in the topic"
+            ),
             Self::DeliveryFailed { why } => write!(f, "Processing an update failed: {why}"),
             Self::Incompatible { method, version } => {
                 write!(

@@ -132,13 +132,28 @@ impl Publisher {
         publication.prefix = Some(prefix.clone());
     }
 
-    pub(super) fn command(&mut self, command: Command) {
-        match command {
-            Command::Put { topic, key, value } => self.topic(topic).write(key, Some(value)),
-            Command::Delete { topic, key } => self.topic(topic).write(key, None),
-            Command::Clear { topic } => self.topic(topic).wipe(),
-            Command::Forget { topic } => self.topic(topic).forget(),
-        }
+    /// Takes a wish in. The topic is given back when it begins to give up deletions because
+    /// there are more than `most`.
+    pub(super) fn command(&mut self, command: Command, most: usize) -> Option<Text> {
+        let (topic, gives_up) = match command {
+            Command::Put { topic, key, value } => {
+                self.topic(topic).write(key, Some(value), most);
+                return None;
+            }
+            Command::Delete { topic, key } => {
+                let gives_up = self.topic(topic.clone()).write(key, None, most);
+                (topic, gives_up)
+            }
+            Command::Clear { topic } => {
+                self.topic(topic).wipe();
+                return None;
+            }
+            Command::Forget { topic } => {
+                self.topic(topic).forget();
+                return None;
+            }
+        };
+        gives_up.then_some(topic)
     }
 
     /// How many wishes have not provably arrived.

@@ -4,10 +4,10 @@
 //! change; `Subscriber` composes that.
 
 use super::config::Config;
-use super::tally::Tally;
 use super::view::{Role, StatestoreView};
 use crate::ids::{CallId, RegistrationId, StatestoreId};
 use crate::time::{Now, Time, Wall};
+use crate::view::Tally;
 use core::time::Duration;
 use statestore_wire::{ConnState, Epoch, NetworkAddress, UniqueId};
 

@@ -8,11 +8,11 @@
 use super::notices::unexpected;
 use super::port::{Answer, Command, ConnectionId, Effect, Outbox, Token};
 use super::publisher::{Lane, Seen, TopicUpdate, UpdateAnswer};
-use super::tally::Tally;
 use super::view::TopicView;
 use super::{Event, Subscriber};
 use crate::ids::{RequestId, StatestoreId};
 use crate::time::{Now, Time};
+use crate::view::Tally;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -149,9 +149,7 @@ impl Subscriber {
                 UpdateAnswer::error(Status::error(StatusCode::GENERAL, why))
             }
             Ok(commands) => {
-                commands
-                    .into_iter()
-                    .for_each(|command| self.publisher.command(command));
+                self.wish(commands, out);
                 if current {
                     self.advance(&processing.delivered);
                     self.compose(processing)

@@ -4,9 +4,9 @@
 //! wait (W23). Ages are left to the reader, who knows the hour.
 
 use super::config::Config;
-use super::tally::Tally;
 use crate::ids::{RegistrationId, StatestoreId};
 use crate::time::{Time, Wall};
+use crate::view::Tally;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;

@@ -133,3 +133,28 @@ fn b11_with_short_limits_recovery_is_short() {
     }
     assert!(matches!(world.take_call(0).body, Body::ProtocolVersion(_)));
 }
+
+#[test]
+fn deletions_that_nobody_takes_are_bounded_and_entries_are_never_given_up() {
+    let mut settings = config(1);
+    settings.topics = vec![topic("t")];
+    settings.max_deletions = 3;
+    let mut world = World::new(settings);
+    world.publish(vec![put("t", "kept", "1")]);
+    for i in 0..1_000 {
+        let key = format!("k{i}");
+        world.publish(vec![put("t", &key, "x"), delete("t", &key)]);
+    }
+    assert_eq!(world.view().outstanding, 4);
+    let given_up = |it: &&Event| matches!(it, Event::DeletionsGivenUp { .. });
+    assert_eq!(world.log.iter().filter(given_up).count(), 1, "told once");
+    world.register(0, 10, 1, true);
+    let sent = published(&world.update(1, vec![delta("t", 0, 0, &[])]));
+    assert_eq!(sent, ["t kept=1", "t -k997", "t -k998", "t -k999"]);
+    world.update(1, vec![delta("t", 0, 4, &[("kept", "1")])]);
+    assert_eq!(world.view().outstanding, 0);
+    for i in 0..4 {
+        world.publish(vec![delete("t", &format!("l{i}"))]);
+    }
+    assert_eq!(world.log.iter().filter(given_up).count(), 2, "and again");
+}
