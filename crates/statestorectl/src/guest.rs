@@ -2,14 +2,8 @@
 //!
 //! A registration creates the topics that it names (T-1), and Impala's statestored keeps them for
 //! ever. So the `/topics` page is asked first, and nothing is registered for a name that is not
-<<<<<<< HEAD
 //! there or when the page cannot be read, unless the user said `--unchecked`. At the end the guest
 //! says goodbye; a statestored that does not know the word sees missed heartbeats.
-=======
-//! there or when the page cannot be read, unless the user said `--unchecked`. After the
-//! command the guest says so; Impala's statestored does not understand it, and removes the guest
-//! when enough heartbeats are missed.
->>>>>>> sub
 //!
 //! Deliberately absent: what is done with the topic (`entries.rs`).
 //! Invariant: until the first content is there, everything together ends at one deadline, and

@@ -151,7 +151,13 @@ fn wrong_usage_is_told_apart_from_failure() {
 #[test]
 fn help_and_completions_are_there_for_everything() {
     let help = stdout(ctl(&["get", "--help"]));
-    for word in ["--rpc", "--timeout", "--unchecked", "--raw", "statestorectl@HOST:PID"] {
+    for word in [
+        "--rpc",
+        "--timeout",
+        "--unchecked",
+        "--raw",
+        "statestorectl@HOST:PID",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

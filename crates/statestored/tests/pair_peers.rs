@@ -75,7 +75,9 @@ fn a_standby_that_is_stopped_is_missed_and_the_voters_hold_the_lease() {
     let connected = "statestore.connected-with-peer-statestored";
     let began = Instant::now();
     eventually("the peer is missed", || {
-        if began.elapsed() > Duration::from_secs(12) { panic!("{:#}", first.json("/ha")); }
+        if began.elapsed() > Duration::from_secs(12) {
+            panic!("{:#}", first.json("/ha"));
+        }
         (first.metric(connected) == false).then_some(())
     });
     let page = eventually("the lease rests on the voters alone", || {
