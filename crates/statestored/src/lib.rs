@@ -239,10 +239,11 @@ async fn listen_for_peer<N: Net>(
     Ok(Some(listener))
 }
 
-/// One peer, some connections of its former lives, and whoever finds the port.
+/// One peer, connections of its former lives, and whoever finds the port: who holds many open
+/// must not keep the peer out.
 fn peer_limits() -> Limits {
     Limits {
-        max_connections: 64,
+        max_connections: 1_024,
         max_message: 128 << 20,
         budget: Budget::new(256 << 20),
         grace: GRACE,
