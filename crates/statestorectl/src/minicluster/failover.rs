@@ -73,7 +73,7 @@ pub(crate) fn the_primary_is_halted(cluster: &mut Cluster) -> Result<(), Failure
     returns_as_standby(cluster, primary)
 }
 
-/// Alive, but cut off from everybody: it steps down by itself before the other one takes over.
+/// Alive, but cut off as H-9 has it (only handshakes are answered): it steps down by itself before the other one takes over.
 pub(crate) fn the_primary_is_cut_off(cluster: &mut Cluster) -> Result<(), Failure> {
     let primary = primary_of(cluster)?;
     let other = 1 - primary;
@@ -81,7 +81,7 @@ pub(crate) fn the_primary_is_cut_off(cluster: &mut Cluster) -> Result<(), Failur
     let cut = Instant::now();
     cluster.pair.0[primary].cut_off(true)?;
     say(&format!(
-        "Cut off the primary, {name}: alive, but nothing leaves it and it takes nothing in."
+        "Cut off the primary, {name}: alive, but it sends nothing, and answers handshakes only."
     ));
     take_over(cluster, other, cut)?;
     let ended = cluster.pair.0[primary].said(ENDED);
