@@ -6,7 +6,6 @@
 use super::calls::{Asked, Manner};
 use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
-use crate::lanes::Task;
 use crate::pair::{Beat, BeatReply, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
 use crate::time::Now;
@@ -38,7 +37,7 @@ impl Node {
             Duration::ZERO => tick,
             sooner => tick.min(sooner),
         };
-        self.schedule.add(now.time + next, Task::PeerTurn);
+        self.plan_turn(now.time + next);
     }
 
     /// An HA heartbeat, if one is due and none is pending.
@@ -176,12 +175,12 @@ impl Node {
                 ..Default::default()
             };
         };
-        if let Some(ha) = &mut self.ha {
-            // A claim is worth nothing before it is acknowledged: do not wait for the next tick.
-            let claims = welcome.active && !ha.pair.role().acts();
-            if claims {
-                self.schedule.add(now.time + SHORTEST, Task::PeerTurn);
-            }
+        // A claim is worth nothing before it is acknowledged, and who is alone has no lease before:
+        // do not wait for the next tick.
+        let soon = now.time + SHORTEST;
+        let ha = self.ha.as_ref().filter(|ha| soon < ha.turn.at);
+        if ha.is_some_and(|ha| ha.pair.awaits_first_acknowledgement()) {
+            self.plan_turn(soon);
         }
         wire::StatestoreHaHandshakeResponse {
             status: Status::ok(),

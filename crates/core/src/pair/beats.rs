@@ -105,6 +105,13 @@ impl<V: Ord + Clone> Pair<V> {
         Some((beat, sent))
     }
 
+    /// True if nothing holds but what the next acknowledged HA heartbeat will make of it: a claim,
+    /// or being alone.
+    pub fn awaits_first_acknowledgement(&self) -> bool {
+        let alone = self.role.acts() && matches!(self.tenure, Tenure::Alone { .. });
+        self.claim.is_some() || alone
+    }
+
     /// An HA heartbeat arrived. An error is one that is not from the peer, or not for us: its
     /// sender is to be told our id, so that it can do better.
     pub fn on_beat(&mut self, now: Now, beat: &Beat<V>) -> Result<BeatReply<V>, Stranger> {
