@@ -19,6 +19,7 @@ import time
 from statestored import BINARY, eventually
 
 PATIENCE = 2.0
+LEASE = 0.75 * PATIENCE
 TOPIC = "members"
 SERVICE, HA, WEB, AGENT_WEB = 24_000, 24_020, 25_010, 25_000
 

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 
-from pair import PATIENCE
+from pair import LEASE
 
 LINE = re.compile(r"^[IWEF](\d{8} \d\d:\d\d:\d\d)\.(\d{6}) +\d+ [^\]]*\] (.*)$")
 BEGAN = re.compile(r"Active statestored \(epoch (\d+)\): (.*)")
@@ -53,7 +53,7 @@ def periods(server):
     events = [(at, "says", text) for at, text in lines(server)]
     events += [(after, "end", "its process ended") for _, after in server.ends]
     for (_, halted), (woken, _) in zip(server.halts, [*server.wakes, (time.time(), 0)]):
-        if woken - halted > PATIENCE:
+        if woken - halted > LEASE:
             events.append((halted, "end", "its process was halted"))
     found = []
     for at, kind, text in sorted(events):
