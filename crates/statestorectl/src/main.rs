@@ -96,7 +96,8 @@ enum Command {
     Ha {
         /// Web servers of the statestoreds; with --json an array then
         /// [default: that of --web]
-        #[arg(value_name = "HOST[:PORT]", value_parser = |text: &str| Address::parse(text, WEB_PORT))]
+        #[arg(value_name = "HOST[:PORT]",
+              value_parser = |text: &str| Address::parse(text, WEB_PORT))]
         of: Vec<Address>,
     },
     /// Make this statestored of a pair active, at the risk of two for a moment
