@@ -73,7 +73,8 @@ pub(crate) fn the_primary_is_halted(cluster: &mut Cluster) -> Result<(), Failure
     returns_as_standby(cluster, primary)
 }
 
-/// Alive, but cut off as H-9 has it (only handshakes are answered): it steps down by itself before the other one takes over.
+/// Alive, but cut off as H-9 has it (only handshakes are answered): it steps down by itself
+/// before the other one takes over.
 pub(crate) fn the_primary_is_cut_off(cluster: &mut Cluster) -> Result<(), Failure> {
     let primary = primary_of(cluster)?;
     let other = 1 - primary;
