@@ -27,6 +27,40 @@ def test_when_the_primary_is_killed_the_standby_takes_over(pair):
     assert trial.none < 2.5 * PATIENCE, trial.timeline()
 
 
+def test_the_active_catalogd_stays_the_one_when_the_primary_dies(pair):
+    """W11, N-1: each of the two statestoreds would have elected by itself."""
+    cluster = pair(enable_catalogd_ha="true")
+    catalogds = cluster.agents[:2]
+    for agent in catalogds:
+        agent.become_catalogd()
+
+    def active():
+        metric = "catalog-server.active-status"
+        pages = [agent.page("/jsonmetrics") or {} for agent in catalogds]
+        found = [agent for agent, page in zip(catalogds, pages) if page.get(metric) is True]
+        return found[0] if len(found) == 1 else None
+
+    primary, standby = cluster.start()
+    chosen = eventually(active, "one active catalogd")
+    assert address(primary) == chosen.host.address
+    chosen_at = time.time()
+    eventually(lambda: time.time() - standby.silence() > chosen_at, "the standby knows it")
+    with cluster.trial("primary killed, with two catalogds"):
+        primary.end()
+        cluster.await_active(standby)
+        eventually(lambda: not cluster.unserved(standby, connected=1), "everybody is served")
+        assert (active(), address(standby)) == (chosen, chosen.host.address)
+        primary.start()
+        assert cluster.await_settled() == [standby, primary]
+    assert active() == chosen
+
+
+def address(server):
+    """Host of the active catalogd, as the active statestored has it."""
+    page = server.page("/catalog_ha_info") or {}
+    return page.get("active_catalogd_address", "").rsplit(":", 1)[0]
+
+
 @pytest.mark.parametrize("woken", ["at the takeover", "long after it"])
 def test_a_primary_that_was_halted_says_nothing_more_when_it_wakes_up(pair, woken):
     """Rules 1, 3, 4, 7, 17; H-5f: nobody hears its old epoch, it notices at once and stands by,

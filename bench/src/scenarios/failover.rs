@@ -52,9 +52,9 @@ struct Story {
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let limit = size.limits.limit();
-    let ms = size.limits.limit_ms();
+    let (ms, seconds) = (size.limits.limit_ms(), limit.as_secs_f64());
     let mut section = Section {
-        title: format!("P6, P7: failover with limits of {} s", limit.as_secs_f64()),
+        title: format!("P6, P7: failover with limits of {seconds} s"),
         how: how(size),
         ..Section::default()
     };
@@ -72,7 +72,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
         let times: Vec<Times> = stories.iter().flat_map(|it| it.times.clone()).collect();
         rows(&mut table, count, &times);
         let key = |what| format!("p6.{ms}.{count}.{what}");
-        let named = |what| format!("limits of {limit:?}, {count} subscribers: {what}");
+        let named = |what| format!("limits of {seconds} s, {count} subscribers: {what}");
         let last = sorted(&times, |it| it.last);
         let missing = times.len() - last.len();
         let two: f64 = stories.iter().map(|it| it.two).sum();
@@ -84,7 +84,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
                 percentile(&last, 1.0),
                 "s",
             )
-            .promised("P6", Bound::Most(limit.as_secs_f64() + 0.25)),
+            .promised("P6", Bound::Most(seconds + 0.25)),
             Figure::new(
                 key("missing"),
                 named("failovers missing"),
