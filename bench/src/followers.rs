@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::pair::{Limits, Pair};
 use crate::scenarios::{LIMIT, NORMAL, too_late};
 use futures::future::{join_all, try_join_all};
-use statestore_subscriber::{Handle, Role, Subscriber, Topic, View};
+use statestore_subscriber::{Handle, Role, StatestoreView, Subscriber, Topic, View};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -83,14 +83,19 @@ impl Followers {
 
     /// How often any of them has lost a statestored so far.
     pub(crate) fn losses(&self) -> u64 {
-        let of = |handle: &Handle| -> u64 {
-            let view = handle.metrics().view;
-            view.statestores
-                .iter()
-                .map(|it| it.connection_failures)
-                .sum()
-        };
-        self.0.iter().map(of).sum()
+        self.sum(|it| it.connection_failures)
+    }
+
+    /// Messages that they refused because the sender's activation was over.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.sum(|it| it.refusals)
+    }
+
+    fn sum(&self, number: impl Fn(&StatestoreView) -> u64) -> u64 {
+        let views = self.0.iter().map(|handle| handle.metrics().view);
+        views
+            .map(|view| view.statestores.iter().map(&number).sum::<u64>())
+            .sum()
     }
 }
 

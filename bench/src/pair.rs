@@ -235,7 +235,12 @@ fn turn(line: &str) -> Option<(Timestamp, Turn)> {
         _ => return None,
     };
     let time = DateTime::strptime("%Y%m%d %H:%M:%S.%f", head.get(1..25)?).ok()?;
-    Some((time.to_zoned(TimeZone::UTC).ok()?.timestamp(), turn))
+    let said = time.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    // Who gets no CPU notices late that its lease is over.
+    let late = text.split_once("; its lease ended ").map(|(_, late)| late);
+    let late = late.and_then(|late| late.split(' ').next()?.parse::<f64>().ok());
+    let late = SignedDuration::from_secs_f64(late.unwrap_or_default() / 1e3);
+    Some((said - late, turn))
 }
 
 /// For how long both of two were active at once: from their turns, and from when each was killed.
@@ -275,4 +280,37 @@ fn free_port() -> Result<u16, Failure> {
     }
     let none = std::io::Error::from(std::io::ErrorKind::AddrInUse);
     Err(Failure::io("find a free port")(none))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn log(lines: &[&str]) -> Vec<(Timestamp, Turn)> {
+        let line = |line: &&str| turn(&format!("I20260131 {line}"));
+        lines.iter().filter_map(line).collect()
+    }
+
+    #[test]
+    fn two_overlap_from_when_one_began_to_when_the_others_lease_ended() {
+        let first = log(&[
+            "23:59:58.000000  7 owner.rs:1] Active statestored (epoch 1): why",
+            "23:59:58.500000  7 owner.rs:1] Peer statestored found",
+            "23:59:59.300000  7 owner.rs:1] No longer the active statestored (epoch 1 is over), \
+             recovery begins: why; its lease ended 250.500 ms ago",
+        ]);
+        let second = log(&["23:59:59.000000  8 owner.rs:1] Active statestored (epoch 2): why"]);
+        assert_eq!((first.len(), second.len()), (2, 1));
+        let together = overlap([&first, &second], [&[], &[]]);
+        assert_eq!(together, SignedDuration::from_micros(49_500));
+        let killed = [second[0].0];
+        assert!(overlap([&first, &second], [&killed, &[]]).is_zero());
+    }
+
+    #[test]
+    fn default_limits_set_no_flags() {
+        assert!(Limits::new(30_000, 1_000).flags().is_empty());
+        assert_eq!(Limits::new(300, 50).missed(), 6);
+    }
 }

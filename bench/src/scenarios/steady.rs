@@ -4,7 +4,7 @@
 
 use super::Bench;
 use crate::failure::Failure;
-use crate::figures::{Figure, Section};
+use crate::figures::{Bound, Figure, Section};
 use crate::followers::Followers;
 use crate::machine::{self, Process};
 use crate::pair::{Limits, Pair, Turn, overlap};
@@ -84,7 +84,14 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
                 lost as f64,
                 "",
             ),
-            Figure::new(key("two"), "two active, by the logs", two, "s"),
+            Figure::new(key("two"), "two active, by the logs", two, "s")
+                .promised("P7", Bound::Most(0.0)),
+            Figure::new(
+                key("refused"),
+                "messages of an activation that was over, refused by subscribers",
+                followers.refusals() as f64,
+                "",
+            ),
         ],
         others: others.max(0.0),
         ..Section::default()

@@ -213,13 +213,18 @@ impl Node {
         let Some(ha) = self.ha.as_mut().filter(|_| !self.network_disabled) else {
             return wire::StatestoreHaHeartbeatResponse::default(); // H-9
         };
+        let src = StatestoreId(request.src_statestore_id);
+        let dst = StatestoreId(request.dst_statestore_id);
         let beat = Beat {
-            src: StatestoreId(request.src_statestore_id),
-            dst: StatestoreId(request.dst_statestore_id),
+            src,
+            dst,
             epoch: request.epoch,
             claims: request.claims == Some(true),
             electorate_version: request.electorate_version.unwrap_or(0),
-            electorate: request.electorate.map(|ids| ids.into_iter().collect()),
+            electorate: request
+                .electorate
+                .filter(|_| ha.pair.expects(src, dst))
+                .map(|ids| ids.into_iter().collect()),
             known_members: request.known_members_version.unwrap_or(0),
         };
         let reply = match ha.pair.on_beat(now, &beat) {
@@ -309,13 +314,15 @@ impl Node {
         let refusal = match &mut self.ha {
             None => "this statestored is not one of a pair",
             Some(_) if request.statestore_id != own.0 => "another process is meant",
-            Some(ha) => {
-                let fence = ha.pair.force(now);
-                return wire::ForceStatestoreActiveResponse {
-                    status: Status::ok(),
-                    epoch: Some(fence.epoch),
-                };
-            }
+            Some(ha) => match ha.pair.force(now) {
+                None => "this statestored is about to stop",
+                Some(fence) => {
+                    return wire::ForceStatestoreActiveResponse {
+                        status: Status::ok(),
+                        epoch: Some(fence.epoch),
+                    };
+                }
+            },
         };
         wire::ForceStatestoreActiveResponse {
             status: refused(refusal),
