@@ -6,9 +6,12 @@
 use crate::address::Address;
 use crate::pages::{PageError, Pages};
 use crate::rpc::{CallError, call};
-use crate::show::Listing;
-use serde_json::{Map, Value};
-use statestore_wire::{ForceStatestoreActiveRequest, GetProtocolVersionRequest, ProtocolVersion};
+use crate::show::{self, Listing};
+use serde_json::{Map, Value, json};
+use statestore_wire::{
+    Epoch, ForceStatestoreActiveRequest, GetProtocolVersionRequest, ProtocolVersion, UniqueId,
+};
+use std::io;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -37,53 +40,161 @@ pub(crate) enum ForceError {
     },
 }
 
-/// `/ha`: the facts, then the voters.
-pub(crate) fn ha(pages: &Pages) -> Result<Vec<Listing>, PageError> {
-    let document = pages.json("/ha")?;
-    let Value::Object(mut facts) = document else {
-        return Err(pages.lacks("/ha", "facts"));
-    };
-    facts.retain(|name, _| !name.starts_with("__"));
-    let voters = facts.get("voters").and_then(Value::as_array).cloned();
-    let rows = voters.into_iter().flatten().filter_map(|row| match row {
-        Value::Object(row) => Some(row),
-        _ => None,
-    });
-    let rows: Vec<Map<String, Value>> = rows.collect();
-    let columns = [
-        "id",
-        "registered",
-        "in_electorate",
-        "knows_epochs",
-        "acknowledged_ms_ago",
-        "vote",
-        "vote_is_for_takeover",
-        "vote_age_ms",
-    ];
-    let obstacles = facts.get("obstacles").and_then(Value::as_array);
-    let lines: Vec<&str> = obstacles
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let in_the_way = match lines.is_empty() {
-        true => Value::Null,
-        false => lines.join("; ").into(),
-    };
-    facts.remove("voters");
-    facts.insert("obstacles".to_owned(), in_the_way);
-    Ok(vec![
-        Listing::record(Value::Object(facts)),
-        Listing::rows(rows, &columns),
-    ])
+/// What the page `/ha` of some statestoreds says.
+pub(crate) struct Views {
+    /// Each with the address of its web server.
+    seen: Vec<(String, Map<String, Value>)>,
+    /// A single one was asked for: its document, not a list.
+    single: bool,
 }
 
-/// Makes the statestored at `rpc` active. The answer says under which epoch.
+/// Reads `/ha` of each. Who does not answer is told apart, so that the others are seen.
+pub(crate) fn ha(all: &[Pages], single: bool) -> (Views, Vec<PageError>) {
+    let (mut seen, mut errors) = (Vec::new(), Vec::new());
+    for pages in all {
+        match view(pages) {
+            Ok(facts) => seen.push((pages.address().to_owned(), facts)),
+            Err(error) => errors.push(error),
+        }
+    }
+    (Views { seen, single }, errors)
+}
+
+fn view(pages: &Pages) -> Result<Map<String, Value>, PageError> {
+    match pages.json("/ha")? {
+        Value::Object(mut facts) if facts.contains_key("voters") => {
+            facts.retain(|name, _| !name.starts_with("__"));
+            Ok(facts)
+        }
+        _ => Err(pages.lacks("/ha", "list named voters")),
+    }
+}
+
+impl Views {
+    /// Prints them: facts, then voters; as JSON the documents, each with where it is from.
+    pub(crate) fn show(&self, as_json: bool) -> io::Result<()> {
+        if self.seen.is_empty() {
+            return Ok(());
+        }
+        if as_json {
+            let documents = self.seen.iter().map(|(web, facts)| {
+                let mut document = Map::new();
+                document.insert("web".to_owned(), web.as_str().into());
+                document.extend(facts.clone());
+                Value::Object(document)
+            });
+            let documents: Vec<Value> = documents.collect();
+            let document = match <[Value; 1]>::try_from(documents) {
+                Ok([only]) if self.single => only,
+                Ok(only) => Value::Array(only.into()),
+                Err(documents) => Value::Array(documents),
+            };
+            return show::listing(&Listing::record(document), true);
+        }
+        show::listing(&self.facts(), false)?;
+        show::listing(&self.voters(), false)
+    }
+
+    /// A row for each fact, a column for each statestored.
+    fn facts(&self) -> Listing {
+        let mut rows: Vec<Map<String, Value>> = Vec::new();
+        for (web, facts) in &self.seen {
+            for (name, value) in flat(facts) {
+                let at = rows.iter().position(|row| row["web"] == *name);
+                let at = at.unwrap_or_else(|| {
+                    rows.push(Map::from_iter([("web".to_owned(), name.into())]));
+                    rows.len() - 1
+                });
+                rows[at].insert(web.clone(), value);
+            }
+        }
+        let webs = self.seen.iter().map(|(web, _)| web.clone());
+        let columns = std::iter::once("web".to_owned()).chain(webs);
+        Listing::table(rows, columns.collect())
+    }
+
+    fn voters(&self) -> Listing {
+        let mut rows = Vec::new();
+        for (web, facts) in &self.seen {
+            let voters = facts.get("voters").and_then(Value::as_array);
+            for voter in voters.into_iter().flatten().filter_map(Value::as_object) {
+                let mut row = voter.clone();
+                row.insert("seen_by".to_owned(), web.as_str().into());
+                rows.push(row);
+            }
+        }
+        rows.sort_by_cached_key(|row| row.get("id").and_then(Value::as_str).map(str::to_owned));
+        let mut columns = VOTER.to_vec();
+        if self.seen.len() > 1 {
+            columns.insert(1, "seen_by");
+        }
+        Listing::rows(rows, &columns)
+    }
+}
+
+/// What people see of a voter.
+const VOTER: [&str; 8] = [
+    "id",
+    "registered",
+    "in_electorate",
+    "knows_epochs",
+    "acknowledged_ms_ago",
+    "vote",
+    "vote_is_for_takeover",
+    "vote_age_ms",
+];
+
+/// One fact a line: obstacles become a sentence, limits facts of their own.
+fn flat(facts: &Map<String, Value>) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (name, value) in facts {
+        match value {
+            Value::Array(_) if name == "voters" => {}
+            Value::Array(texts) => {
+                let texts: Vec<&str> = texts.iter().filter_map(Value::as_str).collect();
+                let text = (!texts.is_empty()).then(|| texts.join("; "));
+                flat.push((name.clone(), text.into()));
+            }
+            Value::Object(fields) => flat.extend(fields.clone()),
+            scalar => flat.push((name.clone(), scalar.clone())),
+        }
+    }
+    flat
+}
+
+/// What was done.
+pub(crate) struct Forced {
+    rpc: Address,
+    statestore_id: UniqueId,
+    epoch: Epoch,
+}
+
+impl Forced {
+    pub(crate) fn show(&self, as_json: bool) -> io::Result<()> {
+        let Self {
+            rpc,
+            statestore_id,
+            epoch,
+        } = self;
+        if !as_json {
+            let done = format!("The statestored {statestore_id} at {rpc} is active under epoch");
+            return show::bytes(format!("{done} {epoch}.\n{RISK}\n").as_bytes());
+        }
+        let document = json!({
+            "rpc": rpc.to_string(),
+            "statestore_id": statestore_id.to_string(),
+            "epoch": epoch.0,
+        });
+        show::listing(&Listing::record(document), true)
+    }
+}
+
+/// Makes the statestored at `rpc` active.
 pub(crate) fn force_active(
     rpc: &Address,
     limit: Duration,
     accepted: bool,
-) -> Result<String, ForceError> {
+) -> Result<Forced, ForceError> {
     if !accepted {
         return Err(ForceError::NotAccepted);
     }
@@ -99,9 +210,9 @@ pub(crate) fn force_active(
             why: answer.status.message().to_string(),
         });
     }
-    let epoch = answer.epoch.unwrap_or_default();
-    Ok(format!(
-        "The statestored {} at {rpc} is active under epoch {epoch}.\n{RISK}\n",
-        request.statestore_id
-    ))
+    Ok(Forced {
+        rpc: rpc.clone(),
+        statestore_id: request.statestore_id,
+        epoch: answer.epoch.unwrap_or_default(),
+    })
 }

@@ -22,7 +22,7 @@ pub(crate) enum Listing {
         /// The things.
         rows: Vec<Map<String, Value>>,
         /// What people see of them.
-        columns: Vec<&'static str>,
+        columns: Vec<String>,
     },
 }
 
@@ -31,36 +31,19 @@ impl Listing {
         Self::Record(value)
     }
 
-    pub(crate) fn rows(rows: Vec<Map<String, Value>>, columns: &[&'static str]) -> Self {
-        Self::Rows {
-            rows,
-            columns: columns.to_vec(),
-        }
+    pub(crate) fn rows(rows: Vec<Map<String, Value>>, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|name| (*name).to_owned());
+        Self::table(rows, columns.collect())
+    }
+
+    pub(crate) fn table(rows: Vec<Map<String, Value>>, columns: Vec<String>) -> Self {
+        Self::Rows { rows, columns }
     }
 }
 
 /// Prints a listing to stdout.
 pub(crate) fn listing(listing: &Listing, as_json: bool) -> io::Result<()> {
     bytes(text(listing, as_json).as_bytes())
-}
-
-/// Prints facts, then rows that belong to them; as JSON one document with the rows as `name`.
-pub(crate) fn listings(all: &[Listing], name: &str, as_json: bool) -> io::Result<()> {
-    if !as_json {
-        let texts: Vec<String> = all.iter().map(|listing| text(listing, false)).collect();
-        return bytes(texts.concat().as_bytes());
-    }
-    let mut whole = Map::new();
-    for listing in all {
-        match listing {
-            Listing::Record(value) => whole.extend(value.as_object().cloned().unwrap_or_default()),
-            Listing::Rows { rows, .. } => {
-                let rows = rows.iter().cloned().map(Value::Object).collect();
-                whole.insert(name.to_owned(), rows);
-            }
-        }
-    }
-    listing(&Listing::Record(Value::Object(whole)), true)
 }
 
 fn text(listing: &Listing, as_json: bool) -> String {
@@ -151,15 +134,15 @@ fn properties(value: &Value) -> String {
     lines.join("\n")
 }
 
-fn table(rows: &[Map<String, Value>], columns: &[&'static str]) -> String {
+fn table(rows: &[Map<String, Value>], columns: &[String]) -> String {
     let mut table = bordered();
-    table.set_header(columns);
+    table.set_header(columns.iter().map(|name| escape::text(name)));
     for row in rows {
-        let cells = columns.iter().map(|name| row.get(*name).map(cell));
+        let cells = columns.iter().map(|name| row.get(name).map(cell));
         table.add_row(cells.map(|cell| cell.unwrap_or_else(|| ABSENT.to_owned())));
     }
     let numbers = columns.iter().enumerate().filter(|(_, name)| {
-        let of_numbers = |row: &Map<String, Value>| row.get(**name).is_some_and(Value::is_number);
+        let of_numbers = |row: &Map<String, Value>| row.get(*name).is_some_and(Value::is_number);
         name.starts_with("secs_") || name.ends_with("_size") || rows.iter().any(of_numbers)
     });
     align_right(&mut table, numbers.map(|(at, _)| at));

@@ -17,6 +17,7 @@ async fn status_says_what_an_operator_asks_first() {
         ("service_started", json!(true)),
         ("role", json!("active")),
         ("in_ha_recovery", Value::Null),
+        ("peer", Value::Null),
         ("peer_connected", Value::Null),
         ("active_catalogd", Value::Null),
         ("subscribers", json!(1)),

@@ -131,7 +131,7 @@ impl Config {
         let mut notes = Vec::new();
         let mut ha_port = None;
         if flags.bool("enable_statestored_ha") {
-            let pair = pair::read(flags, hostname, core.heartbeat.period)?;
+            let pair = pair::read(flags, hostname, core.heartbeat)?;
             notes = pair.notes;
             core.ha = Some(pair.config);
             // Its validator allows nothing else.

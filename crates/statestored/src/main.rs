@@ -70,6 +70,14 @@ fn main() {
 
 /// Runs until the process is asked to end; the answer is why.
 fn run(app: &App) -> Result<String, StartError> {
+    let background = background()?;
+    let ended = serve_until_asked(app, &background);
+    // A name that the system is looking up must not hold up the end.
+    background.shutdown_background();
+    ended
+}
+
+fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartError> {
     let mut dice = StdRng::from_os_rng();
     let config = Config::from_flags(&app.flags, &app.hostname, dice.random())
         .map_err(|error| StartError::Config(error.to_string()))?;
@@ -83,7 +91,6 @@ fn run(app: &App) -> Result<String, StartError> {
     let files = raise_file_limit();
     let room = files.saturating_sub(OTHER_FILES) / FILES_PER_SUBSCRIBER;
     tracing::info!("{files} open files allowed: room for some {room} subscribers");
-    let background = background()?;
     let _entered = background.enter();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("signals", &error))?;
     if config.debug.concern(LOG_MAINTENANCE_STDERR) {
@@ -125,8 +132,11 @@ fn run(app: &App) -> Result<String, StartError> {
     };
     let result = control.block_on(statestored::run(config, world, questions, started, ended));
     ready.set(false);
-    result.map_err(|error| StartError::Failed(error.to_string()))?;
-    Ok(control.block_on(shutdown.wait()))
+    let ended = result
+        .map(|()| control.block_on(shutdown.wait()))
+        .map_err(|error| StartError::Failed(error.to_string()));
+    control.shutdown_background();
+    ended
 }
 
 /// Threads for pages and for large messages; never for a heartbeat.

@@ -25,10 +25,10 @@ pub async fn group(views: Views, servers: Vec<ServiceStatistics>, version: Strin
             .metrics
             .extend(figures.connections.iter().flat_map(client_cache));
     }
-    for statistics in servers {
-        group.metrics.extend(statistics.server_metrics());
-        group.metrics.extend(statistics.method_metrics());
-    }
+    let of_servers = servers.iter().flat_map(ServiceStatistics::server_metrics);
+    group.metrics.extend(of_servers);
+    let of_methods = servers.iter().flat_map(ServiceStatistics::method_metrics);
+    group.metrics.extend(of_methods);
     group
 }
 
@@ -162,7 +162,6 @@ fn state(figures: &Figures, version: String) -> Vec<Metric> {
             figures.serving,
             "Whether StatestoreService is open.",
         ),
-        Metric::text("statestore.version", version, "The full version string."),
     ];
     if let Some(found) = figures.found_peer {
         metrics.push(Metric::bool(
@@ -176,6 +175,8 @@ fn state(figures: &Figures, version: String) -> Vec<Metric> {
             "Whether the other statestored of the pair answers.",
         ));
     }
+    let about = "The full version string.";
+    metrics.push(Metric::text("statestore.version", version, about));
     metrics
 }
 

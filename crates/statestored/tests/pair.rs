@@ -4,35 +4,13 @@
 
 mod common;
 
+use common::eventually;
 use common::pair::{Pair, TIMEOUT, await_role};
-use common::voter::Voter;
-use common::{Statestored, eventually};
+use common::voter::{Voter, join};
 use rustix::process::Signal;
 use std::time::Instant;
 
 const TOLD: &str = "statestore.num-successful-update-statestored-role-rpc";
-
-/// Registers everybody with both.
-fn join(voters: &[Voter], first: &Statestored, second: &Statestored) {
-    for voter in voters {
-        let active = voter.join(0, first);
-        assert_eq!(active.statestore_is_active, Some(true));
-        assert!(active.epoch.is_some());
-        let standby = voter.join(1, second);
-        assert_eq!(
-            (standby.statestore_is_active, standby.epoch),
-            (Some(false), None)
-        );
-    }
-    voters.iter().for_each(|voter| voter.await_update(0));
-    eventually("an electorate of them all on both sides", || {
-        let agreed = |one: &Statestored| {
-            let page = one.json("/ha");
-            page["electorate_size"] == voters.len() && page["electorate_is_agreed"] == true
-        };
-        (agreed(first) && agreed(second)).then_some(())
-    });
-}
 
 fn voters() -> Vec<Voter> {
     ["a", "b", "c"].map(Voter::new).into_iter().collect()
@@ -77,10 +55,7 @@ fn when_the_active_is_killed_the_standby_takes_over_and_the_old_one_comes_back_a
     drop(first);
     await_role(&second, "active");
     let took = killed.elapsed();
-    assert!(
-        took > TIMEOUT - TIMEOUT / 10,
-        "not before the lease is over: {took:?}"
-    );
+    assert!(took > TIMEOUT / 2, "not before the lease is over: {took:?}");
     assert!(took < 4 * TIMEOUT, "{took:?}");
     assert!(second.log().contains("3 of 3"), "why is in the log");
     voters.iter().for_each(|voter| voter.await_update(1));

@@ -6,7 +6,7 @@ mod common;
 
 use common::pair::{Pair, await_role};
 use common::subscriber::call;
-use common::voter::Voter;
+use common::voter::{Voter, join};
 use common::{Statestored, eventually};
 use statestore_wire::{
     ForceStatestoreActiveRequest, ForceStatestoreActiveResponse, GetProtocolVersionRequest,
@@ -77,9 +77,7 @@ fn one_alone_opens_its_service_and_becomes_active_only_after_the_preemption_wait
 fn who_insists_when_it_starts_becomes_active_and_its_peer_stands_by() {
     let (pair, first, second) = Pair::start(&[]);
     let voter = Voter::new("a");
-    voter.join(0, &first);
-    voter.join(1, &second);
-    voter.await_update(0);
+    join(std::slice::from_ref(&voter), &first, &second);
     drop(second);
     let mut forced = pair.launch(1, &[FORCE]);
     forced.await_ready();
@@ -115,16 +113,11 @@ fn injected_failures_of_first_attempts_change_nothing_but_counters() {
     };
     let peer = "Injected RPC error to 127.0.0.1:";
     assert!(active.log().contains(peer) && standby.log().contains(peer));
-    let voter = Voter::new("a");
-    voter.join(0, &active);
-    voter.join(1, &standby);
-    voter.await_update(0);
-    eventually("the electorate is agreed", || {
-        (standby.json("/ha")["electorate_size"] == 1).then_some(())
-    });
+    let voter = [Voter::new("a")];
+    join(&voter, &active, &standby);
     drop(active);
     await_role(&standby, "active");
-    voter.await_update(1);
+    voter[0].await_update(1);
     let told = |what: &str| standby.metric(&format!("statestore.num-{what}-statestored-role-rpc"));
     assert_eq!(told("failed-update"), 1);
     assert_eq!(told("successful-update"), 1);
@@ -143,14 +136,7 @@ fn switch_network(of: &Statestored, disabled: bool) {
 fn an_active_without_network_loses_its_role_and_comes_back_as_standby() {
     let (_pair, first, second) = Pair::start(&["--debug_actions=DISABLE_STATESTORE_NETWORK"]);
     let voters = ["a", "b"].map(Voter::new);
-    for voter in &voters {
-        voter.join(0, &first);
-        voter.join(1, &second);
-        voter.await_update(0);
-    }
-    eventually("the electorate is agreed", || {
-        (second.json("/ha")["electorate_size"] == 2).then_some(())
-    });
+    join(&voters, &first, &second);
     switch_network(&first, true);
     await_role(&second, "active");
     assert!(!first.is_active());
@@ -179,9 +165,7 @@ fn force(at: &Statestored, id: UniqueId) -> ForceStatestoreActiveResponse {
 fn an_operators_word_makes_a_standby_active_and_the_old_one_yields() {
     let (_pair, first, second) = Pair::start(&[]);
     let voter = Voter::new("a");
-    voter.join(0, &first);
-    voter.join(1, &second);
-    voter.await_update(0);
+    join(std::slice::from_ref(&voter), &first, &second);
     let version = call(second.rpc, &GetProtocolVersionRequest::default()).unwrap();
     let id = version.statestore_id.unwrap();
     let other = force(&second, UniqueId { hi: 1, lo: 2 });

@@ -128,15 +128,16 @@ impl Node {
             }
             (Asked::Hello(sent), outcome) => {
                 ha.hello_pending = false;
-                if let Ok(Reply::Handshake(reply)) = outcome
-                    && reply.status.is_ok()
-                {
-                    let welcome = Welcome {
-                        id: StatestoreId(reply.dst_statestore_id),
-                        active: reply.dst_statestore_active,
-                        highest: reply.highest_epoch,
-                    };
-                    ha.pair.on_welcome(now, sent, &welcome); // W8
+                match outcome {
+                    Ok(Reply::Handshake(reply)) if reply.status.is_ok() => {
+                        let welcome = Welcome {
+                            id: StatestoreId(reply.dst_statestore_id),
+                            active: reply.dst_statestore_active,
+                            highest: reply.highest_epoch,
+                        };
+                        ha.pair.on_welcome(now, sent, &welcome); // W8
+                    }
+                    _ => ha.pair.hello_missed(now.time),
                 }
             }
             (Asked::Leave, _) => {}

@@ -236,6 +236,12 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
+    /// The peer did not answer a handshake, or refused it (W4, H-19).
+    pub fn hello_missed(&mut self, now: Time) {
+        self.observe(now);
+        self.beat_missed();
+    }
+
     fn beat_missed(&mut self) {
         self.peer.missed = self.peer.missed.saturating_add(1);
         if self.peer.missed >= self.config.max_missed && self.peer.found {

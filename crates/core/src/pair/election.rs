@@ -179,8 +179,11 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// Rule 5.
     fn take_over(&mut self, now: Now, lost: usize, of: usize) {
-        if self.electorate.is_none() || self.peer.extended == Some(false) {
-            self.electorate.settle(self.registered_set());
+        let stranger = self.peer.extended == Some(false);
+        if self.electorate.agreed().is_empty() || stranger {
+            let proposed = self.electorate.proposed().filter(|_| !stranger).cloned();
+            let voters = proposed.unwrap_or_else(|| self.registered_set());
+            self.electorate.settle(voters);
             self.unilateral = true;
         }
         self.peer_acknowledged = None;
@@ -199,7 +202,7 @@ impl<V: Ord + Clone> Pair<V> {
         if self.electorate.is_none() || self.peer.extended == Some(false) {
             return count(&self.registered_set());
         }
-        let mut counts = self.electorate.sets().map(count);
+        let mut counts = self.electorate.deciding().map(count);
         let agreed = counts.next()??;
         counts.all(|count| count.is_some()).then_some(agreed)
     }

@@ -53,6 +53,12 @@ impl<V: Ord + Clone> Electorate<V> {
         core::iter::once(&self.agreed).chain(&self.proposed)
     }
 
+    /// The sets whose majorities take over. Where nobody was agreed on yet, those proposed are
+    /// all there is; a majority of nobody would never come.
+    pub(super) fn deciding(&self) -> impl Iterator<Item = &BTreeSet<V>> {
+        self.sets().filter(|set| !set.is_empty())
+    }
+
     /// True for who is in either set.
     pub fn contains(&self, voter: &V) -> bool {
         self.sets().any(|set| set.contains(voter))

@@ -181,7 +181,7 @@ impl<V: Ord + Clone> Pair<V> {
         let registered = self.registered_set();
         let sets = match self.electorate.is_none() {
             true => alloc::vec![&registered],
-            false => self.electorate.sets().collect(),
+            false => self.electorate.deciding().collect(),
         };
         for set in sets {
             let lost = self

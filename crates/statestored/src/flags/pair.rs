@@ -5,8 +5,8 @@
 //! the reference accepts is never refused. Deliberately absent: what the settings do.
 
 use super::{ConfigError, limit, millis};
-use statestore_core::config::HaConfig;
-use statestore_core::pair::{self, Limits, limits::SHORTEST_TIMEOUT};
+use statestore_core::config::{HaConfig, LaneConfig};
+use statestore_core::pair::{self, Limits, limits, limits::SHORTEST_TIMEOUT};
 use statestore_daemon::flags::Flags;
 use statestore_wire::{NetworkAddress, Text};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) struct Pair {
 pub(super) fn read(
     flags: &Flags,
     hostname: &str,
-    heartbeat: Duration,
+    heartbeat: LaneConfig,
 ) -> Result<Pair, ConfigError> {
     let ticks = flags.f64("statestore_ha_heartbeat_monitoring_frequency_ms");
     let tick = Duration::from_secs_f64((ticks / 1_000.0).min(3_600.0));
@@ -33,11 +33,12 @@ pub(super) fn read(
     let subscriber_timeout = timeout(
         flags,
         "statestore_subscriber_timeout_seconds",
-        ("statestore_heartbeat_frequency_ms", heartbeat),
+        ("statestore_heartbeat_frequency_ms", heartbeat.period),
     )?;
     let wait = millis(flags.i64("statestore_ha_preemption_wait_period_ms"));
     let limits = Limits::new(peer_timeout, subscriber_timeout, wait);
     let mut notes: Vec<String> = own_peer(flags, hostname).into_iter().collect();
+    notes.extend(hasty_heartbeats(flags, heartbeat, subscriber_timeout));
     let tick = tightened_tick(tick, limits.peer_lease, &mut notes);
     let config = HaConfig {
         pair: pair::Config {
@@ -48,7 +49,7 @@ pub(super) fn read(
             max_missed: flags.i32("statestore_max_missed_heartbeats").unsigned_abs(),
         },
         peer: NetworkAddress {
-            hostname: Text::from(flags.str("state_store_peer_host")),
+            hostname: Text::from(bare(flags.str("state_store_peer_host"))),
             port: flags.i32("state_store_peer_ha_port"),
             uds_address: None,
         },
@@ -61,9 +62,34 @@ pub(super) fn read(
     Ok(Pair { config, notes })
 }
 
+/// An IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    let inside = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    inside.unwrap_or(host)
+}
+
+/// The core shortens heartbeats for each subscriber as its own timeout needs it; here it is said
+/// for those that do not name one.
+fn hasty_heartbeats(flags: &Flags, heartbeat: LaneConfig, timeout: Duration) -> Option<String> {
+    let lease = limits::lease(timeout);
+    (heartbeat.period + heartbeat.timeout >= lease / 2).then(|| {
+        format!(
+            "--statestore_heartbeat_frequency_ms={} and \
+             --statestore_heartbeat_tcp_timeout_seconds={} do not fit twice into the lease of {} \
+             ms that follows from --statestore_subscriber_timeout_seconds and \
+             --max_missed_heartbeat_request_num: using {} ms and {} ms",
+            flags.i32("statestore_heartbeat_frequency_ms"),
+            flags.i32("statestore_heartbeat_tcp_timeout_seconds"),
+            lease.as_millis(),
+            heartbeat.period.min(lease / 5).as_millis(),
+            heartbeat.timeout.min(lease / 4).as_millis()
+        )
+    })
+}
+
 /// W9: a pair needs two. The handshake finds out too, but says it later.
 fn own_peer(flags: &Flags, hostname: &str) -> Option<String> {
-    let host = flags.str("state_store_peer_host");
+    let host = bare(flags.str("state_store_peer_host"));
     let port = flags.i32("state_store_peer_ha_port");
     let here = [hostname, "localhost", "127.0.0.1", "::1"].contains(&host);
     let itself = here && port == flags.i32("state_store_ha_port");

@@ -162,6 +162,26 @@ fn periods_too_long_for_the_limits_are_tightened_and_said() {
     assert!(config.notes[1].contains("--statestore_ha_client_rpc_timeout_ms=5000"));
 }
 
+// ha.md section 5: the core does it for each subscriber, the log says it once
+#[test]
+fn heartbeats_that_do_not_fit_into_a_lease_are_said() {
+    let flags = ["--enable_statestored_ha", "--state_store_peer_host=[::2]"];
+    let short = ["--statestore_subscriber_timeout_seconds=2"];
+    let config = config(&[&flags[..], &short].concat()).unwrap();
+    let [note] = &config.notes[..] else {
+        panic!("{:?}", config.notes);
+    };
+    for words in [
+        "--statestore_heartbeat_frequency_ms=1000",
+        "--statestore_heartbeat_tcp_timeout_seconds=3",
+        "using 300 ms and 375 ms",
+    ] {
+        assert!(note.contains(words), "{note}");
+    }
+    let peer = config.core.ha.unwrap().peer;
+    assert_eq!(peer.to_string(), "[::2]:24020");
+}
+
 // flags.md section 1: the number of missed heartbeats is a limit beside the time
 #[test]
 fn missed_heartbeats_are_a_limit_and_too_few_are_refused() {

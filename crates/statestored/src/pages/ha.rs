@@ -7,6 +7,8 @@
 
 use super::{document, gone};
 use crate::views::Views;
+use statestore_core::config::HaConfig;
+use statestore_core::pair::limits::lease;
 use statestore_core::pair::{ElectorView, Obstacle, PairView, Tenure};
 use statestore_core::role::Role;
 use statestore_daemon::serde_json::{Value as Json, json};
@@ -14,18 +16,22 @@ use statestore_daemon::web::{Document, Page};
 use statestore_wire::{ConnState, Text};
 use std::time::Duration;
 
+/// Where it is.
+pub(super) const PATH: &str = "/ha";
+
 /// The page.
-pub(super) fn page(views: impl Fn() -> Views + Send + Sync + 'static) -> Page {
-    Page::document("/ha", move |_| {
-        let views = views();
+pub(super) fn page(views: Views, config: HaConfig) -> Page {
+    Page::document(PATH, move |_| {
+        let (views, config) = (views.clone(), config.clone());
         async move {
             let view = views.look(|scene| scene.node.pair(scene.now)).await;
-            view.flatten().map_or_else(gone, |view| pair(&view))
+            view.flatten()
+                .map_or_else(gone, |view| pair(&view, &config))
         }
     })
 }
 
-fn pair(view: &PairView<Text>) -> Document {
+fn pair(view: &PairView<Text>, config: &HaConfig) -> Document {
     let mut page = document([
         ("statestore_id", view.id.to_string().into()),
         ("role", view.role.to_string().into()),
@@ -38,15 +44,17 @@ fn pair(view: &PairView<Text>) -> Document {
     page.extend(document([
         ("lease_held_by_peer_ms", millis(view.held_by_peer)),
         ("lease_held_by_voters_ms", millis(view.held_by_voters)),
+        ("peer_address", config.peer.to_string().into()),
         ("peer_id", view.peer.map(|id| id.to_string()).into()),
         ("peer_found", view.found_peer.into()),
         ("peer_knows_epochs", view.peer_is_extended.into()),
         ("peer_missed_heartbeats", view.missed.into()),
         ("since_peer_was_heard_ms", millis(view.silence)),
         ("electorate_size", view.agreed.into()),
-        ("electorate_is_agreed", (!view.unilateral).into()),
+        ("electorate_is_agreed", is_agreed(view).into()),
         ("electorate_proposed_size", view.proposed.into()),
         ("guarantee", guarantee(view).into()),
+        ("limits", limits(config)),
     ]));
     let obstacles = view.obstacles.iter().map(|it| obstacle(it).into());
     page.insert("obstacles".to_owned(), Json::Array(obstacles.collect()));
@@ -74,6 +82,27 @@ fn rests_on(view: &PairView<Text>) -> String {
         Some(Tenure::Alone { .. }) => "nobody else being there".to_owned(),
         Some(Tenure::Unopposed) => "the peer having stopped on purpose".to_owned(),
     }
+}
+
+/// Between the two; what one of them took on itself is not.
+fn is_agreed(view: &PairView<Text>) -> bool {
+    view.agreed > 0 && !view.unilateral
+}
+
+/// What the flags came to, after all that was made shorter.
+fn limits(config: &HaConfig) -> Json {
+    let limits = &config.pair.limits;
+    json!({
+        "peer_timeout_ms": millis(limits.peer_timeout),
+        "peer_lease_ms": millis(limits.peer_lease),
+        "subscriber_timeout_ms": millis(limits.subscriber_timeout),
+        "subscriber_lease_ms": millis(lease(limits.subscriber_timeout)),
+        "vote_age_ms": millis(limits.vote_age),
+        "preemption_wait_ms": millis(limits.preemption_wait),
+        "ha_heartbeat_period_ms": millis(config.tick),
+        "ha_call_limit_ms": millis(config.call_timeout),
+        "handshake_period_ms": millis(config.hello_period),
+    })
 }
 
 /// What is promised, in one sentence (docs/protocol.md).

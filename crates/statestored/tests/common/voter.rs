@@ -115,6 +115,14 @@ impl Voter {
         self.mind.lock().unwrap().roles.clone()
     }
 
+    /// Waits for a heartbeat of the one in this seat.
+    pub fn await_heard(&self, seat: usize) {
+        eventually("a heartbeat", || {
+            let mind = self.mind.lock().unwrap();
+            mind.seats[seat].as_ref()?.heard.map(drop)
+        });
+    }
+
     /// Waits until the one in this seat has sent an update that was not refused.
     pub fn await_update(&self, seat: usize) {
         let what = format!("an update to {} from {seat}", self.subscriber.id);
@@ -125,6 +133,29 @@ impl Voter {
             mind.said.iter().any(update).then_some(())
         });
     }
+}
+
+/// Registers everybody with the active first one and the standby, and waits until they are the
+/// electorate.
+pub fn join(voters: &[Voter], first: &Statestored, second: &Statestored) {
+    for voter in voters {
+        let active = voter.join(0, first);
+        assert_eq!(active.statestore_is_active, Some(true));
+        assert!(active.epoch.is_some());
+        let standby = voter.join(1, second);
+        let says = (standby.statestore_is_active, standby.epoch);
+        assert_eq!(says, (Some(false), None));
+    }
+    voters.iter().for_each(|voter| voter.await_update(0));
+    eventually("an electorate of them all on both sides", || {
+        let agreed = |one: &Statestored| {
+            let page = one.json("/ha");
+            page["electorate_size"] == voters.len()
+                && page["electorate_is_agreed"] == true
+                && page["electorate_proposed_size"].is_null()
+        };
+        (agreed(first) && agreed(second)).then_some(())
+    });
 }
 
 impl Mind {

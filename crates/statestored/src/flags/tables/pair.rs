@@ -57,7 +57,7 @@ pub static PAIR: FlagTable = FlagTable {
             1_000,
             "Milliseconds between handshakes, if statestore_peer_cnxn_attempts is 0.",
         )
-        .checked(is_positive),
+        .checked(not_negative),
         FlagDef::double(
             "statestore_ha_heartbeat_monitoring_frequency_ms",
             1_000.0,
