@@ -5,6 +5,7 @@
 //! *Possibly*: all that the looks do not rule out.
 //! Deliberately absent: what acting is (`pair`), and what a halted process would do.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -69,9 +70,20 @@ fn look_on(acts: &impl Fn() -> bool, over: &AtomicBool) -> Vec<Look> {
 pub(crate) struct Seen([Vec<Look>; 2]);
 
 impl Seen {
-    /// How often both were looked at.
-    pub(crate) fn looks(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
+    /// How often each was looked at.
+    pub(crate) fn looks(&self) -> Looks {
+        let gaps = |looks: &Vec<Look>| {
+            let gaps = looks
+                .windows(2)
+                .map(|two| two[1].answered - two[0].answered);
+            gaps.collect::<Vec<Duration>>()
+        };
+        let mut gaps: Vec<Duration> = self.0.iter().flat_map(gaps).collect();
+        gaps.sort_unstable();
+        Looks {
+            count: self.0.each_ref().map(Vec::len),
+            median: gaps.get(gaps.len() / 2).copied().unwrap_or_default(),
+        }
     }
 
     /// How often one was looked at, and how often it acted.
@@ -104,6 +116,24 @@ impl Seen {
         if let Some(after) = looks.get_mut(at + 2) {
             after.asked = after.asked.max(to);
         }
+    }
+}
+
+/// How often was looked.
+#[derive(Debug)]
+pub(crate) struct Looks {
+    count: [usize; 2],
+    median: Duration,
+}
+
+impl fmt::Display for Looks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [one, other] = self.count;
+        let median = self.median.as_secs_f64() * 1e3;
+        write!(
+            f,
+            "{one} and {other} looks at the pages /ha, one every {median:.1} ms"
+        )
     }
 }
 

@@ -141,3 +141,73 @@ impl Service for Desk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::address::Address;
+    use crate::rpc;
+    use statestore_wire::{NetworkAddress, ProtocolVersion, RegisterSubscriberResponse};
+
+    /// A statestored that remembers at which ports its subscribers are.
+    #[derive(Clone, Default)]
+    struct Statestored(Arc<Mutex<Vec<i32>>>);
+
+    impl Service for Statestored {
+        const METHODS: &'static [&'static str] = &["RegisterSubscriber"];
+
+        async fn call(&self, call: Call) -> Outcome {
+            dispatch!(call, {
+                RegisterSubscriberRequest => |request| {
+                    self.0.lock().unwrap().push(request.subscriber_location.port);
+                    Ok::<_, RpcError>(RegisterSubscriberResponse::default())
+                },
+            })
+        }
+    }
+
+    fn register(desk: &Desk, id: &str, port: i32) -> Result<(), rpc::CallError> {
+        let request = RegisterSubscriberRequest {
+            protocol_version: ProtocolVersion::V2,
+            subscriber_id: id.into(),
+            subscriber_location: NetworkAddress {
+                hostname: "127.0.0.1".into(),
+                port,
+                uds_address: None,
+            },
+            topic_registrations: Vec::new(),
+            subscriber_type: None,
+            subscribe_catalogd_change: None,
+            catalogd_registration: None,
+            heartbeat_timeout_ms: None,
+        };
+        let to = Address::new("127.0.0.1", desk.port());
+        rpc::call(&to, Duration::from_secs(30), &request).map(drop)
+    }
+
+    #[test]
+    fn each_subscriber_is_said_to_be_at_the_near_end_of_a_link_of_its_own() {
+        let network = Network::start().unwrap();
+        let desk = Desk::open(&network).unwrap();
+        assert!(register(&desk, "a", 4711).is_err(), "nobody is there yet");
+
+        let statestored = Statestored::default();
+        let runtime = network.runtime();
+        let listener = runtime.block_on(TcpNet.listen("127.0.0.1", 0)).unwrap();
+        desk.hand_on_to(listener.local_addr().unwrap().port());
+        let server = Server::new(listener, Limits::default(), Arc::new(Quiet));
+        runtime.spawn(server.serve(statestored.clone(), pending()));
+        for (id, port) in [("a", 4711), ("b", 4711), ("a", 4712)] {
+            register(&desk, id, port).unwrap();
+        }
+        let ports = statestored.0.lock().unwrap().clone();
+        assert!(
+            !ports.contains(&4711) && !ports.contains(&4712),
+            "{ports:?}"
+        );
+        assert_eq!((ports.len(), ports[0]), (3, ports[2]));
+        assert_ne!(ports[0], ports[1]);
+        assert!(register(&desk, "c", -1).is_err(), "no port");
+    }
+}

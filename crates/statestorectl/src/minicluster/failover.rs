@@ -12,6 +12,7 @@ use super::cluster::Cluster;
 use super::pair::{HEARTBEAT, LIMIT};
 use super::process::wait_for;
 use super::story::{SCENE, draw_once, millis, mirrors_are_equal, say, scene_a_file_changes};
+use super::turns::Before;
 
 /// What a log says when a role ends, and when one begins.
 const ENDED: &str = "No longer the active statestored";
@@ -61,6 +62,7 @@ pub(crate) fn the_primary_is_killed(cluster: &mut Cluster) -> Result<(), Failure
     before.everybody_turned_once(cluster)?;
     mirrors_are_equal(cluster, "After the failover both mirrors equal the source.")?;
     scene_a_file_changes(cluster)?;
+    draw_once(cluster)?;
     let started = Instant::now();
     cluster.pair.0[old].start_again()?;
     say(&format!("Started {name} again."));
@@ -119,7 +121,7 @@ pub(crate) fn the_two_are_cut_from_each_other(cluster: &mut Cluster) -> Result<(
     }
     say(&format!(
         "Cut the link between the two for {} s: {} stays primary, as its subscribers hear it; {} \
-         does not take over, as they have not lost it ({} looks).",
+         does not take over, as they have not lost it ({}).",
         limit.as_secs_f64(),
         cluster.pair.0[primary].name(),
         cluster.pair.0[1 - primary].name(),
@@ -272,7 +274,7 @@ fn never_two(watch: Watch, halted: Option<(usize, Instant, Instant)>) -> Result<
     let (surely, possibly) = seen.both();
     if !surely.is_zero() || (halted.is_none() && !possibly.is_zero()) {
         return Err(Failure::Broken(format!(
-            "two acted for {}, possibly {}, by {looks} looks at both pages",
+            "two acted for {}, possibly {}, by {looks}",
             millis(surely),
             millis(possibly)
         )));
@@ -284,58 +286,8 @@ fn never_two(watch: Watch, halted: Option<(usize, Instant, Instant)>) -> Result<
             millis(possibly)
         ),
     };
-    say(&format!(
-        "  two acted for 0 ms ({looks} looks at the pages /ha of both, one after the other{doubt})"
-    ));
+    say(&format!("  two acted for 0 ms ({looks}{doubt})"));
     Ok(())
-}
-
-/// What every subscriber had counted before a scene.
-struct Before(Vec<(u64, u64)>);
-
-impl Before {
-    fn note(cluster: &Cluster) -> Result<Self, Failure> {
-        counted(cluster).map(Self)
-    }
-
-    /// How often somebody followed another one since.
-    fn turns(&self, cluster: &Cluster) -> Result<u64, Failure> {
-        let turns = self.each(cluster, |(turns, _)| turns)?;
-        Ok(turns.iter().sum())
-    }
-
-    /// Everybody followed the heir, and nobody ever went back.
-    fn everybody_turned_once(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let turns = self.each(cluster, |(turns, _)| turns)?;
-        match turns.iter().all(|turns| *turns == 1) {
-            true => Ok(()),
-            false => Err(Failure::Broken(format!(
-                "each subscriber should have turned once: {turns:?}"
-            ))),
-        }
-    }
-
-    /// Messages of an old epoch that were refused since.
-    fn refusals(&self, cluster: &Cluster) -> Result<u64, Failure> {
-        let refusals = self.each(cluster, |(_, refused)| refused)?;
-        Ok(refusals.iter().sum())
-    }
-
-    fn each(&self, cluster: &Cluster, of: impl Fn((u64, u64)) -> u64) -> Result<Vec<u64>, Failure> {
-        let now = counted(cluster)?;
-        let pairs = now.into_iter().zip(&self.0);
-        Ok(pairs.map(|(now, then)| of(now) - of(*then)).collect())
-    }
-}
-
-/// Failovers and refusals of each subscriber.
-fn counted(cluster: &Cluster) -> Result<Vec<(u64, u64)>, Failure> {
-    let count = |agent: &Agent| {
-        let refused = agent.sees()?.iter().map(|seen| seen.refused).sum();
-        Some((agent.failovers()?, refused))
-    };
-    let all = || Ok(cluster.agents().map(count).collect());
-    wait_for("the counts of all subscribers", SCENE, all)
 }
 
 fn returns_as_standby(

@@ -3,7 +3,7 @@
 //! A pair of statestoreds; a catalogd that publishes a folder; two coordinators that mirror it;
 //! three executors. The story is told in `story.rs`, the scenes about the pair in `failover.rs`;
 //! `cluster.rs`, `pair.rs` and `agent.rs` start the processes; `links.rs` and `desk.rs` are the
-//! network between them; `actives.rs` looks who acts; `observe.rs` reads the primary's pages,
+//! network between them; `actives.rs` looks who acts, `turns.rs` who was followed; `observe.rs` reads the primary's pages,
 //! `journal.rs` the logs; `tree.rs` compares folders, `table.rs` draws.
 //!
 //! Deliberately absent: any short cut into the processes. Everything that is shown comes from
@@ -23,6 +23,7 @@ mod process;
 mod story;
 mod table;
 mod tree;
+mod turns;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

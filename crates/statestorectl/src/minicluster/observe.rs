@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: any other way in. The demonstration sees what an operator can see.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -21,15 +21,11 @@ pub(crate) struct Topic {
     pub(crate) bytes: u64,
 }
 
-/// The ids of everybody who is registered, each with the number of entries that go with it.
-pub(crate) fn subscribers(pages: &Pages) -> Result<BTreeMap<String, u64>, Failure> {
+/// The ids of everybody who is registered.
+pub(crate) fn subscribers(pages: &Pages) -> Result<BTreeSet<String>, Failure> {
     let page = pages.json("/subscribers")?;
     let rows = page["subscribers"].as_array().cloned().unwrap_or_default();
-    let row = |row: &Value| {
-        let transient = row["num_transient"].as_u64().unwrap_or_default();
-        (text(&row["id"]), transient)
-    };
-    Ok(rows.iter().map(row).collect())
+    Ok(rows.iter().map(|row| text(&row["id"])).collect())
 }
 
 /// All topics.

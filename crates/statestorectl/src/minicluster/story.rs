@@ -130,7 +130,7 @@ fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Re
             cluster.listing.len()
         )));
     }
-    draw_once(cluster)
+    Ok(())
 }
 
 pub(crate) fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
@@ -179,7 +179,7 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
     };
     let before = observe::subscribers(cluster.pages())?;
     let id = victim.id.clone();
-    if !before.contains_key(&id) {
+    if !before.contains(&id) {
         return Err(Failure::Broken(format!(
             "{id} is not among the subscribers"
         )));
@@ -209,7 +209,7 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
         Ok(waiting.is_empty().then_some(()))
     })?;
     let after = observe::subscribers(cluster.pages())?;
-    if after.contains_key(&id) {
+    if after.contains(&id) {
         return Err(Failure::Broken(format!(
             "{id} is still among the subscribers"
         )));

@@ -79,31 +79,27 @@ fn subscriber_table(cluster: &Cluster) -> Table {
     let mut table = table(&[
         "subscriber",
         "process",
-        "transient",
-        "primary",
+        "follows",
         "heard 1 (missed)",
         "heard 2 (missed)",
     ]);
-    let transient = observe::subscribers(cluster.pages()).unwrap_or_default();
     for agent in cluster.agents() {
-        let entries = transient.get(&agent.id);
         let both = agent.sees();
         let primary = both.iter().flatten().position(|it| it.role == "primary");
         let cell = |which: usize| both.as_ref().map_or("-".to_owned(), |it| heard(&it[which]));
         table.add_row([
             agent.id.clone(),
             agent.process.id().to_string(),
-            entries.map_or("-".to_owned(), u64::to_string),
             primary.map_or("-".to_owned(), |i| cluster.pair.0[i].name().to_owned()),
             cell(0),
             cell(1),
         ]);
     }
-    align_right(&mut table, &[1, 2, 4, 5]);
+    align_right(&mut table, &[1, 3, 4]);
     table
 }
 
-/// `0.1 s ago (0)`.
+/// When it was heard last, and how many heartbeats were missed since.
 fn heard(seen: &Seen) -> String {
     match seen.heartbeat_age {
         Some(age) if seen.connected => format!("{age:.1} s ago ({})", seen.missed),
