@@ -42,6 +42,12 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// It is registered there and hears it; a registration alone is no heartbeat.
+    pub(crate) fn is_heard(&self) -> bool {
+        let limit = LIMIT.as_secs_f64();
+        self.connected && self.heartbeat_age.is_some_and(|age| age < limit)
+    }
+
     /// From the page `/statestores`, in the order in which the two were named.
     fn read(page: &Value) -> Option<[Self; 2]> {
         let row = |row: &Value| {
@@ -213,6 +219,19 @@ mod tests {
             ("primary", None)
         );
         assert_eq!((other.connected, other.missed), (false, 3));
+        assert!(one.is_heard() && !other.is_heard());
         assert_eq!(Seen::read(&json!({ "statestores": [] })), None);
+    }
+
+    #[test]
+    fn one_that_is_registered_anew_is_heard_with_its_next_heartbeat() {
+        let seen = |age: f64| Seen {
+            role: "standby".to_owned(),
+            connected: true,
+            heartbeat_age: Some(age),
+            missed: 0,
+            refused: 0,
+        };
+        assert!(seen(0.1).is_heard() && !seen(4.5).is_heard());
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::agent::{Agent, Launch};
+use super::agent::{Agent, Launch, Seen};
 use super::links::Network;
 use super::pair::Pair;
 use super::process::Process;
