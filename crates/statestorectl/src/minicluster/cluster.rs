@@ -125,9 +125,7 @@ impl Cluster {
             seen.is_some_and(|both| {
                 both[primary].role == "primary"
                     && both[1 - primary].role == "standby"
-                    && both
-                        .iter()
-                        .all(|it| it.connected && it.heartbeat_age.is_some())
+                    && both.iter().all(Seen::is_heard)
             })
         })
     }

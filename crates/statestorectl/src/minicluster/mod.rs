@@ -3,8 +3,8 @@
 //! A pair of statestoreds; a catalogd that publishes a folder; two coordinators that mirror it;
 //! three executors. The story is told in `story.rs`, the scenes about the pair in `failover.rs`;
 //! `cluster.rs`, `pair.rs` and `agent.rs` start the processes; `links.rs` and `desk.rs` are the
-//! network between them; `actives.rs` looks who acts, `turns.rs` who was followed; `observe.rs` reads the primary's pages,
-//! `journal.rs` the logs; `tree.rs` compares folders, `table.rs` draws.
+//! network between them; `actives.rs` looks who acts, `turns.rs` who was followed; `observe.rs`
+//! reads the primary's pages, `journal.rs` the logs; `tree.rs` compares folders, `table.rs` draws.
 //!
 //! Deliberately absent: any short cut into the processes. Everything that is shown comes from
 //! their pages, their output, their logs and the files that they write; everything that is done
