@@ -171,6 +171,7 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream as StdStream;
+    use std::time::Instant;
 
     fn connect(port: u16) -> StdStream {
         let stream = StdStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -185,6 +186,16 @@ mod tests {
         let link = network.link().unwrap();
         link.lead_to(somebody.local_addr().unwrap().port());
         (link, somebody)
+    }
+
+    /// The system lets clients in before the link has seen them.
+    fn wait_until_accepted(link: &Link) {
+        let begun = Instant::now();
+        // One for the port, one for each connection.
+        while link.way.receiver_count() < 2 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "not accepted");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     #[test]
@@ -219,12 +230,15 @@ mod tests {
         link.cut(true);
         let mut client = connect(link.port());
         client.write_all(b"lost").unwrap();
+        wait_until_accepted(&link);
         link.cut(false);
         // The end or an error, as the system has it; never an answer.
         assert!(!matches!(client.read(&mut [0; 1]), Ok(1)));
         let mut client = connect(link.port());
         client.write_all(b"heard").unwrap();
         let (mut server, _) = somebody.accept().unwrap();
+        let limit = Some(Duration::from_secs(30));
+        server.set_read_timeout(limit).unwrap();
         let mut bytes = [0; 5];
         server.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"heard");
