@@ -43,7 +43,7 @@ pub use voters::{Terms, Voice, Voter, VoterReply, Voters};
 use crate::ids::StatestoreId;
 use crate::role::Role;
 use crate::time::{Now, Time};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire::{ConnState, Epoch, Text};
@@ -139,7 +139,9 @@ pub struct Pair<V: Ord = Text> {
     heard: Time,
     /// Ever heard the peer in this life.
     contacted: bool,
-    /// It stops and has promised never to take over (rule 15), or cannot say anything (H-9).
+    /// It stops and has promised never to act again (rule 15).
+    resigned: bool,
+    /// It cannot say anything (H-9).
     muted: bool,
     /// A claim was not acknowledged in time: the peer is not reached from here, so it is granted
     /// the role when it asks next.
@@ -158,7 +160,6 @@ pub struct Pair<V: Ord = Text> {
     yielded: u64,
     /// Since when a role is looked for.
     undecided_since: Time,
-    leaving: BTreeMap<V, Time>,
     /// HA heartbeats of a reference peer while active (H-13).
     intrusions: u32,
     silent_until: Option<Time>,
@@ -195,6 +196,7 @@ impl<V: Ord + Clone> Pair<V> {
             members_version: 1,
             heard: now,
             contacted: false,
+            resigned: false,
             muted: false,
             claim_failed: false,
             awaits_beat: false,
@@ -205,7 +207,6 @@ impl<V: Ord + Clone> Pair<V> {
             counted: None,
             yielded: 0,
             undecided_since: now,
-            leaving: BTreeMap::new(),
             intrusions: 0,
             silent_until: None,
             silence_from: now,
@@ -300,16 +301,6 @@ impl<V: Ord + Clone> Pair<V> {
     /// Time passes.
     pub fn tick(&mut self, now: Now) {
         self.observe(now.time);
-        let due = |at: &mut Time| *at <= now.time;
-        let gone: Vec<V> = self
-            .leaving
-            .iter_mut()
-            .filter_map(|(voter, at)| due(at).then(|| voter.clone()))
-            .collect();
-        for voter in gone {
-            self.leaving.remove(&voter);
-            self.drop_voter(&voter);
-        }
         let limits = self.limits();
         if self
             .claim
@@ -338,7 +329,6 @@ impl<V: Ord + Clone> Pair<V> {
             self.claim.map(|claim| claim.since + limits.vote_age),
             self.silent_until,
             Some(self.next_turn()).filter(|_| inactive),
-            self.leaving.values().min().copied(),
         ];
         candidates
             .into_iter()

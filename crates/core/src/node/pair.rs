@@ -40,6 +40,8 @@ pub(super) struct Paired {
     pub(super) notice: Notice,
     pub(super) next_round: Option<Slot>,
     wake: Option<Slot>,
+    /// The one next turn towards the peer.
+    pub(super) turn: Option<Slot>,
     pub(super) beat_pending: bool,
     pub(super) hello_pending: bool,
     pub(super) next_hello: Time,
@@ -59,6 +61,7 @@ impl Paired {
             notice: Notice::default(),
             next_round: None,
             wake: None,
+            turn: None,
             beat_pending: false,
             hello_pending: false,
             next_hello: now,

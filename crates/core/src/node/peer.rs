@@ -9,7 +9,7 @@ use crate::ids::StatestoreId;
 use crate::lanes::Task;
 use crate::pair::{Beat, BeatReply, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
-use crate::time::Now;
+use crate::time::{Now, Time};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
@@ -38,7 +38,18 @@ impl Node {
             Duration::ZERO => tick,
             sooner => tick.min(sooner),
         };
-        self.schedule.add(now.time + next, Task::PeerTurn);
+        self.turn_at(now.time + next);
+    }
+
+    /// There is one next turn, never two: whoever asks for another replaces it.
+    fn turn_at(&mut self, at: Time) {
+        let Some(ha) = &mut self.ha else {
+            return;
+        };
+        let slot = self.schedule.add(at, Task::PeerTurn);
+        if let Some(former) = ha.turn.replace(slot) {
+            self.schedule.cancel(former);
+        }
     }
 
     /// An HA heartbeat, if one is due and none is pending.
@@ -179,7 +190,7 @@ impl Node {
             // A claim is worth nothing before it is acknowledged: do not wait for the next tick.
             let claims = welcome.active && !ha.pair.role().acts();
             if claims {
-                self.schedule.add(now.time + SHORTEST, Task::PeerTurn);
+                self.turn_at(now.time + SHORTEST);
             }
         }
         wire::StatestoreHaHandshakeResponse {
@@ -213,12 +224,17 @@ impl Node {
         let Some(ha) = self.ha.as_mut().filter(|_| !self.network_disabled) else {
             return wire::StatestoreHaHeartbeatResponse::default(); // H-9
         };
+        let src = StatestoreId(request.src_statestore_id);
+        let dst = StatestoreId(request.dst_statestore_id);
         let beat = Beat {
-            src: StatestoreId(request.src_statestore_id),
-            dst: StatestoreId(request.dst_statestore_id),
+            src,
+            dst,
             epoch: request.epoch,
             electorate_version: request.electorate_version.unwrap_or(0),
-            electorate: request.electorate.map(|ids| ids.into_iter().collect()),
+            electorate: request
+                .electorate
+                .filter(|_| ha.pair.expects(src, dst))
+                .map(|ids| ids.into_iter().collect()),
             known_members: request.known_members_version.unwrap_or(0),
         };
         let reply = match ha.pair.on_beat(now, &beat) {
@@ -308,13 +324,15 @@ impl Node {
         let refusal = match &mut self.ha {
             None => "this statestored is not one of a pair",
             Some(_) if request.statestore_id != own.0 => "another process is meant",
-            Some(ha) => {
-                let fence = ha.pair.force(now);
-                return wire::ForceStatestoreActiveResponse {
-                    status: Status::ok(),
-                    epoch: Some(fence.epoch),
-                };
-            }
+            Some(ha) => match ha.pair.force(now) {
+                None => "this statestored is about to stop",
+                Some(fence) => {
+                    return wire::ForceStatestoreActiveResponse {
+                        status: Status::ok(),
+                        epoch: Some(fence.epoch),
+                    };
+                }
+            },
         };
         wire::ForceStatestoreActiveResponse {
             status: refused(refusal),

@@ -84,7 +84,8 @@ impl<V: Ord + Clone> Pair<V> {
             Some(_) => (self.electorate.to_send().0, 1),
             None => self.electorate.to_send(),
         };
-        let due = self.claim.is_some() || !self.electorate.is_adopted();
+        let due = (self.claim.is_some() || !self.electorate.is_adopted())
+            && self.peer.extended != Some(false);
         let beat = Beat {
             src: self.id,
             dst,
@@ -100,6 +101,11 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: version,
         };
         Some((beat, sent))
+    }
+
+    /// True for a beat of the peer that is known, or of one that knows us: worth reading.
+    pub fn expects(&self, src: StatestoreId, dst: StatestoreId) -> bool {
+        dst == self.id && self.peer.id.is_none_or(|peer| peer == src)
     }
 
     /// An HA heartbeat arrived. An error is one that is not from the peer, or not for us: its
@@ -123,7 +129,7 @@ impl<V: Ord + Clone> Pair<V> {
             .adopted
             .filter(|(epoch, _)| accepted && beat.epoch == Some(*epoch))
             .map(|(_, version)| version);
-        let newer = beat.known_members != self.members_version;
+        let newer = beat.epoch.is_some() && beat.known_members != self.members_version;
         Ok(BeatReply {
             accepted,
             highest: Some(self.highest),

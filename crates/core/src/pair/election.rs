@@ -137,7 +137,7 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     pub(super) fn next_epoch(&self, now: Now) -> Epoch {
-        let second = match self.peer.id {
+        let second = match self.peer.id.or(self.peer.left) {
             Some(peer) => self.id > peer,
             None => self.id.0.lo & 1 == 1,
         };
@@ -146,12 +146,19 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// Whether an inactive server becomes active, or one that is alone yields.
     pub(super) fn consider(&mut self, now: Now) {
+        let many = self.voters.count() > FEW;
+        let recently = |at: Time| now.time < at + self.limits().vote_age / 30;
+        let just_counted = many && self.counted.is_some_and(recently);
         if let Tenure::Alone { yields_from, .. } = self.tenure
             && self.role.acts()
         {
-            return self.yield_to_the_heard(now.time, yields_from);
+            if !just_counted {
+                self.counted = Some(now.time);
+                self.yield_to_the_heard(now.time, yields_from);
+            }
+            return;
         }
-        let waits = self.claim.is_some() || self.muted || self.is_silent(now.time);
+        let waits = self.claim.is_some() || self.is_mute() || self.is_silent(now.time);
         if self.role.acts() || waits {
             return;
         }
@@ -162,9 +169,7 @@ impl<V: Ord + Clone> Pair<V> {
             };
             return self.become_active(now, tenure, Why::Alone);
         }
-        let many = self.voters.count() > FEW;
-        let recently = |at: Time| now.time < at + self.limits().vote_age / 30;
-        if many && self.counted.is_some_and(recently) {
+        if just_counted {
             return;
         }
         self.counted = Some(now.time);
@@ -303,9 +308,13 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// An operator makes this server active, at the risk of two (ha.md section 4).
-    pub fn force(&mut self, now: Now) -> Fence {
+    /// An operator makes this server active, at the risk of two (ha.md section 4). None if it has
+    /// said that it never will be again.
+    pub fn force(&mut self, now: Now) -> Option<Fence> {
         self.observe(now.time);
+        if self.resigned {
+            return None;
+        }
         if !self.role.acts() {
             let limits = self.config.limits;
             self.electorate.settle(BTreeSet::new());
@@ -316,10 +325,15 @@ impl<V: Ord + Clone> Pair<V> {
             };
             self.become_active(now, tenure, Why::Forced);
         }
-        Fence {
+        Some(Fence {
             epoch: self.epoch,
             until: None,
-        }
+        })
+    }
+
+    /// True if it must not become active, or could not say so.
+    pub(super) fn is_mute(&self) -> bool {
+        self.muted || self.resigned
     }
 
     pub(super) fn registered_set(&self) -> BTreeSet<V> {

@@ -53,7 +53,10 @@ impl<V: Ord + Clone> Pair<V> {
             Role::Starting | Role::Recovery => true,
             Role::Standby if self.awaits_beat => now >= self.heard + self.limits().vote_age,
             Role::Standby => now >= self.heard + self.config.limits.peer_timeout,
-            Role::Active => matches!(self.tenure, Tenure::Alone { .. }) && !self.peer.found,
+            Role::Active => {
+                let alone = matches!(self.tenure, Tenure::Alone { .. });
+                self.peer.id.is_none() || (alone && !self.peer.found)
+            }
         }
     }
 
@@ -122,7 +125,7 @@ impl<V: Ord + Clone> Pair<V> {
             return true;
         }
         let claims = (mine && !theirs) || self.precedes(hello); // H-5d, H-5e
-        if !claims || self.muted || self.claim_failed {
+        if !claims || self.is_mute() || self.claim_failed {
             return self.grant(now.time, Why::Granted);
         }
         self.claim = Some(Claim {
@@ -183,11 +186,13 @@ impl<V: Ord + Clone> Pair<V> {
                 self.step_down(now.time, Why::PeerActive);
                 self.yielded += 1;
                 self.stand_by(now.time, Why::PeerActive);
+            } else if self.tenure == Tenure::Unopposed {
+                self.face_newcomer(now.time);
             }
         } else if welcome.active {
             self.yielded += 1;
             self.stand_by(now.time, Why::PeerActive);
-        } else if unmoved && !self.muted && now.time < sent.at + self.config.limits.peer_lease {
+        } else if unmoved && !self.is_mute() && now.time < sent.at + self.config.limits.peer_lease {
             self.peer_acknowledged = Some(sent.at);
             self.become_active(now, Tenure::Leased, Why::Granted);
         }
@@ -201,7 +206,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.step_down(now, Why::Stopping);
         }
         self.claim = None;
-        self.muted = true;
+        self.resigned = true;
         self.peer.id
     }
 
@@ -225,7 +230,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.news.push(News::PeerLeft(id));
         if self.role.acts() {
             self.tenure = Tenure::Unopposed;
-        } else if !self.muted {
+        } else if !self.is_mute() {
             self.peer_acknowledged = None;
             self.become_active(now, Tenure::Unopposed, Why::PeerLeft);
         }

@@ -27,14 +27,10 @@ pub(super) struct Epochs {
     settled: Option<Epoch>,
 }
 
-/// 2026-01-01: no calendar is believed to be before this software. Otherwise a machine that
-/// starts in 1970 would refuse every activation there is.
-const CALENDAR_BEGINS: Wall = Wall(1_767_225_600_000_000);
-
 impl Epochs {
     /// An epoch that may be accepted; otherwise why not.
     fn judge(&self, method: &str, epoch: Epoch, wall: Wall) -> Result<(), Status> {
-        let why = if !is_believable(epoch, wall.max(CALENDAR_BEGINS)) {
+        let why = if !is_believable(epoch, wall) {
             "is no activation"
         } else if self.highest.is_some_and(|highest| epoch < highest) {
             "is over"

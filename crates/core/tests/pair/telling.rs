@@ -122,6 +122,7 @@ fn who_leaves_on_purpose_is_gone_at_once() {
             [Text::from("b")]
         );
     }
+    world.wait(3 * SECOND);
     let view = world.servers[0].node.pair(world.stamp()).unwrap();
     assert_eq!(view.agreed, 1);
     world.dead.insert(0);

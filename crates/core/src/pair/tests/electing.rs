@@ -248,7 +248,7 @@ fn nobody_is_silent_while_the_other_acts() {
 #[test]
 fn a_forced_one_acts_above_all_epochs_and_does_not_yield_at_once() {
     let (a, mut b) = running(3);
-    let fence = b.force(at(1_500));
+    let fence = b.force(at(1_500)).unwrap();
     assert!(fence.epoch > a.epoch() && b.may_act(at(1_500)));
     assert_eq!(b.whys(), [Why::Forced]);
     assert!(b.serves(&1));
