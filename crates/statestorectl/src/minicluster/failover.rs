@@ -295,10 +295,17 @@ fn returns_as_standby(
     which: usize,
     started: Instant,
 ) -> Result<(), Failure> {
-    everybody_settles(cluster)?;
+    let primary = wait_for("one primary, one standby, and all with both", SCENE, || {
+        cluster.expect_alive()?;
+        Ok(settled(cluster))
+    })?;
     let it = &cluster.pair.0[which];
-    if it.standing().is_none_or(|it| it.role != "standby") {
-        return Err(Failure::Broken(format!("{} is no standby", it.name())));
+    if primary == which {
+        let roles = cluster.pair.0.each_ref().map(|it| it.standing());
+        return Err(Failure::Broken(format!(
+            "{} is no standby: {roles:?}",
+            it.name()
+        )));
     }
     say(&format!(
         "  {} is standby of all {} subscribers {} later.",
