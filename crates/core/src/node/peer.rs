@@ -80,6 +80,7 @@ impl Node {
             known_members_version: Some(beat.known_members),
             active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
             catalogd_version: Some(self.catalog.election.version()),
+            claims: beat.claims.then_some(true),
         };
         let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
         self.calls.send_to_peer(&ha.config.peer, call, manner, out);
@@ -230,6 +231,7 @@ impl Node {
             src,
             dst,
             epoch: request.epoch,
+            claims: request.claims == Some(true),
             electorate_version: request.electorate_version.unwrap_or(0),
             electorate: request
                 .electorate
