@@ -99,6 +99,27 @@ fn a_claim_on_a_greeting_from_before_does_not_unseat_who_acts_now() {
     assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
 }
 
+// rule 7, H-5f: the same, but the old one answers while the greeting is still waited for
+#[test]
+fn a_claim_as_the_answer_to_a_greeting_from_before_does_not_unseat_who_acts_now() {
+    let (mut a, mut b) = running(1);
+    b.tick(at(11_000));
+    let (old, sent) = b.hello(at(11_000).time);
+    b.heard_from(at(11_001), 1, &ours(true));
+    a.tick(at(11_002));
+    let welcome = a.on_hello(at(11_002), &old).unwrap();
+    b.on_welcome(at(11_003), sent, &welcome);
+    assert!(welcome.active && b.may_act(at(11_003)));
+    assert!(!beat(&mut a, &mut b, at(11_004)) && beat(&mut b, &mut a, at(11_005)));
+    assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
+
+    // A reference peer has no epochs, so its word must do.
+    let (old, sent) = b.hello(at(11_006).time);
+    let highest = None;
+    b.on_welcome(at(11_007), sent, &Welcome { highest, ..welcome });
+    assert!(old.active.is_some() && !b.role().acts());
+}
+
 // H-5e with addresses
 #[test]
 fn addresses_decide_if_they_are_the_priority() {
