@@ -92,6 +92,12 @@ impl Seen {
         (looks.len(), looks.iter().filter(|look| look.acts).count())
     }
 
+    /// How often one began or ceased to act.
+    pub(crate) fn changes(&self, which: usize) -> usize {
+        let two = self.0[which].windows(2);
+        two.filter(|two| two[0].acts != two[1].acts).count()
+    }
+
     /// For how long two acted at once: surely, and possibly.
     pub(crate) fn both(&self) -> (Duration, Duration) {
         let [one, other] = &self.0;
@@ -218,6 +224,7 @@ mod tests {
         let other = [(0, false), (5, true), (10, true), (30, true)];
         // Surely from 7 to 20, possibly from 0 to 32.
         assert_eq!(both(&one, &other), (13, 32));
+        assert_eq!(seen(Instant::now(), &one, &other).changes(1), 1);
     }
 
     #[test]
@@ -233,6 +240,6 @@ mod tests {
         let at = |ms| zero + Duration::from_millis(ms);
         halted.halted(0, at(12), at(91));
         assert_eq!(possibly(&halted), 0);
-        assert_eq!(halted.acting(0), (6, 2));
+        assert_eq!((halted.acting(0), halted.changes(0)), ((6, 2), 1));
     }
 }

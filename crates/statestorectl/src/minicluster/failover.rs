@@ -58,7 +58,7 @@ pub(crate) fn the_primary_is_killed(cluster: &mut Cluster) -> Result<(), Failure
     say(&format!("Killed the primary, {name} (kill -9 {id})."));
     let began = take_over(cluster, 1 - old, killed)?;
     nobody_acted_for("it was killed", since(killed, began));
-    never_two(watch, None)?;
+    never_two(watch, old, None)?;
     before.everybody_turned_once(cluster)?;
     mirrors_are_equal(cluster, "After the failover both mirrors equal the source.")?;
     scene_a_file_changes(cluster)?;
@@ -94,7 +94,7 @@ pub(crate) fn the_primary_is_halted(cluster: &mut Cluster) -> Result<(), Failure
         millis(since(goes_on, ended))
     ));
     returns_as_standby(cluster, old, to)?;
-    never_two(watch, Some((old, from, to)))?;
+    never_two(watch, old, Some((from, to)))?;
     before.everybody_turned_once(cluster)
 }
 
@@ -185,7 +185,7 @@ fn the_primary_is_cut_off(cluster: &mut Cluster, from: usize) -> Result<(), Fail
     cut_off(cluster, old, from, false);
     say("Joined all links again; what was under way arrives now, late.");
     returns_as_standby(cluster, old, joined)?;
-    never_two(watch, None)?;
+    never_two(watch, old, None)?;
     before.everybody_turned_once(cluster)?;
     say(&format!(
         "  nobody followed it again; {} late messages of its epoch were refused.",
@@ -264,12 +264,20 @@ fn nobody_acted_for(what: &str, time: Duration) {
     ));
 }
 
-/// Two must never have acted, as far as looks can tell; `halted` is who was, from when to when.
-fn never_two(watch: Watch, halted: Option<(usize, Instant, Instant)>) -> Result<(), Failure> {
+/// Two must never have acted, as far as looks can tell, and the role must have gone from `old` to
+/// the other one just once; `halted` is from when to when `old` was.
+fn never_two(watch: Watch, old: usize, halted: Option<(Instant, Instant)>) -> Result<(), Failure> {
     let mut seen = watch.end();
     let looks = seen.looks();
-    if let Some((which, from, to)) = halted {
-        seen.halted(which, from, to);
+    if let Some((from, to)) = halted {
+        seen.halted(old, from, to);
+    }
+    let changes = (seen.changes(old), seen.changes(1 - old));
+    if changes != (1, 1) {
+        return Err(Failure::Broken(format!(
+            "the old primary began or ceased to act {} times, the new one {} times, by {looks}",
+            changes.0, changes.1
+        )));
     }
     let (surely, possibly) = seen.both();
     if !surely.is_zero() || (halted.is_none() && !possibly.is_zero()) {
@@ -286,7 +294,9 @@ fn never_two(watch: Watch, halted: Option<(usize, Instant, Instant)>) -> Result<
             millis(possibly)
         ),
     };
-    say(&format!("  two acted for 0 ms ({looks}{doubt})"));
+    say(&format!(
+        "  two acted for 0 ms, and the role went over once ({looks}{doubt})"
+    ));
     Ok(())
 }
 
