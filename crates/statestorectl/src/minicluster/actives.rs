@@ -29,15 +29,15 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to look; `acts` says what a page shows now.
+    /// Looks once at each, and goes on looking; `acts` says what a page shows now.
     pub(crate) fn begin<A>(acts: [A; 2]) -> Self
     where
         A: Fn() -> bool + Send + 'static,
     {
         let over = Arc::new(AtomicBool::new(false));
         let eyes = acts.map(|acts| {
-            let over = Arc::clone(&over);
-            std::thread::spawn(move || look_on(&acts, &over))
+            let (over, first) = (Arc::clone(&over), look(&acts));
+            std::thread::spawn(move || look_on(first, &acts, &over))
         });
         Self { over, eyes }
     }
@@ -50,20 +50,23 @@ impl Watch {
     }
 }
 
-fn look_on(acts: &impl Fn() -> bool, over: &AtomicBool) -> Vec<Look> {
-    let mut looks = Vec::new();
+fn look_on(first: Look, acts: &impl Fn() -> bool, over: &AtomicBool) -> Vec<Look> {
+    let mut looks = vec![first];
     while !over.load(Ordering::Relaxed) {
-        let asked = Instant::now();
-        let acts = acts();
-        let answered = Instant::now();
-        looks.push(Look {
-            asked,
-            answered,
-            acts,
-        });
         std::thread::sleep(PAUSE);
+        looks.push(look(acts));
     }
     looks
+}
+
+fn look(acts: &impl Fn() -> bool) -> Look {
+    let asked = Instant::now();
+    let acts = acts();
+    Look {
+        asked,
+        answered: Instant::now(),
+        acts,
+    }
 }
 
 /// All looks at both.
