@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Failure;
 use super::journal::{announced, said_since};
 use super::links::{Link, Network};
-use super::pair::{HEARTBEAT, LIMIT, Pair};
+use super::pair::{GLANCE, HEARTBEAT, LIMIT, Pair};
 use super::process::Process;
 use crate::pages::Pages;
 
@@ -180,7 +180,7 @@ impl Agent {
             None => {
                 let port = announced(&self.log(), "Web server listening on port")?;
                 self.pages
-                    .get_or_init(|| Pages::new(format!("127.0.0.1:{port}")))
+                    .get_or_init(|| Pages::within(GLANCE, format!("127.0.0.1:{port}")))
             }
         };
         pages.json("/statestores").ok()

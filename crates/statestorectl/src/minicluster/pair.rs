@@ -21,6 +21,8 @@ use crate::pages::Pages;
 pub(crate) const LIMIT: Duration = Duration::from_secs(2);
 /// Between two heartbeats.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(200);
+/// How long a page may take, lest one that was halted stops the table.
+pub(crate) const GLANCE: Duration = Duration::from_secs(1);
 /// How long a process may take until it serves.
 const START: Duration = Duration::from_secs(30);
 
@@ -198,10 +200,11 @@ impl Statestored {
 
     /// What it says now; none if it does not answer.
     pub(crate) fn standing(&self) -> Option<Standing> {
-        Standing::read(&self.pages.json("/ha").ok()?)
+        let pages = Pages::within(GLANCE, self.pages.address());
+        Standing::read(&pages.json("/ha").ok()?)
     }
 
-    /// The same, asked by somebody who goes on when this is busy.
+    /// Whether it acts, for somebody who goes on looking: a halted one answers when it goes on.
     pub(crate) fn acts(&self) -> impl Fn() -> bool + Send + 'static {
         let pages = self.pages.clone();
         let standing = move || Standing::read(&pages.json("/ha").ok()?);
