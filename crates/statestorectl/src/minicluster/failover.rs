@@ -5,14 +5,14 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Failure;
 use super::actives::Watch;
 use super::agent::Agent;
 use super::cluster::Cluster;
+use super::narration::{SCENE, draw_once, millis, say};
 use super::pair::{HEARTBEAT, LIMIT};
 use super::process::wait_for;
-use super::story::{SCENE, draw_once, millis, mirrors_are_equal, say, scene_a_file_changes};
 use super::turns::Before;
+use super::{Failure, mirrors};
 
 /// What a log says when a role ends, and when one begins.
 const ENDED: &str = "No longer the active statestored";
@@ -60,8 +60,8 @@ pub(crate) fn the_primary_is_killed(cluster: &mut Cluster) -> Result<(), Failure
     nobody_acted_for("it was killed", since(killed, began));
     never_two(watch, old, None)?;
     before.everybody_turned_once(cluster)?;
-    mirrors_are_equal(cluster, "After the failover both mirrors equal the source.")?;
-    scene_a_file_changes(cluster)?;
+    mirrors::are_equal(cluster, "After the failover both mirrors equal the source.")?;
+    mirrors::a_file_changes(cluster)?;
     draw_once(cluster)?;
     let started = Instant::now();
     cluster.pair.0[old].start_again()?;
@@ -176,8 +176,8 @@ fn the_primary_is_cut_off(cluster: &mut Cluster, from: usize) -> Result<(), Fail
         millis(since(ended, began))
     ));
     nobody_acted_for("it stepped down", since(ended, began));
-    scene_a_file_changes(cluster)?;
-    mirrors_are_equal(
+    mirrors::a_file_changes(cluster)?;
+    mirrors::are_equal(
         cluster,
         "Both mirrors equal the source, with the cut still there.",
     )?;

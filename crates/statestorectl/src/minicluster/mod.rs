@@ -1,7 +1,8 @@
 //! A whole cluster of real processes on this machine, to watch and to kill: what `./demo` runs.
 //!
 //! A pair of statestoreds; a catalogd that publishes a folder; two coordinators that mirror it;
-//! three executors. The story is told in `story.rs`, the scenes about the pair in `failover.rs`;
+//! three executors. The story is told in `story.rs`, the scenes about the pair in `failover.rs`,
+//! those about content in `mirrors.rs`, all in the words of `narration.rs`;
 //! `cluster.rs`, `pair.rs` and `agent.rs` start the processes; `links.rs` and `desk.rs` are the
 //! network between them; `actives.rs` looks who acts, `turns.rs` who was followed; `observe.rs`
 //! reads the primary's pages, `journal.rs` the logs; `tree.rs` compares folders, `table.rs` draws.
@@ -17,6 +18,8 @@ mod desk;
 mod failover;
 mod journal;
 mod links;
+mod mirrors;
+mod narration;
 mod observe;
 mod pair;
 mod process;

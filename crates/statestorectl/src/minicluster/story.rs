@@ -4,24 +4,20 @@
 //! that is printed was measured in the run that prints it.
 
 use std::fs::{self, DirBuilder};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use super::cluster::{CATALOG, Cluster, learned};
+use super::cluster::{Cluster, learned};
+use super::narration::{SCENE, draw_once, millis, say, seconds};
 use super::process::wait_for;
 use super::table::Board;
-use super::tree::{self, Difference, LeftOut};
-use super::{Failure, Options, failover, observe};
+use super::tree::LeftOut;
+use super::{Failure, Options, failover, mirrors, observe};
 
-/// How long any scene may take before it counts as failed.
-pub(crate) const SCENE: Duration = Duration::from_secs(30);
 /// How long a statestored that was killed stays away when the story is over.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Bytes a second that a mirror grows by on the slowest machine; large folders take longer.
-const SLOWEST: u64 = 5 << 20;
-
 /// Starts the cluster and tells the story.
 pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
     let root = Folder::create(options.keep)?;
@@ -43,16 +39,16 @@ pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
         ));
     }
     scene_everybody_is_here(&mut cluster, started)?;
-    scene_mirrors_equal_the_source(&mut cluster, started)?;
+    mirrors::equal_the_source(&mut cluster, started)?;
     failover::everybody_hears_both(&mut cluster)?;
-    scene_a_file_changes(&mut cluster)?;
+    mirrors::a_file_changes(&mut cluster)?;
     scene_an_executor_dies(&mut cluster)?;
     failover::the_primary_is_killed(&mut cluster)?;
     failover::the_primary_is_halted(&mut cluster)?;
     failover::the_two_are_cut_from_each_other(&mut cluster)?;
     failover::the_primary_keeps_a_minority(&mut cluster)?;
     failover::the_primary_is_alone(&mut cluster)?;
-    mirrors_are_equal(&cluster, "In the end both mirrors equal the source.")?;
+    mirrors::are_equal(&cluster, "In the end both mirrors equal the source.")?;
     draw_once(&cluster)?;
     say(&format!(
         "All as promised, in {}.",
@@ -109,70 +105,6 @@ fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<()
     draw_once(cluster)
 }
 
-fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Result<(), Failure> {
-    let bytes: u64 = cluster.listing.values().sum();
-    let limit = SCENE + Duration::from_secs(bytes / SLOWEST);
-    wait_for("mirrors that equal the source", limit, || {
-        cluster.expect_alive()?;
-        Ok(differing_mirror(cluster)?.is_none().then_some(()))
-    })?;
-    say(&format!(
-        "Both mirrors equal the source byte for byte, {} after the start: {} files, {bytes} \
-         bytes, as topic {CATALOG}.",
-        seconds(started.elapsed()),
-        cluster.listing.len(),
-    ));
-    let topics = observe::topics(cluster.pages())?;
-    let entries = topics.iter().find(|t| t.name == CATALOG).map(|t| t.entries);
-    if entries != Some(cluster.listing.len() as u64) {
-        return Err(Failure::Broken(format!(
-            "the statestored counts {entries:?} entries in {CATALOG}, the source has {} files",
-            cluster.listing.len()
-        )));
-    }
-    Ok(())
-}
-
-pub(crate) fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
-    let name = cluster.listing.keys().next().cloned().unwrap_or_default();
-    let stamp = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let path = cluster.source.join(&name);
-    fs::write(
-        &path,
-        format!("changed by the demonstration at {} ns\n", stamp.as_nanos()),
-    )
-    .map_err(|e| Failure::io("write", &path, e))?;
-    let changed = Instant::now();
-    say(&format!("Changed {} in the source.", name.display()));
-    let mut waiting: Vec<(String, PathBuf)> = cluster
-        .coordinators
-        .iter()
-        .map(|(agent, mirror)| (agent.name().to_owned(), mirror.join(&name)))
-        .collect();
-    wait_for("the changed file in every mirror", SCENE, || {
-        waiting.retain(|(who, mirrored)| {
-            let arrived = tree::same_bytes(&path, mirrored);
-            if arrived {
-                say(&format!(
-                    "  {who} has it after {}",
-                    millis(changed.elapsed())
-                ));
-            }
-            !arrived
-        });
-        Ok(waiting.is_empty().then_some(()))
-    })?;
-    cluster.expect_alive()?;
-    match differing_mirror(cluster)? {
-        None => Ok(()),
-        Some((who, difference)) => Err(Failure::Broken(format!(
-            "{who} differs from the source: {difference:?}"
-        ))),
-    }
-}
-
 fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
     let Some(mut victim) = cluster.executors.pop() else {
         return Err(Failure::Broken("there is no executor to kill".to_owned()));
@@ -218,37 +150,6 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
     cluster.expect_alive()
 }
 
-/// Says so once all mirrors equal the source.
-pub(crate) fn mirrors_are_equal(cluster: &Cluster, words: &str) -> Result<(), Failure> {
-    wait_for("mirrors that equal the source", SCENE, || {
-        Ok(differing_mirror(cluster)?.is_none().then_some(()))
-    })?;
-    say(words);
-    Ok(())
-}
-
-fn differing_mirror(cluster: &Cluster) -> Result<Option<(String, Difference)>, Failure> {
-    for (agent, mirror) in &cluster.coordinators {
-        if !mirror.is_dir() {
-            let missing = cluster.listing.len();
-            let difference = Difference {
-                missing,
-                ..Difference::default()
-            };
-            return Ok(Some((agent.name().to_owned(), difference)));
-        }
-        let difference = tree::compare(&cluster.source, mirror)?;
-        if !difference.is_none() {
-            return Ok(Some((agent.name().to_owned(), difference)));
-        }
-    }
-    Ok(None)
-}
-
-pub(crate) fn draw_once(cluster: &Cluster) -> Result<(), Failure> {
-    Board::default().draw(cluster)
-}
-
 /// The folder of one run; removed at the end unless it is to be kept.
 struct Folder {
     path: PathBuf,
@@ -287,17 +188,4 @@ fn remove(path: &Path) {
     if let Err(error) = fs::remove_dir_all(path) {
         say(&format!("cannot remove {}: {error}", path.display()));
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.2} s", duration.as_secs_f64())
-}
-
-pub(crate) fn millis(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-}
-
-pub(crate) fn say(line: &str) {
-    // The processes must be ended and the folders removed also if nobody listens any more.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -6,8 +6,8 @@
 use super::Failure;
 use super::agent::Agent;
 use super::cluster::Cluster;
+use super::narration::SCENE;
 use super::process::wait_for;
-use super::story::SCENE;
 
 /// What every subscriber had counted before a scene.
 pub(crate) struct Before(Vec<(u64, u64)>);
