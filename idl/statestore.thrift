@@ -358,6 +358,8 @@ struct TStatestoreHaHeartbeatRequest {
   104: optional string active_catalogd
   // Counts designations.
   105: optional i64 catalogd_version
+  // The sender is not active yet, it asks to be.
+  106: optional bool claims
 }
 
 struct TStatestoreHaHeartbeatResponse {
@@ -372,6 +374,8 @@ struct TStatestoreHaHeartbeatResponse {
   103: optional i64 members_version
   // Their ids; left out while the sender has this version.
   104: optional list<string> members
+  // The receiver, if it is not the process that was meant.
+  105: optional TUniqueId statestore_id
 }
 
 // Extension: a standby stops on purpose.

@@ -203,7 +203,7 @@ def test_removed_and_idle_flags_are_warned_of(statestored):
 
 @pytest.mark.parametrize(("flag", "value"), [
     ("ssl_server_certificate", "/c.pem"), ("principal", "impala/_HOST@R"),
-    ("enable_statestored_ha", "true"), ("webserver_certificate_file", "/c.pem"),
+    ("webserver_certificate_file", "/c.pem"),
     ("webserver_password_file", "/no/such/file")])
 def test_what_cannot_be_honoured_ends_the_start(flag, value):
     """flags.md sections 3, 7 and 8: who asks for encryption must not get plain text."""

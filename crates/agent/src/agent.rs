@@ -161,15 +161,14 @@ impl Agent {
         std::future::pending().await
     }
 
-    /// Ends commands and stops answering; the statestored notices by missing heartbeats.
+    /// Ends commands, stops answering and tells the statestoreds so.
     pub(crate) async fn leave(mut self) {
         self.stop.send_replace(true);
         self.abrupt.iter().for_each(AbortHandle::abort);
         let handle = self.handle.clone();
-        let orderly = async {
-            while self.tasks.join_next().await.is_some() {}
-            handle.leave().await;
-        };
+        // Side by side: commands may take their time, and so may a statestored that is stuck.
+        let tasks = async { while self.tasks.join_next().await.is_some() {} };
+        let orderly = futures::future::join(tasks, handle.leave());
         // Whoever still waits for somebody is cut off.
         let _ = tokio::time::timeout(FAREWELL, orderly).await;
     }
@@ -240,25 +239,28 @@ fn real(path: &Path) -> PathBuf {
 }
 
 fn builder(settings: &Settings, hostname: &str) -> Builder {
-    let (host, port) = &settings.statestore;
     let mut builder = Subscriber::builder(settings.subscriber_id.as_str())
-        .statestore(host, *port)
         .listen(settings.subscriber_port)
         .hostname(hostname)
         .kind(kind(settings.role))
         .follow_catalogd(settings.role.follows_catalogd(settings.enable_catalogd_ha))
         .timeout(settings.timeout)
         .attempts(NonZeroU32::new(settings.attempts))
-        .retry_interval(settings.retry_interval)
         .use_resolved_address(settings.use_resolved_address)
         .recovery_grace(settings.recovery_grace)
-        .call_timeout(settings.call_timeout)
         .tolerate_startup_delay(settings.tolerate_startup_delay)
         .heartbeat_period(settings.heartbeat_period)
+        .max_missed_heartbeats(settings.max_missed_heartbeats)
         .max_message_size(settings.max_message)
         .inject(faults::inject(settings.debug.clone()));
-    if let Some(most) = settings.max_missed_heartbeats {
-        builder = builder.max_missed_heartbeats(most);
+    for (host, port) in &settings.statestores {
+        builder = builder.statestore(host, *port);
+    }
+    if let Some(pause) = settings.retry_interval {
+        builder = builder.retry_interval(pause);
+    }
+    if let Some(limit) = settings.call_timeout {
+        builder = builder.call_timeout(limit);
     }
     if settings.role == Role::Catalogd {
         builder = builder.catalogd_registration(CatalogRegistration {

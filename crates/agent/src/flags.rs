@@ -1,13 +1,15 @@
 //! The agent's flags: Impala's names for what a subscriber needs (flags.md section 5), and our
 //! own for what an agent does.
 //!
-//! Deliberately absent: flags that every daemon has (`statestore_daemon::flags::tables`).
+//! Deliberately absent: flags that every daemon has (`statestore_daemon::flags::tables`), and the
+//! table of the others (`names`).
 //!
 //! Invariant: a [`Settings`] holds values that make sense together; an error names flag and
 //! value.
 
 use statestore_daemon::debug_actions::{DebugActions, Malformed};
-use statestore_daemon::flags::{FlagDef, FlagTable, Flags, Value, tables};
+use statestore_daemon::flags::{Flags, Value};
+use statestore_subscriber::SHORTEST_PATIENCE;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -15,175 +17,9 @@ use crate::args::{ArgError, Given, Tasks};
 use crate::faults;
 use crate::roles::Role;
 
-const NAME: &str = "statestore/statestore-agent.rs";
+mod names;
 
-/// Flags of Impala's subscribers.
-pub(crate) static SUBSCRIBER: FlagTable = FlagTable {
-    file: "statestore/statestore-subscriber.cc",
-    flags: &[
-        FlagDef::string("state_store_host", "localhost", "host of the statestored"),
-        FlagDef::int32(
-            "state_store_port",
-            24000,
-            "port of the statestored's service",
-        )
-        .checked(tables::is_port),
-        FlagDef::string(
-            "state_store_2_host",
-            "localhost",
-            "host of the second statestored",
-        )
-        .accepted(),
-        FlagDef::int32(
-            "state_store_2_port",
-            24000,
-            "port of the second statestored's service",
-        )
-        .accepted(),
-        FlagDef::bool(
-            "enable_statestored_ha",
-            false,
-            "register with two statestoreds",
-        ),
-        FlagDef::int32(
-            "state_store_subscriber_port",
-            23000,
-            "port on which statestored reaches this subscriber; 0 lets the system choose. If not \
-             set: 23020 for a catalogd, 23030 for an admissiond, 0 for a custom role",
-        )
-        .checked(tables::is_port),
-        FlagDef::int32(
-            "statestore_subscriber_timeout_seconds",
-            30,
-            "no accepted heartbeat for longer means that the statestored is lost",
-        )
-        .checked(is_positive),
-        FlagDef::int32(
-            "statestore_subscriber_cnxn_attempts",
-            10,
-            "tries of each call of a registration; 0 is without limit",
-        )
-        .checked(tables::not_negative),
-        FlagDef::int32(
-            "statestore_subscriber_cnxn_retry_interval_ms",
-            3000,
-            "pause between those tries",
-        )
-        .checked(is_positive),
-        FlagDef::bool(
-            "statestore_subscriber_use_resolved_address",
-            false,
-            "register with the resolved address of the host name",
-        ),
-        FlagDef::int64(
-            "statestore_subscriber_recovery_grace_period_ms",
-            30000,
-            "how long after a recovery members may be missing without being gone",
-        )
-        .hidden()
-        .checked(tables::not_negative),
-        FlagDef::int32(
-            "statestore_client_rpc_timeout_ms",
-            300000,
-            "limit of a call of statestored",
-        )
-        .checked(is_positive),
-        FlagDef::bool(
-            "tolerate_statestore_startup_delay",
-            true,
-            "start although no statestored answers, and keep trying",
-        ),
-        FlagDef::string(
-            "cluster_membership_topic_id",
-            "",
-            "prefix of the subscriber id and of the cluster's topics",
-        ),
-        FlagDef::bool("enable_catalogd_ha", false, "play one of two catalogds"),
-        FlagDef::bool(
-            "force_catalogd_active",
-            false,
-            "play a catalogd that wants to be active",
-        ),
-        FlagDef::int32(
-            "statestore_heartbeat_frequency_ms",
-            1000,
-            "statestored's heartbeat period",
-        )
-        .checked(is_positive),
-        FlagDef::int32(
-            "statestore_subscriber_max_missed_heartbeats",
-            0,
-            "missed heartbeats in a row after which the statestored is lost, even before \
-             statestore_subscriber_timeout_seconds; 0 is without limit",
-        )
-        .checked(tables::not_negative),
-    ],
-};
-
-/// Flags of the agent alone.
-pub(crate) static AGENT: FlagTable = FlagTable {
-    file: NAME,
-    flags: &[
-        FlagDef::string(
-            "role",
-            "custom",
-            "what to be: catalogd, coordinator, executor, coordinator_executor, admissiond, custom",
-        )
-        .checked(is_role),
-        FlagDef::string(
-            "subscriber_id",
-            "",
-            "id in the cluster; by default as the role has it",
-        ),
-        FlagDef::int32(
-            "catalog_service_port",
-            26000,
-            "a catalogd's service port: in its id",
-        )
-        .checked(tables::is_port),
-        FlagDef::int32("krpc_port", 27000, "an impalad's service port: in its id")
-            .checked(tables::is_port),
-        FlagDef::string(
-            "publish",
-            "",
-            "TOPIC:KEY=VALUE or TOPIC:KEY=@FILE: publish an entry",
-        )
-        .repeated(),
-        FlagDef::string(
-            "publish_dir",
-            "",
-            "TOPIC:DIR: publish every file as an entry",
-        )
-        .repeated(),
-        FlagDef::string("follow", "", "TOPIC[:PREFIX]: print changes as JSON lines").repeated(),
-        FlagDef::string(
-            "mirror",
-            "",
-            "TOPIC[:PREFIX]:DIR: keep a folder equal to a topic",
-        )
-        .repeated(),
-        FlagDef::string(
-            "on_change",
-            "",
-            "TOPIC:COMMAND: run a shell command after changes",
-        )
-        .repeated(),
-        FlagDef::string(
-            "transient",
-            "",
-            "TOPIC: what is published there goes with this process",
-        )
-        .repeated(),
-    ],
-};
-
-fn is_positive(value: &Value) -> bool {
-    matches!(value, Value::Int32(1..))
-}
-
-fn is_role(value: &Value) -> bool {
-    matches!(value, Value::Str(name) if Role::parse(name).is_some())
-}
+pub(crate) use names::{AGENT, SUBSCRIBER};
 
 /// Why the flags make no agent: the operator's to mend.
 #[derive(Debug, Error)]
@@ -201,8 +37,21 @@ pub(crate) enum SettingsError {
     NoOutput,
     #[error("--debug_actions: {0}")]
     DebugActions(#[from] Malformed),
-    #[error("flag 'enable_statestored_ha' is set to 'true': this version follows one statestored")]
-    NoPair,
+    #[error(
+        "flag 'max_missed_heartbeat_request_num' is set to '{missed}': with \
+         statestore_heartbeat_frequency_ms={period_ms} a statestored would be lost after {} ms, \
+         the shortest is {} ms", patience.as_millis(), SHORTEST_PATIENCE.as_millis()
+    )]
+    TooShort {
+        missed: u32,
+        period_ms: i32,
+        patience: Duration,
+    },
+    #[error(
+        "flags 'state_store_2_host', 'state_store_2_port' name the first statestored again, \
+         '{0}:{1}': the two of enable_statestored_ha have an address each"
+    )]
+    OneAddress(String, u16),
     #[error("flag '{flag}' is set to '{value}': this version has no {what}")]
     Unsupported {
         flag: &'static str,
@@ -221,15 +70,19 @@ pub(crate) struct Settings {
     pub(crate) membership_topic_id: String,
     pub(crate) enable_catalogd_ha: bool,
     pub(crate) force_catalogd_active: bool,
-    pub(crate) statestore: (String, u16),
+    /// One, or the two of a pair: host and port.
+    pub(crate) statestores: Vec<(String, u16)>,
     pub(crate) subscriber_port: u16,
     pub(crate) timeout: Duration,
-    pub(crate) max_missed_heartbeats: Option<u32>,
+    /// 0 is no limit.
+    pub(crate) max_missed_heartbeats: u32,
     pub(crate) attempts: u32,
-    pub(crate) retry_interval: Duration,
+    /// Only if the flag was set.
+    pub(crate) retry_interval: Option<Duration>,
     pub(crate) use_resolved_address: bool,
     pub(crate) recovery_grace: Duration,
-    pub(crate) call_timeout: Duration,
+    /// Only if the flag was set.
+    pub(crate) call_timeout: Option<Duration>,
     pub(crate) tolerate_startup_delay: bool,
     pub(crate) heartbeat_period: Duration,
     pub(crate) tasks: Tasks,
@@ -255,9 +108,6 @@ const THRIFT_DEFAULT_MAX_MESSAGE: u64 = 100 << 20;
 impl Settings {
     /// Reads the flags of a process that calls itself `hostname`.
     pub(crate) fn from_flags(flags: &Flags, hostname: &str) -> Result<Self, SettingsError> {
-        if flags.bool("enable_statestored_ha") {
-            return Err(SettingsError::NoPair);
-        }
         refuse_unsupported(flags)?;
         let role = Role::parse(flags.str("role")).unwrap_or(Role::Custom);
         let membership_topic_id = flags.str("cluster_membership_topic_id").to_owned();
@@ -275,9 +125,10 @@ impl Settings {
             id => id.to_owned(),
         };
         let millis = |name: &str| Duration::from_millis(unsigned(flags.i32(name)).into());
+        // What nobody set shrinks with short limits.
+        let set_millis = |name: &str| flags.was_set(name).then(|| millis(name));
         let grace = flags.i64("statestore_subscriber_recovery_grace_period_ms");
         let timeout = flags.i32("statestore_subscriber_timeout_seconds");
-        let missed = unsigned(flags.i32("statestore_subscriber_max_missed_heartbeats"));
         let max_message = match flags.i64("thrift_rpc_max_message_size") {
             ..=0 => THRIFT_DEFAULT_MAX_MESSAGE,
             bytes => bytes.unsigned_abs(),
@@ -294,18 +145,15 @@ impl Settings {
             membership_topic_id,
             enable_catalogd_ha: flags.bool("enable_catalogd_ha"),
             force_catalogd_active: flags.bool("force_catalogd_active"),
-            statestore: (
-                flags.str("state_store_host").to_owned(),
-                port(flags.i32("state_store_port")),
-            ),
+            statestores: statestores(flags)?,
             subscriber_port: port(flags.i32("state_store_subscriber_port")),
             timeout: Duration::from_secs(unsigned(timeout).into()),
-            max_missed_heartbeats: (missed > 0).then_some(missed),
+            max_missed_heartbeats: max_missed_heartbeats(flags)?,
             attempts: unsigned(flags.i32("statestore_subscriber_cnxn_attempts")),
-            retry_interval: millis("statestore_subscriber_cnxn_retry_interval_ms"),
+            retry_interval: set_millis("statestore_subscriber_cnxn_retry_interval_ms"),
             use_resolved_address: flags.bool("statestore_subscriber_use_resolved_address"),
             recovery_grace: Duration::from_millis(grace.unsigned_abs()),
-            call_timeout: millis("statestore_client_rpc_timeout_ms"),
+            call_timeout: set_millis("statestore_client_rpc_timeout_ms"),
             tolerate_startup_delay: flags.bool("tolerate_statestore_startup_delay"),
             heartbeat_period: millis("statestore_heartbeat_frequency_ms"),
             tasks,
@@ -314,6 +162,35 @@ impl Settings {
             debug: DebugActions::parse(flags.str("debug_actions"), faults::KNOWN)?,
         })
     }
+}
+
+/// One statestored, or the two of a pair.
+fn statestores(flags: &Flags) -> Result<Vec<(String, u16)>, SettingsError> {
+    let at = |host: &str, of: &str| (flags.str(host).to_owned(), port(flags.i32(of)));
+    let first = at("state_store_host", "state_store_port");
+    if !flags.bool("enable_statestored_ha") {
+        return Ok(vec![first]);
+    }
+    let second = at("state_store_2_host", "state_store_2_port");
+    if first == second {
+        return Err(SettingsError::OneAddress(second.0, second.1));
+    }
+    Ok(vec![first, second])
+}
+
+fn max_missed_heartbeats(flags: &Flags) -> Result<u32, SettingsError> {
+    let missed = unsigned(flags.i32("max_missed_heartbeat_request_num"));
+    let period_ms = flags.i32("statestore_heartbeat_frequency_ms");
+    let period = Duration::from_millis(unsigned(period_ms).into());
+    let patience = period.saturating_mul(missed);
+    if missed > 0 && patience < SHORTEST_PATIENCE {
+        return Err(SettingsError::TooShort {
+            missed,
+            period_ms,
+            patience,
+        });
+    }
+    Ok(missed)
 }
 
 fn tasks(flags: &Flags) -> Result<Tasks, ArgError> {

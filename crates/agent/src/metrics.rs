@@ -5,7 +5,7 @@
 
 use statestore_daemon::metrics::system::local_time;
 use statestore_daemon::metrics::{Group, Metric, StatsSnapshot, Units};
-use statestore_subscriber::{Handle, StatestoreView, Tally, View};
+use statestore_subscriber::{Handle, StatestoreStatus, StatestoreView, Tally, View};
 
 use crate::roles::Role;
 use crate::standing::Standing;
@@ -61,35 +61,31 @@ pub(crate) fn group(handle: &Handle, role: Role, standing: &Standing) -> Group {
             "How often this became the active catalogd or ceased to be it.",
         ));
     }
-    if let Some(statestore) = figures.view.statestores.first() {
-        root.children
-            .push(subscriber_group(statestore, &figures.view));
+    let status = handle.status();
+    let seen = figures.view.statestores.iter().zip(&status.statestores);
+    for ((view, status), name) in seen.zip(GROUPS) {
+        root.children.push(statestore_group(name, view, status));
+    }
+    // Updates come from one of them at a time and are counted together, in the first group.
+    if let Some(first) = root.children.first_mut() {
+        first.metrics.extend(updates(&figures.view));
     }
     root
 }
 
-fn subscriber_group(statestore: &StatestoreView, view: &View) -> Group {
-    let mut group = Group::new("statestore-subscriber");
-    group.metrics = registration(statestore);
-    group.metrics.extend(traffic(statestore, view));
-    for topic in &view.topics {
-        let key = |what: &str| format!("statestore-subscriber.topic-{}.{what}", topic.name);
-        group.metrics.push(stats(
-            key("processing-time-s"),
-            &topic.durations,
-            "Processing time of the topic's updates.",
-        ));
-        group.metrics.push(stats(
-            key("update-interval"),
-            &topic.intervals,
-            "From the end of one update of the topic to the start of the next.",
-        ));
-    }
+/// The group of each statestored of a pair. The keys of a group begin with its name, so that no
+/// two are equal (W30).
+const GROUPS: [&str; 2] = ["statestore-subscriber", "statestore2-subscriber"];
+
+fn statestore_group(name: &str, view: &StatestoreView, status: &StatestoreStatus) -> Group {
+    let key = |what: &str| format!("{name}.{what}");
+    let mut group = Group::new(name);
+    group.metrics = registration(&key, view);
+    group.metrics.extend(health(&key, view, status));
     group
 }
 
-fn registration(statestore: &StatestoreView) -> Vec<Metric> {
-    let key = |name: &str| format!("statestore-subscriber.{name}");
+fn registration(key: &impl Fn(&str) -> String, statestore: &StatestoreView) -> Vec<Metric> {
     let seconds = statestore
         .last_recovery
         .map_or(0.0, |duration| duration.as_secs_f64());
@@ -135,14 +131,62 @@ fn registration(statestore: &StatestoreView) -> Vec<Metric> {
     ]
 }
 
-fn traffic(statestore: &StatestoreView, view: &View) -> Vec<Metric> {
-    let key = |name: &str| format!("statestore-subscriber.{name}");
+/// What the seed wants to be known of each statestored, beside the reference's own.
+fn health(
+    key: &impl Fn(&str) -> String,
+    statestore: &StatestoreView,
+    status: &StatestoreStatus,
+) -> Vec<Metric> {
+    let heard = statestore.last_heartbeat_at.map(|wall| local_time(wall.0));
     vec![
+        Metric::text(
+            key("statestore-address"),
+            statestore.address.to_string(),
+            "Host and port of this statestored.",
+        ),
+        Metric::text(
+            key("statestore-role"),
+            crate::pages::role(statestore.role),
+            "The role of this statestored: primary, standby or unknown.",
+        ),
+        Metric::bool(
+            key("statestore-active-status"),
+            statestore.role == statestore_subscriber::Role::Active,
+            "Whether this statestored is the active one.",
+        ),
+        Metric::text(
+            key("last-heartbeat-time"),
+            heard.unwrap_or_else(|| UNKNOWN.to_owned()),
+            "When the last heartbeat was accepted.",
+        ),
+        Metric::gauge(
+            key("missed-heartbeats"),
+            Units::None,
+            i64::from(status.missed_heartbeats),
+            "Whole heartbeat periods since the last heartbeat or registration.",
+        ),
         stats(
             key("heartbeat-interval-time"),
             &statestore.heartbeat_intervals,
             "Between accepted heartbeats.",
         ),
+        Metric::counter(
+            key("num-update-statestored-role-rpc"),
+            number(statestore.role_notices),
+            "Role messages from the standby.",
+        ),
+        Metric::counter(
+            key("num-epoch-refusals"),
+            number(statestore.refusals),
+            "Messages refused because the sender's activation was over.",
+        ),
+    ]
+}
+
+/// What is counted over all statestoreds.
+fn updates(view: &View) -> Vec<Metric> {
+    let key = |name: &str| format!("statestore-subscriber.{name}");
+    let mut metrics = vec![
         stats(
             key("topic-update-interval-time"),
             &view.update_intervals,
@@ -158,17 +202,21 @@ fn traffic(statestore: &StatestoreView, view: &View) -> Vec<Metric> {
             number(view.catalogd_notices),
             "Accepted notices of the active catalogd.",
         ),
-        Metric::counter(
-            key("num-update-statestored-role-rpc"),
-            number(statestore.role_notices),
-            "Role messages from the standby.",
-        ),
-        Metric::bool(
-            key("statestore-active-status"),
-            statestore.role == statestore_subscriber::Role::Active,
-            "Whether this statestored is the active one.",
-        ),
-    ]
+    ];
+    for topic in &view.topics {
+        let key = |what: &str| key(&format!("topic-{}.{what}", topic.name));
+        metrics.push(stats(
+            key("processing-time-s"),
+            &topic.durations,
+            "Processing time of the topic's updates.",
+        ));
+        metrics.push(stats(
+            key("update-interval"),
+            &topic.intervals,
+            "From the end of one update of the topic to the start of the next.",
+        ));
+    }
+    metrics
 }
 
 fn stats(key: String, tally: &Tally, about: &'static str) -> Metric {

@@ -3,8 +3,10 @@
 //! Deliberately absent: pages that every daemon has, and how a document becomes HTML.
 
 use serde_json::{Value, json};
+use statestore_daemon::metrics::system::local_time;
 use statestore_daemon::web::{Document, Page};
-use statestore_subscriber::{Role, StatestoreStatus, Status};
+use statestore_subscriber::{ConnState, Role, StatestoreStatus, Status};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::agent::Shared;
 
@@ -39,6 +41,8 @@ fn document(status: &Status) -> Document {
         "topics": topics,
         "outstanding": status.outstanding,
         "in_grace": status.in_grace,
+        "failovers": status.failovers,
+        "highest_epoch": status.highest_epoch,
     }))
 }
 
@@ -47,8 +51,11 @@ fn statestore(it: &StatestoreStatus) -> Value {
     json!({
         "address": it.address.to_string(),
         "role": role(it.role),
+        "status": it.role.to_string(),
+        "state": state(it.state),
         "connected": it.connected,
         "recovering": it.recovering,
+        "last_heartbeat": it.last_heartbeat_at.map(calendar),
         "secs_since_heartbeat": it.heartbeat_age.map(seconds),
         "missed_heartbeats": it.missed_heartbeats,
         "registration_id": it.registration_id.map(|id| id.to_string()),
@@ -56,16 +63,32 @@ fn statestore(it: &StatestoreStatus) -> Value {
         "secs_since_registration": it.registered_since.map(seconds),
         "connection_failures": it.connection_failures,
         "re_register_attempts": it.reregistrations,
+        "epoch": it.epoch,
+        "epoch_refusals": it.refusals,
     })
 }
 
 /// In the words of an operator: the active one is the primary.
-fn role(role: Role) -> &'static str {
+pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Active => "primary",
         Role::Standby => "standby",
         Role::Unknown => "unknown",
     }
+}
+
+/// What a standby would be told of it (H-34).
+fn state(state: ConnState) -> &'static str {
+    match state {
+        ConnState::OK => "ok",
+        ConnState::FAILED => "failed",
+        _ => "unknown",
+    }
+}
+
+fn calendar(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    local_time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn fields(document: Value) -> Document {

@@ -46,7 +46,8 @@ fn what_is_wrong_ends_the_start_with_one_line_that_names_flag_and_value() {
     let cases = [
         ("--role=queen", "queen"),
         ("--subscriber_id=", "subscriber_id"),
-        ("--enable_statestored_ha", "enable_statestored_ha"),
+        ("--state_store_2_port=70000", "70000"),
+        ("--max_missed_heartbeat_request_num=-1", "'-1'"),
         ("--ssl_server_certificate=/c.pem", "/c.pem"),
         ("--publish=t", "'t'"),
         ("--publish=t:k=@/no/file", "--publish=t:k=@/no/file: "),
@@ -296,7 +297,7 @@ fn the_page_of_statestoreds_tells_what_is_known_of_each() {
     let flags = [
         "--subscriber_id=a",
         "--statestore_heartbeat_frequency_ms=100",
-        "--statestore_subscriber_max_missed_heartbeats=3",
+        "--max_missed_heartbeat_request_num=3",
         "--statestore_subscriber_timeout_seconds=3600",
     ];
     let agent = Agent::start(&statestored, &flags);

@@ -32,7 +32,7 @@ mod news;
 mod view;
 mod voters;
 
-pub use beats::{Beat, BeatReply, BeatSent};
+pub use beats::{Beat, BeatReply, BeatSent, Stranger};
 pub use electorate::Electorate;
 pub use handshake::{Hello, HelloSent, Welcome};
 pub use limits::Limits;
@@ -43,7 +43,7 @@ pub use voters::{Terms, Voice, Voter, VoterReply, Voters};
 use crate::ids::StatestoreId;
 use crate::role::Role;
 use crate::time::{Now, Time};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire::{ConnState, Epoch, Text};
@@ -129,6 +129,8 @@ pub struct Pair<V: Ord = Text> {
     highest: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
+    /// The electorate is this server's own word: nothing was agreed on yet (rule 18).
+    unilateral: bool,
     /// The active's electorate that this server has, by its epoch and version.
     adopted: Option<(Epoch, i64)>,
     voters: Voters<V>,
@@ -137,7 +139,9 @@ pub struct Pair<V: Ord = Text> {
     heard: Time,
     /// Ever heard the peer in this life.
     contacted: bool,
-    /// It stops and has promised never to take over (rule 15), or cannot say anything (H-9).
+    /// It stops and has promised never to act again (rule 15).
+    resigned: bool,
+    /// It cannot say anything (H-9).
     muted: bool,
     /// A claim was not acknowledged in time: the peer is not reached from here, so it is granted
     /// the role when it asks next.
@@ -156,7 +160,6 @@ pub struct Pair<V: Ord = Text> {
     yielded: u64,
     /// Since when a role is looked for.
     undecided_since: Time,
-    leaving: BTreeMap<V, Time>,
     /// HA heartbeats of a reference peer while active (H-13).
     intrusions: u32,
     silent_until: Option<Time>,
@@ -187,11 +190,13 @@ impl<V: Ord + Clone> Pair<V> {
                 members_version: 0,
             },
             electorate: Electorate::default(),
+            unilateral: false,
             adopted: None,
             voters: Voters::default(),
             members_version: 1,
             heard: now,
             contacted: false,
+            resigned: false,
             muted: false,
             claim_failed: false,
             awaits_beat: false,
@@ -202,7 +207,6 @@ impl<V: Ord + Clone> Pair<V> {
             counted: None,
             yielded: 0,
             undecided_since: now,
-            leaving: BTreeMap::new(),
             intrusions: 0,
             silent_until: None,
             silence_from: now,
@@ -259,9 +263,19 @@ impl<V: Ord + Clone> Pair<V> {
     /// How often to send heartbeats while a takeover is near (rule 6); none while it is not.
     pub fn ask_period(&self, now: Time) -> Option<Duration> {
         let limits = self.limits();
-        let near = self.heard + limits.peer_timeout - limits.vote_age;
-        let near = !self.role.acts() && self.claim.is_none() && now >= near;
-        near.then(|| limits.ask_period(self.voters.count()))
+        let begins = self.heard + limits.peer_timeout - limits.vote_age;
+        if self.role.acts() || self.claim.is_some() || now < begins {
+            return None;
+        }
+        let brisk = limits.ask_period(self.voters.count());
+        // Where only the link between the two is cut, that would go on for ever: a vote still
+        // gets asked for three times while it lasts.
+        let patient = now >= begins + limits.peer_timeout * 2;
+        Some(if patient {
+            brisk.max(limits.vote_age / 3)
+        } else {
+            brisk
+        })
     }
 
     /// Rule 19: says nothing to subscribers and takes no registrations, for the other's sake.
@@ -287,16 +301,6 @@ impl<V: Ord + Clone> Pair<V> {
     /// Time passes.
     pub fn tick(&mut self, now: Now) {
         self.observe(now.time);
-        let due = |at: &mut Time| *at <= now.time;
-        let gone: Vec<V> = self
-            .leaving
-            .iter_mut()
-            .filter_map(|(voter, at)| due(at).then(|| voter.clone()))
-            .collect();
-        for voter in gone {
-            self.leaving.remove(&voter);
-            self.drop_voter(&voter);
-        }
         let limits = self.limits();
         if self
             .claim
@@ -325,7 +329,6 @@ impl<V: Ord + Clone> Pair<V> {
             self.claim.map(|claim| claim.since + limits.vote_age),
             self.silent_until,
             Some(self.next_turn()).filter(|_| inactive),
-            self.leaving.values().min().copied(),
         ];
         candidates
             .into_iter()

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Read [`port`] first, then `register` (join, lose, join again), `notices` (heartbeats,
-//! catalogd, roles), `updates` (deltas in, publications out), [`publisher`] (what is still to be
-//! published) and `view` (what others may see).
+//! catalogd, roles), `epochs` (whose word counts), `updates` (deltas in, publications out),
+//! [`publisher`] (what is still to be published), `leave`, and `view` (what others may see).
 //!
 //! Deliberately absent: the content of topics. [`Mirror`] keeps it for whoever wants it, beside
 //! the machine, so that no step takes longer because a topic is large.
@@ -20,28 +20,31 @@
 
 mod catalogd;
 mod config;
+mod epochs;
 mod event;
+mod leave;
 mod mirror;
 mod notices;
 pub mod port;
 pub mod publisher;
 mod register;
 mod statestore;
-mod tally;
 mod updates;
 mod view;
 
-pub use config::{Config, TopicConfig};
+pub use crate::view::Tally;
+pub use config::{Config, SHORTEST_PATIENCE, TopicConfig};
 pub use event::Event;
 pub use mirror::Mirror;
-pub use tally::Tally;
 pub use view::{Role, StatestoreView, TopicView, View};
 
 use crate::ids::{CallId, RequestId, StatestoreId};
 use crate::time::{Now, Time};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use catalogd::KnownCatalogd;
-use port::{Answer, Effect, Input, Outbox, Request, Token};
+use epochs::Epochs;
+use port::{Answer, Command, Effect, Input, Outbox, Request, Token};
 use publisher::{Publisher, UpdateAnswer};
 use statestore::Statestore;
 use statestore_wire::{
@@ -60,17 +63,20 @@ pub struct AlreadyStarted;
 #[derive(Debug)]
 pub struct Subscriber {
     config: Config,
-    statestores: alloc::vec::Vec<Statestore>,
+    statestores: Vec<Statestore>,
     topics: BTreeMap<Text, Topic>,
     publisher: Publisher,
     catalogd: KnownCatalogd,
     processing: BTreeMap<Token, Processing>,
     totals: Totals,
+    epochs: Epochs,
     /// Counts the times that all bases became void: what was delivered before does not count.
     generation: u64,
     last_failover: Option<Time>,
     next_id: u64,
     left: bool,
+    /// Farewells under way.
+    farewells: BTreeSet<CallId>,
 }
 
 /// What is counted over all statestoreds and topics.
@@ -86,12 +92,12 @@ struct Totals {
 impl Subscriber {
     /// A subscriber that registers as soon as it is stepped.
     pub fn new(config: Config, now: Now) -> Self {
-        let mut statestores = alloc::vec::Vec::new();
+        let mut statestores = Vec::new();
         let mut begin = now.time;
         for address in &config.statestores {
-            statestores.push(Statestore::new(address.clone(), begin));
+            statestores.push(Statestore::new(address.clone(), now.time, begin));
             // One after the other (B-2), but a silent first one must not keep the second away.
-            begin = begin + config.retry_interval;
+            begin = begin + config.retry_pause();
         }
         let mut subscriber = Self {
             statestores,
@@ -100,10 +106,12 @@ impl Subscriber {
             catalogd: KnownCatalogd::default(),
             processing: BTreeMap::new(),
             totals: Totals::default(),
+            epochs: Epochs::default(),
             generation: 0,
             last_failover: None,
             next_id: 0,
             left: false,
+            farewells: BTreeSet::new(),
             config,
         };
         for topic in subscriber.config.topics.clone() {
@@ -130,8 +138,8 @@ impl Subscriber {
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
         match input {
             Input::Timer => {}
-            Input::Request { id, request } if self.left => decline(id, &request, out),
-            Input::Request { id, request } => self.request(now.time, id, request, out),
+            Input::Request { id, request } if self.left => self.answer(id, decline(&request), out),
+            Input::Request { id, request } => self.request(now, id, request, out),
             Input::Completed { call, outcome } => self.completed(now, call, outcome, out),
             Input::Processed {
                 token,
@@ -140,16 +148,8 @@ impl Subscriber {
             } => {
                 self.processed(now.time, token, outcome, &durations, out);
             }
-            Input::Publish(commands) => {
-                commands
-                    .into_iter()
-                    .for_each(|command| self.publisher.command(command));
-            }
-            Input::Leave if self.left => {}
-            Input::Leave => {
-                self.left = true;
-                out.push(Effect::Log(Event::Left));
-            }
+            Input::Publish(commands) => self.wish(commands, out),
+            Input::Leave => self.leave(out),
         }
         if !self.left {
             self.run_timers(now, out);
@@ -183,6 +183,7 @@ impl Subscriber {
             catalogd_notices: self.totals.catalogd_notices,
             failovers: self.totals.failovers,
             last_failover: self.last_failover,
+            highest_epoch: self.epochs.highest,
             left: self.left,
         }
     }
@@ -198,7 +199,16 @@ impl Subscriber {
         self.topics.insert(topic.name, Topic::default());
     }
 
-    fn request(&mut self, now: Time, id: RequestId, request: Request, out: &mut Outbox) {
+    fn wish(&mut self, commands: Vec<Command>, out: &mut Outbox) {
+        for command in commands {
+            let most = self.config.max_deletions;
+            if let Some(topic) = self.publisher.command(command, most) {
+                out.push(Effect::Log(Event::DeletionsGivenUp { topic, most }));
+            }
+        }
+    }
+
+    fn request(&mut self, now: Now, id: RequestId, request: Request, out: &mut Outbox) {
         let answer = match request {
             Request::Heartbeat(request) => Answer::Heartbeat(self.heartbeat(now, &request, out)),
             Request::Update {
@@ -209,9 +219,21 @@ impl Subscriber {
                 let Some(answer) = answer else { return };
                 Answer::Update(answer)
             }
-            Request::Catalogd(request) => Answer::Catalogd(self.catalogd(&request, out)),
+            Request::Catalogd(request) => Answer::Catalogd(self.catalogd(now, &request, out)),
             Request::Role(request) => Answer::Role(self.role(now, &request, out)),
         };
+        self.answer(id, answer, out);
+    }
+
+    /// Every answer tells the highest epoch, so that an active that was replaced learns of it.
+    fn answer(&self, id: RequestId, mut answer: Answer, out: &mut Outbox) {
+        let highest = match &mut answer {
+            Answer::Heartbeat(response) => &mut response.highest_epoch,
+            Answer::Update(response) => &mut response.highest_epoch,
+            Answer::Catalogd(response) => &mut response.highest_epoch,
+            Answer::Role(response) => &mut response.highest_epoch,
+        };
+        *highest = self.epochs.highest;
         out.push(Effect::Answer { id, answer });
     }
 
@@ -257,26 +279,21 @@ impl Subscriber {
 }
 
 /// The answer of a subscriber that has left: send again, to whoever comes next.
-fn decline(id: RequestId, request: &Request, out: &mut Outbox) {
-    let status = Status::ok();
+fn decline(request: &Request) -> Answer {
     let skipped = Some(true);
-    let answer = match request {
+    match request {
         Request::Heartbeat(_) => Answer::Heartbeat(HeartbeatResponse {
             status: Status::error(StatusCode::GENERAL, "The subscriber has left"),
-            statestore_conn_state: None,
-            ..Default::default()
+            ..HeartbeatResponse::default()
         }),
         Request::Update { .. } => Answer::Update(UpdateAnswer::skipped()),
         Request::Catalogd(_) => Answer::Catalogd(UpdateCatalogdResponse {
-            status,
             skipped,
-            highest_epoch: None,
+            ..UpdateCatalogdResponse::default()
         }),
         Request::Role(_) => Answer::Role(UpdateStatestoredRoleResponse {
-            status,
             skipped,
-            highest_epoch: None,
+            ..UpdateStatestoredRoleResponse::default()
         }),
-    };
-    out.push(Effect::Answer { id, answer });
+    }
 }

@@ -3,7 +3,7 @@
 //! The server reports here (it is an [`Observer`]); pages take snapshots. Deliberately absent:
 //! what is served, and connections to others, which pools count.
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, join_all};
 use statestore_rpc::{CallTimes, Observer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -192,6 +192,19 @@ impl RpcStatistics for ServiceStatistics {
             }
         }
         std::future::ready(()).boxed()
+    }
+}
+
+/// Several servers of one daemon.
+impl RpcStatistics for Vec<ServiceStatistics> {
+    fn servers(&self) -> BoxFuture<'static, Vec<RpcServer>> {
+        let each = join_all(self.iter().map(RpcStatistics::servers));
+        each.map(|servers| servers.concat()).boxed()
+    }
+
+    fn reset(&self, server: Option<String>, method: Option<String>) -> BoxFuture<'static, ()> {
+        let reset = |one: &ServiceStatistics| one.reset(server.clone(), method.clone());
+        join_all(self.iter().map(reset)).map(drop).boxed()
     }
 }
 

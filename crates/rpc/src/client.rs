@@ -8,6 +8,7 @@
 use crate::address::HostPort;
 use crate::budget::Budget;
 use crate::error::{Failure, RpcError};
+use crate::gate::Gate;
 use crate::message::{Begun, MessageReader, ReadError, Received};
 use crate::net::Net;
 use crate::send::Sending;
@@ -17,6 +18,7 @@ use statestore_wire::{Envelope, MessageKind, Reader, Rpc, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -48,6 +50,22 @@ pub struct Connection<S> {
     stream: S,
     reader: MessageReader,
     stage: Stage,
+    serial: u64,
+}
+
+/// Of the next connection.
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
+/// Why a request was not sent whole.
+enum Cut {
+    Io(io::Error),
+    Barred(String),
+}
+
+impl From<io::Error> for Cut {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +97,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stream,
             reader: MessageReader::new(0, budget),
             stage: Stage::Ready,
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
         }
+    }
+
+    /// A number that no other connection of this process has, had, or will have.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// One call with a typed request.
@@ -109,7 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         deadline: Instant,
         max_reply: u64,
     ) -> Result<Received, RpcError> {
-        self.begin(address, method, parts, deadline, max_reply)
+        let open = Gate::default();
+        self.begin(address, method, parts, (deadline, max_reply), &open)
             .await?;
         self.finish(address, method, deadline).await
     }
@@ -154,10 +179,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         address: &HostPort,
         method: &'static str,
         parts: &[Bytes],
-        deadline: Instant,
-        max_reply: u64,
+        (deadline, max_reply): (Instant, u64),
+        gate: &Gate,
     ) -> Result<Begun, RpcError> {
-        let begun = timeout_at(deadline, self.send(parts, max_reply)).await;
+        let begun = timeout_at(deadline, self.send(parts, max_reply, gate)).await;
         self.in_time(begun, address, method)
     }
 
@@ -188,13 +213,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn send(&mut self, parts: &[Bytes], max_reply: u64) -> Result<Begun, Failure> {
+    async fn send(
+        &mut self,
+        parts: &[Bytes],
+        max_reply: u64,
+        gate: &Gate,
+    ) -> Result<Begun, Failure> {
         if !self.is_ready() {
             return Err(Failure::Unusable);
         }
         self.stage = Stage::Sending;
         let mut sending = Sending::new(parts);
-        sending.run(&mut self.stream).await.map_err(Failure::Send)?;
+        let go_on = || gate.pass().map_err(Cut::Barred);
+        let sent = sending.run_while(&mut self.stream, go_on).await;
+        sent.map_err(|cut| match cut {
+            Cut::Io(error) => Failure::Send(error),
+            Cut::Barred(reason) => Failure::Barred {
+                sent: sending.sent(),
+                reason,
+            },
+        })?;
         self.stage = Stage::Receiving;
         self.reader.limit(max_reply);
         match self.reader.begin(&mut self.stream).await {

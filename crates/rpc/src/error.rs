@@ -83,6 +83,15 @@ pub enum Failure {
     /// The request could not be sent. Network's or peer's fault.
     #[error("sending failed: {0}")]
     Send(#[source] io::Error),
+    /// The caller's gate closed before the request was sent whole. No fault of the peer, which
+    /// has no complete request and executes nothing.
+    #[error("{}: {reason}", cut(*.sent))]
+    Barred {
+        /// Bytes that had left by then.
+        sent: u64,
+        /// What the gate said.
+        reason: String,
+    },
     /// The deadline passed before the request was sent: the peer does not read.
     #[error("send timed out")]
     SendTimeout,
@@ -113,6 +122,13 @@ pub enum Failure {
     /// The caller's fault: a call on a connection whose last call failed or was abandoned.
     #[error("the connection is no longer usable")]
     Unusable,
+}
+
+fn cut(sent: u64) -> String {
+    match sent {
+        0 => "not sent".to_owned(),
+        bytes => format!("cut off after {bytes} bytes"),
+    }
 }
 
 fn message(exception: &ApplicationException) -> String {

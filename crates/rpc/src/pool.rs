@@ -13,6 +13,7 @@ use crate::address::HostPort;
 use crate::budget::Budget;
 use crate::client::{CallLimits, Connection, open, result_of};
 use crate::error::{Failure, RpcError};
+use crate::gate::Gate;
 use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
 use bytes::Bytes;
@@ -69,12 +70,16 @@ pub struct Usage {
 }
 
 /// Connections to many peers. Clones share them.
-pub struct Pool<N: Net>(Arc<Shared<N>>);
+pub struct Pool<N: Net> {
+    shared: Arc<Shared<N>>,
+    gate: Gate,
+}
 
 impl<N: Net> fmt::Debug for Pool<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("limits", &self.0.limits)
+            .field("limits", &self.shared.limits)
+            .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
 }
@@ -87,7 +92,7 @@ impl<N: Net> fmt::Debug for Reply<N> {
 
 impl<N: Net> Clone for Pool<N> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        self.behind(self.gate.clone())
     }
 }
 
@@ -101,7 +106,20 @@ impl<N: Net> Pool<N> {
     /// An empty pool.
     pub fn new(net: N, limits: PoolLimits) -> Self {
         let state = Mutex::default();
-        Self(Arc::new(Shared { net, limits, state }))
+        Self {
+            shared: Arc::new(Shared { net, limits, state }),
+            gate: Gate::default(),
+        }
+    }
+
+    /// The same connections, for calls that have to pass a gate: at each of their sendings, also
+    /// the second one, and before every further piece of a long one. A call that does not pass
+    /// fails with [`Failure::Barred`], and its connection is closed.
+    pub fn behind(&self, gate: Gate) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            gate,
+        }
     }
 
     /// One call with a typed request.
@@ -210,7 +228,7 @@ impl<N: Net> Pool<N> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<N::Stream>> {
-        let state = self.0.state.lock();
+        let state = self.shared.state.lock();
         // Every method leaves the state whole, also where it might panic.
         state.unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,7 +259,7 @@ impl<N: Net> Lease<N> {
     }
 
     async fn open(&mut self, deadline: Instant) -> Result<(), String> {
-        let Shared { net, limits, .. } = &*self.pool.0;
+        let Shared { net, limits, .. } = &*self.pool.shared;
         self.connection = Some(open(net, &self.to, &limits.budget, deadline).await?);
         Ok(())
     }
@@ -255,7 +273,8 @@ impl<N: Net> Lease<N> {
     ) -> Result<Begun, RpcError> {
         match &mut self.connection {
             Some(open) => {
-                let begin = open.begin(&self.to, method, parts, deadline, max_reply);
+                let limits = (deadline, max_reply);
+                let begin = open.begin(&self.to, method, parts, limits, &self.pool.gate);
                 begin.await
             }
             None => Err(Failure::Unusable.of(&self.to, method)),
@@ -269,7 +288,7 @@ impl<N: Net> Lease<N> {
         method: &'static str,
         deadline: Instant,
     ) -> Result<Reply<N>, RpcError> {
-        let bulk = self.pool.0.limits.bulk.clone();
+        let bulk = self.pool.shared.limits.bulk.clone();
         let Some(bulk) = bulk.filter(|_| begun == Begun::Large) else {
             return self.receive(method, deadline).await;
         };
@@ -286,11 +305,15 @@ impl<N: Net> Lease<N> {
         method: &'static str,
         deadline: Instant,
     ) -> Result<Reply<N>, RpcError> {
-        let received = match &mut self.connection {
-            Some(open) => open.finish(&self.to, method, deadline).await?,
-            None => return Err(Failure::Unusable.of(&self.to, method)),
+        let Some(open) = &mut self.connection else {
+            return Err(Failure::Unusable.of(&self.to, method));
         };
-        Ok(Reply::new(method, received, self))
+        Ok(Reply {
+            method,
+            received: open.finish(&self.to, method, deadline).await?,
+            connection: open.serial(),
+            lease: self,
+        })
     }
 }
 
@@ -307,7 +330,7 @@ impl<N: Net> Drop for Lease<N> {
     fn drop(&mut self) {
         let connection = self.connection.take();
         let kept = connection.filter(|connection| self.keep && connection.is_ready());
-        let limits = &self.pool.0.limits;
+        let limits = &self.pool.shared.limits;
         let closed = self
             .pool
             .state()
@@ -321,21 +344,19 @@ impl<N: Net> Drop for Lease<N> {
 pub struct Reply<N: Net> {
     method: &'static str,
     received: Received,
+    connection: u64,
     lease: Lease<N>,
 }
 
 impl<N: Net> Reply<N> {
-    fn new(method: &'static str, received: Received, lease: Lease<N>) -> Self {
-        Self {
-            method,
-            received,
-            lease,
-        }
-    }
-
     /// The message, envelope included.
     pub fn bytes(&self) -> &Bytes {
         self.received.bytes()
+    }
+
+    /// The [serial](Connection::serial) of the connection it came over.
+    pub fn connection(&self) -> u64 {
+        self.connection
     }
 
     /// The result in it.

@@ -42,13 +42,27 @@ impl<'a> Sending<'a> {
     where
         S: AsyncWrite + Unpin,
     {
+        self.run_while(stream, || Ok::<_, io::Error>(())).await
+    }
+
+    /// The same while `go_on` says so; it is asked before every piece that the stream is given.
+    pub(crate) async fn run_while<S, E>(
+        &mut self,
+        stream: &mut S,
+        mut go_on: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        S: AsyncWrite + Unpin,
+        E: From<io::Error>,
+    {
         poll_fn(|cx| {
             let mut stream = Pin::new(&mut *stream);
             while self.skip_empty() {
+                go_on()?;
                 let n = ready!(self.poll_batch(cx, stream.as_mut()))?;
                 self.advance(n);
             }
-            stream.poll_flush(cx)
+            stream.poll_flush(cx).map_err(E::from)
         })
         .await
     }

@@ -2,8 +2,8 @@
 //!
 //! A registration creates the topics that it names (T-1), and Impala's statestored keeps them for
 //! ever. So the `/topics` page is asked first, and nothing is registered for a name that is not
-//! there or when the page cannot be read, unless the user said `--unchecked`. The protocol knows
-//! no farewell: after the command statestored sees missed heartbeats and removes the guest itself.
+//! there or when the page cannot be read, unless the user said `--unchecked`. At the end the guest
+//! says goodbye; a statestored that does not know the word sees missed heartbeats.
 //!
 //! Deliberately absent: what is done with the topic (`entries.rs`).
 //! Invariant: until the first content is there, everything together ends at one deadline, and

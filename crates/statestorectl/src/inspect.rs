@@ -23,17 +23,25 @@ pub(crate) fn status(pages: &Pages) -> Result<Listing, PageError> {
     let topics = rows(pages, "/topics", "topics", "topic_id")?;
     let members = rows(pages, "/subscribers", "subscribers", "id")?;
     let quietest = quietest(&members);
+    // Without HA there is no such page, and nothing to say.
+    let recovers = metric("statestore.in-ha-recovery-mode");
+    let ha = match recovers.is_null() {
+        true => Value::Null,
+        false => pages.json("/ha")?,
+    };
     let row = json!({
         "web": pages.address(),
         "version": metric("statestore.version"),
         "started": metric("process-start-time"),
         "service_started": metric("statestore.service-started"),
-        "role": match metric("statestore.active-status").as_bool() {
-            Some(true) => json!("active"),
-            Some(false) => json!("standby"),
-            None => Value::Null,
+        "role": match (ha["role"].as_str(), metric("statestore.active-status").as_bool()) {
+            (Some(role), _) => json!(role),
+            (None, Some(true)) => json!("active"),
+            (None, Some(false)) => json!("standby"),
+            (None, None) => Value::Null,
         },
-        "in_ha_recovery": metric("statestore.in-ha-recovery-mode"),
+        "in_ha_recovery": recovers,
+        "peer": ha["peer_address"],
         "peer_connected": metric("statestore.connected-with-peer-statestored"),
         "active_catalogd": metric("statestore.active-catalogd-address"),
         "subscribers": subscribers,

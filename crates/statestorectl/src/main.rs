@@ -5,7 +5,7 @@
 //! registering as a subscriber for the time of the command (`guest.rs`); `minicluster/` is the
 //! demonstration.
 //!
-//! Deliberately absent: changing anything in a cluster.
+//! Deliberately absent: changing anything in a cluster, but for `force-active` (`pair.rs`).
 
 mod address;
 mod entries;
@@ -14,6 +14,8 @@ mod guest;
 mod inspect;
 mod minicluster;
 mod pages;
+mod pair;
+mod rpc;
 mod show;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -29,6 +31,7 @@ use address::Address;
 use entries::Form;
 use guest::{Interest, Invitation};
 use pages::Pages;
+use pair::ForceError;
 
 /// The statestored's ports, unless it was told others.
 const RPC_PORT: u16 = 24_000;
@@ -58,7 +61,7 @@ struct Reach {
     #[arg(long, global = true, value_name = "HOST[:PORT]",
           value_parser = |text: &str| Address::parse(text, WEB_PORT))]
     web: Option<Address>,
-    /// Where it takes registrations (its --state_store_port), for get and watch
+    /// Where it takes registrations (its --state_store_port), for get, watch, force-active
     /// [default: port 24000 on the host of --web, or 127.0.0.1]
     #[arg(long, global = true, value_name = "HOST[:PORT]",
           value_parser = |text: &str| Address::parse(text, RPC_PORT))]
@@ -85,11 +88,30 @@ enum Command {
     Subscribers,
     /// All topics with their sizes and versions
     Topics,
+    /// The pair: who is active and why, the lease, the electorate, every vote, what stands in
+    /// the way of a takeover
+    ///
+    /// Of one statestored, or of several side by side: `statestorectl ha s1 s2`. One that does
+    /// not answer is named on stderr, exit code 1, after what the others say.
+    Ha {
+        /// Web servers of the statestoreds; with --json an array then
+        /// [default: that of --web]
+        #[arg(value_name = "HOST[:PORT]",
+              value_parser = |text: &str| Address::parse(text, WEB_PORT))]
+        of: Vec<Address>,
+    },
+    /// Make this statestored of a pair active, at the risk of two for a moment
+    ///
+    /// The way out when nobody can act: more than half of the subscribers that may vote are gone
+    /// and so is the other statestored. Takes the statestored of --rpc.
+    ForceActive {
+        /// If the other one is active too, both are for a moment: that is known and accepted
+        #[arg(long)]
+        accept_two_actives: bool,
+    },
     /// The entries of a topic
     ///
-    /// Registers as a subscriber for the time of the command. The protocol knows no farewell: for
-    /// some seconds after it, until enough heartbeats are missed (10 by default), the statestored
-    /// still lists statestorectl@HOST:PID.
+    /// Registers as a subscriber for the time of the command, as statestorectl@HOST:PID.
     Get {
         #[command(flatten)]
         what: What,
@@ -150,7 +172,10 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             show::complain(&*error);
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(ForceError::NotAccepted) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -162,6 +187,11 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         Command::Status => inspect::status(&pages)?,
         Command::Subscribers => inspect::subscribers(&pages)?,
         Command::Topics => inspect::topics(&pages)?,
+        Command::Ha { of } => return ha(reach, of, pages, cli.json),
+        Command::ForceActive { accept_two_actives } => {
+            let done = pair::force_active(&reach.rpc(), reach.timeout, *accept_two_actives)?;
+            return Ok(done.show(cli.json)?);
+        }
         Command::Flags { changed } => inspect::flags(&pages, *changed)?,
         Command::Get { what, key, raw } => {
             let mut interest = what.interest();
@@ -187,6 +217,22 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         Command::Minicluster(options) => return Ok(minicluster::run(options)?),
     };
     Ok(show::listing(&document, cli.json)?)
+}
+
+fn ha(reach: &Reach, of: &[Address], own: Pages, as_json: bool) -> Result<(), Box<dyn Error>> {
+    let named = of
+        .iter()
+        .map(|it| Pages::within(reach.timeout, it.to_string()));
+    let mut all: Vec<Pages> = named.collect();
+    if all.is_empty() {
+        all.push(own);
+    }
+    let (views, errors) = pair::ha(&all, of.is_empty());
+    views.show(as_json)?;
+    let mut errors = errors.into_iter();
+    let last = errors.next_back();
+    errors.for_each(|error| show::complain(&error));
+    last.map_or(Ok(()), |error| Err(error.into()))
 }
 
 impl Reach {

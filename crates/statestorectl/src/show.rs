@@ -22,7 +22,7 @@ pub(crate) enum Listing {
         /// The things.
         rows: Vec<Map<String, Value>>,
         /// What people see of them.
-        columns: Vec<&'static str>,
+        columns: Vec<String>,
     },
 }
 
@@ -31,11 +31,13 @@ impl Listing {
         Self::Record(value)
     }
 
-    pub(crate) fn rows(rows: Vec<Map<String, Value>>, columns: &[&'static str]) -> Self {
-        Self::Rows {
-            rows,
-            columns: columns.to_vec(),
-        }
+    pub(crate) fn rows(rows: Vec<Map<String, Value>>, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|name| (*name).to_owned());
+        Self::table(rows, columns.collect())
+    }
+
+    pub(crate) fn table(rows: Vec<Map<String, Value>>, columns: Vec<String>) -> Self {
+        Self::Rows { rows, columns }
     }
 }
 
@@ -132,15 +134,15 @@ fn properties(value: &Value) -> String {
     lines.join("\n")
 }
 
-fn table(rows: &[Map<String, Value>], columns: &[&'static str]) -> String {
+fn table(rows: &[Map<String, Value>], columns: &[String]) -> String {
     let mut table = bordered();
-    table.set_header(columns);
+    table.set_header(columns.iter().map(|name| escape::text(name)));
     for row in rows {
-        let cells = columns.iter().map(|name| row.get(*name).map(cell));
+        let cells = columns.iter().map(|name| row.get(name).map(cell));
         table.add_row(cells.map(|cell| cell.unwrap_or_else(|| ABSENT.to_owned())));
     }
     let numbers = columns.iter().enumerate().filter(|(_, name)| {
-        let of_numbers = |row: &Map<String, Value>| row.get(**name).is_some_and(Value::is_number);
+        let of_numbers = |row: &Map<String, Value>| row.get(*name).is_some_and(Value::is_number);
         name.starts_with("secs_") || name.ends_with("_size") || rows.iter().any(of_numbers)
     });
     align_right(&mut table, numbers.map(|(at, _)| at));

@@ -17,6 +17,7 @@ async fn status_says_what_an_operator_asks_first() {
         ("service_started", json!(true)),
         ("role", json!("active")),
         ("in_ha_recovery", Value::Null),
+        ("peer", Value::Null),
         ("peer_connected", Value::Null),
         ("active_catalogd", Value::Null),
         ("subscribers", json!(1)),
@@ -151,7 +152,13 @@ fn wrong_usage_is_told_apart_from_failure() {
 #[test]
 fn help_and_completions_are_there_for_everything() {
     let help = stdout(ctl(&["get", "--help"]));
-    for word in ["--rpc", "--timeout", "--unchecked", "--raw", "no farewell"] {
+    for word in [
+        "--rpc",
+        "--timeout",
+        "--unchecked",
+        "--raw",
+        "statestorectl@HOST:PID",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

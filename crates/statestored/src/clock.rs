@@ -9,7 +9,7 @@ use statestore_core::time::{Now, Time, Wall};
 use std::time::SystemTime;
 
 /// A clock; a simulation brings its own.
-pub trait Clock {
+pub trait Clock: Send + Sync {
     /// Both readings of this moment.
     fn now(&self) -> Now;
 }

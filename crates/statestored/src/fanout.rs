@@ -10,15 +10,20 @@
 //!
 //! Invariant: every failure, also one of ours, is an outcome of this one call and nothing else.
 
-use crate::flags::{DO_SUBSCRIBER_UPDATE, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED};
+use crate::fence::FenceCell;
+use crate::flags::{
+    DO_SUBSCRIBER_UPDATE, HANDSHAKE, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED,
+};
 use statestore_core::port::{Body, Call, CallFault, Lane, Reply, TopicPart, Update};
 use statestore_core::topic::Version;
 use statestore_daemon::debug_actions::{DebugActions, Step};
 use statestore_rpc::pool::Reply as Answer;
-use statestore_rpc::{CallLimits, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage};
+use statestore_rpc::{CallLimits, Gate, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage};
 use statestore_wire::delta::{TopicParts, UpdateFrame};
+use statestore_wire::envelope::write_call;
 use statestore_wire::{
-    NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest, UpdateStateResponse,
+    HeartbeatRequest, NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest,
+    UpdateStateResponse,
 };
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -31,6 +36,12 @@ pub const HEARTBEAT: Purpose = Purpose("subscriber-heartbeat");
 pub const UPDATE_CATALOGD: Purpose = Purpose("subscriber-update-catalogd");
 /// Connections for the news of the active statestored.
 pub const UPDATE_STATESTORED: Purpose = Purpose("subscriber-update-statestored");
+
+/// Connections to the other statestored of the pair.
+pub const PEER: Purpose = Purpose("statestored-ha");
+
+/// The largest answer of the peer, in bytes: a million ids.
+const MOST_MEMBERS: u64 = 128 << 20;
 
 /// Messages above this size, in bytes, are sent and decoded off the control thread.
 const BULK: usize = 64 * 1024;
@@ -51,11 +62,19 @@ pub struct Fanout<N: Net> {
     bulk_runtime: Handle,
     max_reply: u64,
     debug: DebugActions,
+    fence: FenceCell,
 }
 
 impl<N: Net> Fanout<N> {
-    /// A fan-out whose large messages run on `bulk_runtime`.
-    pub fn new(net: N, limits: FanoutLimits, debug: DebugActions, bulk_runtime: Handle) -> Self {
+    /// A fan-out whose large messages run on `bulk_runtime`; `fence` is asked before whatever
+    /// only an active statestored says.
+    pub fn new(
+        net: N,
+        limits: FanoutLimits,
+        debug: DebugActions,
+        bulk_runtime: Handle,
+        fence: FenceCell,
+    ) -> Self {
         let small = PoolLimits {
             bulk: Some(bulk_runtime.clone()),
             ..limits.pool.clone()
@@ -71,7 +90,13 @@ impl<N: Net> Fanout<N> {
             bulk_runtime,
             max_reply: limits.max_reply,
             debug,
+            fence,
         }
+    }
+
+    /// What is asked before each send.
+    pub fn fence(&self) -> &FenceCell {
+        &self.fence
     }
 
     /// Connections of one purpose.
@@ -107,38 +132,42 @@ impl<N: Net> Fanout<N> {
             CallFault(Status::error(StatusCode::GENERAL, text))
         })?;
         let limits = CallLimits::small(call.timeout);
+        let gate = self.fence.gate(call.fence);
+        let small = self.small.behind(gate.clone());
         let outcome = match call.body {
-            Body::Heartbeat(request) => {
-                let reply = self.small.call(&to, HEARTBEAT, &request, limits).await;
-                reply.map(|response| Reply::Heartbeat {
-                    response,
-                    connection: 0,
-                })
+            Body::Heartbeat(request) => heartbeat(&small, &to, &request, limits).await,
+            Body::Catalogd(request) => small
+                .call(&to, UPDATE_CATALOGD, &request, limits)
+                .await
+                .map(Reply::Catalogd),
+            Body::Role(request) => small
+                .call(&to, UPDATE_STATESTORED, &request, limits)
+                .await
+                .map(Reply::Role),
+            Body::Handshake(request) => small
+                .call(&to, PEER, &request, limits)
+                .await
+                .map(Reply::Handshake),
+            Body::HaHeartbeat(request) => {
+                // The answer may list every subscriber.
+                let limits = CallLimits {
+                    max_reply: self.max_reply.min(MOST_MEMBERS),
+                    ..limits
+                };
+                let reply = small.call(&to, PEER, &request, limits).await;
+                reply.map(Reply::HaHeartbeat)
             }
-            Body::Catalogd(request) => {
-                let reply = self
-                    .small
-                    .call(&to, UPDATE_CATALOGD, &request, limits)
-                    .await;
-                reply.map(Reply::Catalogd)
-            }
-            Body::Role(request) => {
-                let reply = self
-                    .small
-                    .call(&to, UPDATE_STATESTORED, &request, limits)
-                    .await;
-                reply.map(Reply::Role)
-            }
-            Body::Handshake(_) | Body::HaHeartbeat(_) | Body::HaLeave(_) => {
-                let text = "this statestored is not one of a pair";
-                return Err(CallFault(Status::error(StatusCode::INTERNAL_ERROR, text)));
-            }
+            Body::HaLeave(request) => small
+                .call(&to, PEER, &request, limits)
+                .await
+                .map(Reply::HaLeave),
             Body::Update(update) => {
                 let limits = CallLimits {
                     max_reply: self.max_reply,
                     ..limits
                 };
-                return self.update(to, update, limits).await.map(Reply::Update);
+                let update = self.update(to, update, limits, gate).await;
+                return update.map(Reply::Update);
             }
         };
         outcome.map_err(|error| CallFault(error.status()))
@@ -149,11 +178,12 @@ impl<N: Net> Fanout<N> {
         to: HostPort,
         update: Update,
         limits: CallLimits,
+        gate: Gate,
     ) -> Result<UpdateStateResponse, CallFault> {
         let failed = |error: RpcError| CallFault(error.status());
         let bytes: usize = update.topics.iter().map(|part| part.delta.bytes).sum();
         if bytes > BULK {
-            let pool = self.bulk.clone();
+            let pool = self.bulk.behind(gate);
             let task = async move {
                 let parts = encode(&update)?.into_pieces();
                 let call = pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits);
@@ -169,6 +199,7 @@ impl<N: Net> Fanout<N> {
         let method = UpdateStateRequest::METHOD;
         let answer: Answer<N> = self
             .small
+            .behind(gate)
             .call_raw(&to, UPDATE_STATE, method, &parts, limits)
             .await
             .map_err(failed)?;
@@ -192,8 +223,29 @@ fn label(call: &Call) -> Option<&'static str> {
         Lane::Heartbeat | Lane::Priority | Lane::Bulk => Some(DO_SUBSCRIBER_UPDATE),
         Lane::Catalogd if call.first_attempt => Some(SEND_UPDATE_CATALOGD),
         Lane::Role if call.first_attempt => Some(SEND_UPDATE_STATESTORED),
+        Lane::Peer if call.first_attempt && matches!(call.body, Body::Handshake(_)) => {
+            Some(HANDSHAKE)
+        }
         Lane::Catalogd | Lane::Role | Lane::Peer => None,
     }
+}
+
+async fn heartbeat<N: Net>(
+    pool: &Pool<N>,
+    to: &HostPort,
+    request: &HeartbeatRequest,
+    limits: CallLimits,
+) -> Result<Reply, RpcError> {
+    let mut message = Vec::new();
+    write_call(request, &mut message);
+    let method = HeartbeatRequest::METHOD;
+    let parts = [message.into()];
+    let answer = pool.call_raw(to, HEARTBEAT, method, &parts, limits).await?;
+    let connection = answer.connection();
+    answer.decode().map(|response| Reply::Heartbeat {
+        response,
+        connection,
+    })
 }
 
 async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {

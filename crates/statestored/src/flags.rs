@@ -2,10 +2,11 @@
 //!
 //! Ranges are checked where a flag is declared (`tables`), so that a bad value ends the start
 //! with gflags' own words; here is what concerns several flags, and the refusals: what somebody
-//! asks for and does not get (TLS, Kerberos, a pair) must end the start, never be left out.
+//! asks for and does not get (TLS, Kerberos) must end the start, never be left out.
 //!
 //! Deliberately absent: reading a flag anywhere else. `now`, sockets and logs are not here either.
 
+mod pair;
 pub mod tables;
 
 use statestore_core::config::{CatalogConfig, Config as CoreConfig, LaneConfig};
@@ -21,6 +22,8 @@ pub const DO_SUBSCRIBER_UPDATE: &str = "DO_SUBSCRIBER_UPDATE";
 pub const SEND_UPDATE_CATALOGD: &str = "SEND_UPDATE_CATALOGD_RPC_FIRST_ATTEMPT";
 /// The same for UpdateStatestoredRole.
 pub const SEND_UPDATE_STATESTORED: &str = "SEND_UPDATE_STATESTORED_RPC_FIRST_ATTEMPT";
+/// Before the first handshake of each round; a failure fails it.
+pub const HANDSHAKE: &str = "STATESTORE_HA_HANDSHAKE_FIRST_ATTEMPT";
 /// Writes to standard error each second.
 pub const LOG_MAINTENANCE_STDERR: &str = "LOG_MAINTENANCE_STDERR";
 /// The whole flag: plays a server of protocol V1 (wire.md section 8).
@@ -36,6 +39,7 @@ const DEBUG_ACTIONS: Known = Known {
         DO_SUBSCRIBER_UPDATE,
         SEND_UPDATE_CATALOGD,
         SEND_UPDATE_STATESTORED,
+        HANDSHAKE,
         LOG_MAINTENANCE_STDERR,
     ],
     switches: &[START_IN_V1, DISABLE_NETWORK],
@@ -48,6 +52,12 @@ pub struct Config {
     pub interface: String,
     /// Port of StatestoreService; 0 lets the system choose.
     pub port: u16,
+    /// Own name, as it is told to the peer.
+    pub hostname: String,
+    /// Port of StatestoreHaService, for one of a pair; 0 lets the system choose.
+    pub ha_port: Option<u16>,
+    /// What was made shorter than the flags say, for the log.
+    pub notes: Vec<String>,
     /// Largest request that StatestoreService reads, in bytes.
     pub max_request: u64,
     /// Largest reply that a subscriber may send, in bytes: a publication.
@@ -73,6 +83,26 @@ pub enum ConfigError {
         /// What is missing.
         why: &'static str,
     },
+    /// So few missed heartbeats are no time at all.
+    #[error(
+        "--{flag}={value} with --{period_flag}={} leaves {} ms of silence, at least {} ms are \
+         needed",
+        period.as_millis(),
+        (*period * *value).as_millis(),
+        shortest.as_millis()
+    )]
+    TooShort {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: u32,
+        /// The flag of the period that is counted.
+        period_flag: &'static str,
+        /// That period.
+        period: Duration,
+        /// The shortest silence that works.
+        shortest: Duration,
+    },
     /// `debug_actions` is not in order.
     #[error("--debug_actions: {0}")]
     DebugActions(#[from] Malformed),
@@ -94,9 +124,19 @@ const SECURITY: [&str; 6] = [
 ];
 
 impl Config {
-    /// Reads the flags; `hash_seed` is random.
-    pub fn from_flags(flags: &Flags, hash_seed: u64) -> Result<Self, ConfigError> {
+    /// Reads the flags of a process that calls itself `hostname`; `hash_seed` is random.
+    pub fn from_flags(flags: &Flags, hostname: &str, hash_seed: u64) -> Result<Self, ConfigError> {
         refuse_unsupported(flags)?;
+        let mut core = core_config(flags, hash_seed);
+        let mut notes = Vec::new();
+        let mut ha_port = None;
+        if flags.bool("enable_statestored_ha") {
+            let pair = pair::read(flags, hostname, core.heartbeat)?;
+            notes = pair.notes;
+            core.ha = Some(pair.config);
+            // Its validator allows nothing else.
+            ha_port = u16::try_from(flags.i32("state_store_ha_port")).ok();
+        }
         let max_reply = match flags.i64("thrift_rpc_max_message_size") {
             ..=0 => THRIFT_DEFAULT_MAX_MESSAGE,
             bytes => bytes.unsigned_abs(),
@@ -110,7 +150,10 @@ impl Config {
             max_reply,
             start_delay: millis(flags.i32("stress_statestore_startup_delay_ms").into()),
             debug: DebugActions::parse(flags.str("debug_actions"), DEBUG_ACTIONS)?,
-            core: core_config(flags, hash_seed),
+            hostname: hostname.to_owned(),
+            ha_port,
+            notes,
+            core,
         })
     }
 }
@@ -124,13 +167,6 @@ fn refuse_unsupported(flags: &Flags) -> Result<(), ConfigError> {
                 why: "this version has no TLS and no Kerberos on its RPC ports",
             });
         }
-    }
-    if flags.bool("enable_statestored_ha") {
-        return Err(ConfigError::Unsupported {
-            flag: "enable_statestored_ha",
-            value: "true".to_owned(),
-            why: "this version runs alone, not as one of a pair",
-        });
     }
     Ok(())
 }
@@ -184,127 +220,4 @@ fn limit(seconds: i32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use statestore_daemon::flags::{FlagTable, Outcome, Program};
-
-    const TABLES: &[&FlagTable] = &[
-        &tables::STATESTORE,
-        &tables::EXTENSIONS,
-        &tables::PAIR,
-        &tables::CATALOG,
-        &statestore_daemon::flags::tables::HOST,
-        &statestore_daemon::flags::tables::SECURITY,
-    ];
-
-    fn parse(args: &[&str]) -> Result<Flags, String> {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let program = Program {
-            name: "statestored",
-            usage: "",
-            version: "",
-            tables: TABLES,
-        };
-        match program.parse(&args, &|_| None, &|_| {
-            Err(std::io::ErrorKind::NotFound.into())
-        }) {
-            Outcome::Run(flags) => Ok(*flags),
-            Outcome::Exit { stderr, .. } => Err(stderr),
-        }
-    }
-
-    fn config(args: &[&str]) -> Result<Config, String> {
-        Config::from_flags(&parse(args)?, 0).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn without_flags_the_configuration_is_the_references() {
-        let config = config(&[]).unwrap();
-        let reference = CoreConfig {
-            first_update_delay: FIRST_UPDATE_DELAY,
-            ..CoreConfig::default()
-        };
-        assert_eq!(config.core, reference);
-        assert_eq!(config.port, 24_000);
-        assert_eq!(config.max_reply, 64 << 30);
-        assert_eq!(config.max_request, 64 << 20);
-    }
-
-    #[test]
-    fn each_flag_reaches_its_place() {
-        let config = config(&[
-            "--state_store_port=0",
-            "-statestore_heartbeat_frequency_ms=200",
-            "--statestore_heartbeat_tcp_timeout_seconds=1",
-            "--statestore_update_frequency_ms=300",
-            "--statestore_priority_update_frequency_ms=50",
-            "--statestore_update_tcp_timeout_seconds=0",
-            "--statestore_max_missed_heartbeats=3",
-            "--statestore_max_subscribers=7",
-            "--heartbeat_monitoring_frequency_ms=1500.5",
-            "--nostatestore_push_on_change",
-            "--enable_catalogd_ha",
-            "--catalogd_ha_preemption_wait_period_ms=0",
-            "--thrift_rpc_max_message_size=0",
-        ])
-        .unwrap();
-        let core = config.core;
-        assert_eq!(config.port, 0);
-        assert_eq!(core.heartbeat.period, Duration::from_millis(200));
-        assert_eq!(core.heartbeat.timeout, Duration::from_secs(1));
-        assert_eq!(
-            core.bulk,
-            LaneConfig {
-                period: Duration::from_millis(300),
-                timeout: NO_LIMIT
-            }
-        );
-        assert_eq!(core.priority.period, Duration::from_millis(50));
-        assert_eq!((core.max_missed_heartbeats, core.max_subscribers), (3, 7));
-        assert_eq!(
-            core.heartbeat_report_period,
-            Duration::from_micros(1_500_500)
-        );
-        assert_eq!(core.push_coalesce, None);
-        assert!(core.catalog.ha);
-        assert_eq!(core.catalog.preemption_wait, Duration::ZERO);
-        assert_eq!(config.max_reply, 100 << 20);
-    }
-
-    #[test]
-    fn a_value_out_of_range_is_refused_with_flag_and_value() {
-        for arg in [
-            "--state_store_port=65536",
-            "--statestore_max_missed_heartbeats=0",
-            "--statestore_heartbeat_frequency_ms=-1",
-            "--statestore_max_subscribers=0",
-            "--heartbeat_monitoring_frequency_ms=nan",
-            "--catalogd_ha_preemption_wait_period_ms=-1",
-            "--thrift_rpc_max_message_size=1000",
-            "--ssl_minimum_version=tlsv9",
-        ] {
-            let error = config(&[arg]).unwrap_err();
-            let (flag, value) = arg.trim_start_matches('-').split_once('=').unwrap();
-            assert!(
-                error.contains(flag) && error.contains(value),
-                "{arg}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_honoured_ends_the_start() {
-        for arg in [
-            "--ssl_server_certificate=/a.pem",
-            "--ssl_client_ca_certificate=/a.pem",
-            "--principal=impala/host@REALM",
-            "--enable_statestored_ha",
-            "--debug_actions=DO_SUBSCRIBER_UPDATE",
-        ] {
-            let error = config(&[arg]).unwrap_err();
-            let flag = arg.trim_start_matches('-').split('=').next().unwrap();
-            assert!(error.contains(flag), "{arg}: {error}");
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //!                         |
 //!                         +- owner    the one thread that holds the core's Node
 //!                         +- service  what subscribers call          (rpc server, same thread)
+//!                         +- ha_service  what the peer calls         (the same)
 //!                         +- fanout   what subscribers are told      (large messages elsewhere)
 //!                         +- views    what pages and metrics ask     (from any thread)
 //! ```
@@ -16,7 +17,9 @@
 
 pub mod clock;
 pub mod fanout;
+pub mod fence;
 pub mod flags;
+mod ha_service;
 pub mod metrics;
 pub mod owner;
 pub mod pages;
@@ -25,30 +28,36 @@ pub mod views;
 
 use crate::clock::Clock;
 use crate::fanout::{Fanout, FanoutLimits};
+use crate::fence::FenceCell;
 use crate::flags::Config;
+use crate::ha_service::StatestoreHaService;
 use crate::owner::Owner;
 use crate::service::StatestoreService;
 use crate::views::Questions;
 use rand::rngs::StdRng;
 use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{Budget, Limits, Listener, Net, Server};
+use statestore_wire::{NetworkAddress, Text};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 /// The server's name in metrics and on `/rpcz`, and its service's.
 pub const SERVER: (&str, &str) = ("statestore", "StatestoreService");
+/// The same of the server for the peer.
+pub const HA_SERVER: (&str, &str) = ("StatestoreHa", "StatestoreHaService");
 
 /// What a statestored finds around it.
 pub struct World<N: Net> {
     /// Where connections come from.
     pub net: N,
     /// What time it is.
-    pub clock: Box<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
     /// Where random ids come from.
     pub dice: StdRng,
     /// Where large messages are sent and decoded.
@@ -57,14 +66,20 @@ pub struct World<N: Net> {
     pub limits: FanoutLimits,
     /// Where the RPC server's figures go.
     pub statistics: ServiceStatistics,
+    /// Where those of the server for the peer go.
+    pub ha_statistics: ServiceStatistics,
 }
 
 /// Why a statestored cannot run.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The surroundings' fault: most often the port is in use.
-    #[error("StatestoreService could not listen on port {port} (--state_store_port): {source}")]
+    #[error("{service} could not listen on port {port} (--{flag}): {source}")]
     Listen {
+        /// What was to listen.
+        service: &'static str,
+        /// The flag that says where.
+        flag: &'static str,
         /// The port.
         port: u16,
         /// What the system says.
@@ -91,41 +106,57 @@ pub async fn run<N: Net>(
 }
 
 async fn serve<N: Net>(
-    config: Config,
+    mut config: Config,
     world: World<N>,
     questions: Questions,
     started: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let max_idle = world.limits.pool.max_idle;
+    // For the peer first of all: it must find us while we look for it (H-1).
+    let peer = listen_for_peer(&mut config, &world.net).await?;
+    let fence = FenceCell::new(world.clock.clone());
     let fanout = Fanout::new(
         world.net.clone(),
         world.limits,
         config.debug.clone(),
         world.bulk,
+        fence,
     );
     let owner = Owner::new(config.core, world.clock, world.dice, fanout);
+    tracing::info!("Statestore id: {}", owner.statestore_id());
+    let (stop, stopped) = watch::channel(());
+    if let Some(listener) = peer {
+        let server = Server::new(listener, peer_limits(), Arc::new(world.ha_statistics));
+        let service = StatestoreHaService(owner.clone());
+        let mut stopped = stopped.clone();
+        tokio::task::spawn_local(async move {
+            let end = async move { drop(stopped.changed().await) };
+            server.serve_local(service, end).await;
+        });
+    }
     let timekeeper = owner.clone();
     tokio::task::spawn_local(async move { timekeeper.keep_time().await });
     tokio::task::spawn_local(views::answer(questions, owner.clone()));
-    tracing::info!("Statestore id: {}", owner.statestore_id());
 
     tokio::pin!(shutdown);
+    let prepare = async {
+        owner.decided().await;
+        tokio::time::sleep(config.start_delay).await;
+    };
     tokio::select! {
         biased;
-        () = &mut shutdown => return Ok(()),
-        () = tokio::time::sleep(config.start_delay) => {}
+        () = &mut shutdown => {
+            owner.say_goodbye().await;
+            owner.close();
+            return Ok(());
+        }
+        () = prepare => {}
     }
-    let listen_error = |source| RunError::Listen {
-        port: config.port,
-        source,
-    };
-    let listener = world
-        .net
-        .listen(&config.interface, config.port)
-        .await
-        .map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
+    let listener = listen(&world.net, &config.interface, config.port, SUBSCRIBERS).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| SUBSCRIBERS.fault(config.port, source))?;
     let limits = Limits {
         // Half as many as may idle towards subscribers: who opens connections and keeps them must
         // not take the files that heartbeats need.
@@ -138,12 +169,84 @@ async fn serve<N: Net>(
     let server = Server::new(listener, limits, Arc::new(world.statistics));
     owner.set_serving(true);
     started(address);
-    server
-        .serve_local(
-            StatestoreService::new(owner.clone(), config.debug),
-            shutdown,
-        )
-        .await;
+    let service = StatestoreService::new(owner.clone(), config.debug);
+    let shutdown = async {
+        shutdown.await;
+        owner.say_goodbye().await;
+    };
+    server.serve_local(service, shutdown).await;
     owner.close();
+    drop(stop);
     Ok(())
+}
+
+/// A service and the flag of its port.
+#[derive(Clone, Copy)]
+struct Door {
+    service: &'static str,
+    flag: &'static str,
+}
+
+const SUBSCRIBERS: Door = Door {
+    service: SERVER.1,
+    flag: "state_store_port",
+};
+const PEER: Door = Door {
+    service: HA_SERVER.1,
+    flag: "state_store_ha_port",
+};
+
+impl Door {
+    fn fault(self, port: u16, source: io::Error) -> RunError {
+        RunError::Listen {
+            service: self.service,
+            flag: self.flag,
+            port,
+            source,
+        }
+    }
+}
+
+async fn listen<N: Net>(
+    net: &N,
+    interface: &str,
+    port: u16,
+    door: Door,
+) -> Result<N::Listener, RunError> {
+    let listener = net.listen(interface, port).await;
+    listener.map_err(|source| door.fault(port, source))
+}
+
+/// Opens the port for the peer, and settles under which address it is told to it.
+async fn listen_for_peer<N: Net>(
+    config: &mut Config,
+    net: &N,
+) -> Result<Option<N::Listener>, RunError> {
+    let (Some(port), Some(ha)) = (config.ha_port, config.core.ha.as_mut()) else {
+        return Ok(None);
+    };
+    let listener = listen(net, &config.interface, port, PEER).await?;
+    let address = listener.local_addr().map_err(|e| PEER.fault(port, e))?;
+    let own = NetworkAddress {
+        hostname: Text::from(config.hostname.as_str()),
+        port: address.port().into(),
+        uds_address: None,
+    };
+    ha.pair.address = Text::from(own.to_string());
+    let port = address.port();
+    tracing::info!("{} listening on port {port} without TLS", PEER.service);
+    tracing::info!("Peer statestored expected at {}", ha.peer);
+    Ok(Some(listener))
+}
+
+/// One peer, connections of its former lives, and whoever finds the port: who holds many open
+/// must not keep the peer out.
+fn peer_limits() -> Limits {
+    Limits {
+        max_connections: 1_024,
+        max_message: 128 << 20,
+        budget: Budget::new(256 << 20),
+        grace: GRACE,
+        ..Limits::default()
+    }
 }

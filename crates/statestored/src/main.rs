@@ -17,10 +17,8 @@ use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::{Config, LOG_MAINTENANCE_STDERR};
 use statestored::views::{Views, views};
-use statestored::{SERVER, World};
-use std::fs::File;
+use statestored::{HA_SERVER, SERVER, World};
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -49,11 +47,6 @@ static TABLES: &[&FlagTable] = &[
 ];
 
 fn main() {
-    let terminal = std::io::stderr()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(File::from)
-        .ok();
     let program = Program {
         name: NAME,
         usage: "The statestore: who is here, and what everybody should know.",
@@ -64,22 +57,33 @@ fn main() {
     let app = App::start(&program, settle).unwrap_or_else(|exit| exit.leave());
     match run(&app) {
         Ok(reason) => app.end(&reason),
-        Err(error) => fail(&app, terminal, &error),
+        Err(error) => fail(&app, &error),
     }
 }
 
 /// Runs until the process is asked to end; the answer is why.
 fn run(app: &App) -> Result<String, StartError> {
+    let background = background()?;
+    let ended = serve_until_asked(app, &background);
+    // A name that the system is looking up must not hold up the end.
+    background.shutdown_background();
+    ended
+}
+
+fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartError> {
     let mut dice = StdRng::from_os_rng();
-    let config = Config::from_flags(&app.flags, dice.random())
+    let config = Config::from_flags(&app.flags, &app.hostname, dice.random())
         .map_err(|error| StartError::Config(error.to_string()))?;
     for entry in &config.debug.foreign {
         tracing::warn!("debug action {entry} is not for a statestored: ignored");
     }
+    config
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!("{note}"));
     let files = raise_file_limit();
     let room = files.saturating_sub(OTHER_FILES) / FILES_PER_SUBSCRIBER;
     tracing::info!("{files} open files allowed: room for some {room} subscribers");
-    let background = background()?;
     let _entered = background.enter();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("signals", &error))?;
     if config.debug.concern(LOG_MAINTENANCE_STDERR) {
@@ -87,16 +91,22 @@ fn run(app: &App) -> Result<String, StartError> {
     }
     let (views, questions) = views();
     let statistics = ServiceStatistics::new(SERVER.0, SERVER.1);
+    let ha_statistics = ServiceStatistics::new(HA_SERVER.0, HA_SERVER.1);
+    let mut servers = vec![statistics.clone()];
+    if config.core.ha.is_some() {
+        servers.push(ha_statistics.clone());
+    }
     let ready = Readiness::default();
-    let _web = background.block_on(web(app, &config, &views, &statistics, &ready))?;
+    let _web = background.block_on(web(app, &config, &views, &servers, &ready))?;
 
     let world = World {
         net: TcpNet,
-        clock: Box::new(SystemClock),
+        clock: Arc::new(SystemClock),
         dice,
         bulk: background.handle().clone(),
         limits: fanout_limits(&config, files),
         statistics,
+        ha_statistics,
     };
     let started = |address: std::net::SocketAddr| {
         let port = address.port();
@@ -104,7 +114,7 @@ fn run(app: &App) -> Result<String, StartError> {
         ready.set(true);
         notify(ServiceState::Ready);
         tracing::info!("statestored is ready");
-        app.logging.flush();
+        app.logging.started();
     };
     let control = Builder::new_current_thread()
         .enable_all()
@@ -115,8 +125,11 @@ fn run(app: &App) -> Result<String, StartError> {
     };
     let result = control.block_on(statestored::run(config, world, questions, started, ended));
     ready.set(false);
-    result.map_err(|error| StartError::Failed(error.to_string()))?;
-    Ok(control.block_on(shutdown.wait()))
+    let ended = result
+        .map(|()| control.block_on(shutdown.wait()))
+        .map_err(|error| StartError::Failed(error.to_string()));
+    control.shutdown_background();
+    ended
 }
 
 /// Threads for pages and for large messages; never for a heartbeat.
@@ -134,7 +147,7 @@ async fn web(
     app: &App,
     config: &Config,
     views: &Views,
-    statistics: &ServiceStatistics,
+    servers: &[ServiceStatistics],
     ready: &Readiness,
 ) -> Result<Option<Server>, StartError> {
     let Some(web) = WebConfig::from_flags(&app.flags)? else {
@@ -142,10 +155,10 @@ async fn web(
     };
     let site = Site::new(NAME);
     let metrics = {
-        let (views, statistics) = (views.clone(), statistics.clone());
+        let (views, servers) = (views.clone(), servers.to_vec());
         let version = short_version(NAME, VERSION);
         with_system(move || {
-            statestored::metrics::group(views.clone(), statistics.clone(), version.clone())
+            statestored::metrics::group(views.clone(), servers.clone(), version.clone())
         })
     };
     let front = views.clone();
@@ -154,12 +167,12 @@ async fn web(
         logging: app.logging.clone(),
         version: app.version.clone(),
         metrics,
-        rpcs: Arc::new(statistics.clone()),
+        rpcs: Arc::new(servers.to_vec()),
         front: Arc::new(move || Box::pin(statestored::pages::front(front.clone()))),
         ready: ready.clone(),
     }
     .register(&site);
-    statestored::pages::register(&site, views, config.core.catalog.ha);
+    statestored::pages::register(&site, views, &config.core);
     let server = serve(&site, &web).await?;
     if let Some(address) = server.addresses().first() {
         tracing::info!("Web server listening on port {}", address.port());
@@ -216,13 +229,9 @@ fn failed(what: &str, error: &std::io::Error) -> StartError {
 
 /// Tells the log, and the terminal too if standard error has gone into the log. Always exit
 /// code 1: the reference aborts where a port is in use, but a core file helps nobody there.
-fn fail(app: &App, terminal: Option<File>, error: &StartError) -> ! {
+fn fail(app: &App, error: &StartError) -> ! {
     tracing::error!("{error}. {NAME} exiting.");
     app.logging.flush();
-    if app.logging.info_file().is_some()
-        && let Some(mut terminal) = terminal
-    {
-        let _ = writeln!(terminal, "ERROR: {error}");
-    }
+    app.logging.tell_starter(&format!("ERROR: {error}"));
     std::process::exit(1)
 }

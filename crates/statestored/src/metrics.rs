@@ -3,7 +3,7 @@
 //! Keys, kinds, units and their order are an interface: monitoring of existing clusters reads
 //! them. Deliberately absent: the process' own figures (`statestore_daemon::metrics::system`).
 
-use crate::fanout::{HEARTBEAT, UPDATE_CATALOGD, UPDATE_STATE};
+use crate::fanout::{HEARTBEAT, PEER, UPDATE_CATALOGD, UPDATE_STATE, UPDATE_STATESTORED};
 use crate::views::{Scene, Views};
 use statestore_core::role::Role;
 use statestore_core::view::{Tally, Totals};
@@ -15,7 +15,7 @@ use statestore_rpc::{Purpose, Usage};
 const ROOT: &str = "statestore";
 
 /// Everything that can be said now; `version` is the first line of `--version`.
-pub async fn group(views: Views, statistics: ServiceStatistics, version: String) -> Group {
+pub async fn group(views: Views, servers: Vec<ServiceStatistics>, version: String) -> Group {
     let mut group = Group::new(ROOT);
     if let Some(figures) = views.look(Figures::take).await {
         group.metrics = membership(&figures.totals);
@@ -25,24 +25,33 @@ pub async fn group(views: Views, statistics: ServiceStatistics, version: String)
             .metrics
             .extend(figures.connections.iter().flat_map(client_cache));
     }
-    group.metrics.extend(statistics.server_metrics());
-    group.metrics.extend(statistics.method_metrics());
+    let of_servers = servers.iter().flat_map(ServiceStatistics::server_metrics);
+    group.metrics.extend(of_servers);
+    let of_methods = servers.iter().flat_map(ServiceStatistics::method_metrics);
+    group.metrics.extend(of_methods);
     group
 }
 
 struct Figures {
     totals: Totals,
     serving: bool,
-    connections: [(Purpose, Usage); 3],
+    /// For one of a pair: whether its peer answers.
+    found_peer: Option<bool>,
+    connections: Vec<(Purpose, Usage)>,
 }
 
 impl Figures {
     fn take(scene: &Scene<'_>) -> Self {
         let usage = |purpose| (purpose, (scene.connections)(purpose));
+        let found_peer = scene.node.found_peer();
+        let alone = [UPDATE_STATE, HEARTBEAT, UPDATE_CATALOGD];
+        let paired = [UPDATE_STATESTORED, PEER];
+        let paired = paired.into_iter().filter(|_| found_peer.is_some());
         Self {
             totals: scene.node.totals(),
             serving: scene.serving,
-            connections: [UPDATE_STATE, HEARTBEAT, UPDATE_CATALOGD].map(usage),
+            found_peer,
+            connections: alone.into_iter().chain(paired).map(usage).collect(),
         }
     }
 }
@@ -137,7 +146,7 @@ fn work(totals: &Totals) -> Vec<Metric> {
 fn state(figures: &Figures, version: String) -> Vec<Metric> {
     let totals = &figures.totals;
     let catalogd = totals.active_catalogd_address.as_ref();
-    vec![
+    let mut metrics = vec![
         Metric::text(
             "statestore.active-catalogd-address",
             catalogd.map(ToString::to_string).unwrap_or_default(),
@@ -153,8 +162,22 @@ fn state(figures: &Figures, version: String) -> Vec<Metric> {
             figures.serving,
             "Whether StatestoreService is open.",
         ),
-        Metric::text("statestore.version", version, "The full version string."),
-    ]
+    ];
+    if let Some(found) = figures.found_peer {
+        metrics.push(Metric::bool(
+            "statestore.in-ha-recovery-mode",
+            totals.role == Role::Recovery,
+            "Whether this statestored lost its role and looks for another.",
+        ));
+        metrics.push(Metric::bool(
+            "statestore.connected-with-peer-statestored",
+            found,
+            "Whether the other statestored of the pair answers.",
+        ));
+    }
+    let about = "The full version string.";
+    metrics.push(Metric::text("statestore.version", version, about));
+    metrics
 }
 
 fn client_cache((purpose, usage): &(Purpose, Usage)) -> [Metric; 2] {

@@ -1,9 +1,9 @@
 //! The control thread: it alone owns the core's `Node`, and does what the core says.
 //!
 //! ```text
-//!   service ---- Register --+                      +-- Call ------> fanout, a task each
+//!   services --- Request --+                      +-- Call ------> fanout, a task each
 //!   fanout  --- Completed --+--> step(now, ..) --->+-- Answer ----> the service's task
-//!   clock   ------- Timer --+     (never awaits)   +-- Disconnect -> fanout
+//!   clock   ------- Timer --+     (never awaits)   +-- Recall ----> calls that carry a fence
 //!   pages   ------- look ---+                      +-- Log --------> log
 //! ```
 //!
@@ -16,12 +16,13 @@
 
 use crate::clock::Clock;
 use crate::fanout::Fanout;
+use crate::fence::FenceCell;
 use rand::Rng;
 use rand::rngs::StdRng;
 use statestore_core::ids::{CallId, RegistrationId, RequestId, StatestoreId};
 use statestore_core::node::Node;
 use statestore_core::port::{
-    Answer, Call, CallFault, Effect, Event, Identity, Input, Outbox, Reply, Request,
+    Answer, Call, CallFault, Effect, Event, Identity, Input, Lane, Outbox, Reply, Request,
 };
 use statestore_core::time::{Now, Time};
 use statestore_rpc::Net;
@@ -31,7 +32,12 @@ use statestore_wire::{
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
+
+/// How long the peer is given to hear that we stop.
+const GOODBYE: Duration = Duration::from_millis(300);
 
 /// A handle to the node, for tasks of the control thread.
 pub struct Owner<N: Net>(Rc<Inner<N>>);
@@ -45,11 +51,12 @@ impl<N: Net> Clone for Owner<N> {
 struct Inner<N: Net> {
     node: RefCell<Node>,
     identity: Identity,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
+    fence: FenceCell,
     dice: RefCell<StdRng>,
     fanout: Fanout<N>,
-    /// Registrations whose answer is due.
-    asking: RefCell<HashMap<RequestId, oneshot::Sender<RegisterSubscriberResponse>>>,
+    /// Requests whose answer is due.
+    asking: RefCell<HashMap<RequestId, oneshot::Sender<Answer>>>,
     requests: Cell<u64>,
     /// Emptied boxes for the next steps.
     spare: RefCell<Vec<Outbox>>,
@@ -58,13 +65,19 @@ struct Inner<N: Net> {
     sooner: Notify,
     serving: Cell<bool>,
     closing: Cell<bool>,
+    /// Rings when calls that carry a fence are to end.
+    recall: Notify,
+    /// Rings when the start-up handshake is decided (H-4).
+    decided: Notify,
+    /// Calls to the peer under way.
+    to_peer: Cell<usize>,
 }
 
 impl<N: Net> Owner<N> {
     /// A fresh node; who it is, is drawn from `dice`.
     pub fn new(
         config: statestore_core::config::Config,
-        clock: Box<dyn Clock>,
+        clock: Arc<dyn Clock>,
         mut dice: StdRng,
         fanout: Fanout<N>,
     ) -> Self {
@@ -73,6 +86,7 @@ impl<N: Net> Owner<N> {
         Self(Rc::new(Inner {
             node: RefCell::new(Node::new(config, identity, now)),
             identity,
+            fence: fanout.fence().clone(),
             clock,
             dice: RefCell::new(dice),
             fanout,
@@ -83,6 +97,9 @@ impl<N: Net> Owner<N> {
             sooner: Notify::new(),
             serving: Cell::new(false),
             closing: Cell::new(false),
+            recall: Notify::new(),
+            decided: Notify::new(),
+            to_peer: Cell::new(0),
         }))
     }
 
@@ -91,20 +108,58 @@ impl<N: Net> Owner<N> {
         self.0.identity.statestore_id
     }
 
-    /// Registers a subscriber.
-    pub async fn register(
-        &self,
-        request: RegisterSubscriberRequest,
-    ) -> Option<RegisterSubscriberResponse> {
+    /// Puts a request to the node. None once it is gone.
+    pub async fn ask(&self, request: Request) -> Option<Answer> {
         let request_id = RequestId(self.0.requests.replace(self.0.requests.get() + 1));
-        let drawn = RegistrationId(draw(&mut self.0.dice.borrow_mut()));
         let (answer, answered) = oneshot::channel();
         self.0.asking.borrow_mut().insert(request_id, answer);
         self.step(Input::Request {
             request_id,
-            request: Request::Register { request, drawn },
+            request,
         });
         answered.await.ok()
+    }
+
+    /// Registers a subscriber. Nobody is told that we are active who hears it when we are not.
+    pub async fn register(
+        &self,
+        request: RegisterSubscriberRequest,
+    ) -> Option<RegisterSubscriberResponse> {
+        let drawn = RegistrationId(draw(&mut self.0.dice.borrow_mut()));
+        let answer = self.ask(Request::Register { request, drawn }).await?;
+        let Answer::Register {
+            mut response,
+            fence,
+        } = answer
+        else {
+            return None;
+        };
+        if fence.is_some_and(|epoch| !self.0.fence.lets(epoch)) {
+            response.statestore_is_active = Some(false);
+            response.epoch = None;
+            response.catalogd_registration = None;
+            response.catalogd_version = None;
+        }
+        Some(response)
+    }
+
+    /// Waits until the start-up handshake is decided (H-4).
+    pub async fn decided(&self) {
+        while !self.0.node.borrow().is_decided() {
+            self.0.decided.notified().await;
+        }
+    }
+
+    /// The process stops on purpose: tells the peer, which need not wait for our silence then.
+    pub async fn say_goodbye(&self) {
+        self.step(Input::Stopping);
+        let heard = async {
+            while self.0.to_peer.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        // Who does not hear it finds out by our silence.
+        let _ = tokio::time::timeout(GOODBYE, heard).await;
     }
 
     /// H-9.
@@ -167,6 +222,10 @@ impl<N: Net> Owner<N> {
             let fatal = EndProcess;
             let mut node = self.0.node.borrow_mut();
             node.step(now, input, &mut outbox);
+            self.0.fence.set(node.fence());
+            if node.is_decided() {
+                self.0.decided.notify_waiters();
+            }
             let deadline = node.deadline();
             std::mem::forget(fatal);
             deadline
@@ -183,44 +242,58 @@ impl<N: Net> Owner<N> {
     /// Does one thing; never steps, so that effects keep their order.
     fn perform(&self, effect: Effect) {
         match effect {
-            Effect::Answer {
-                request_id,
-                answer: Answer::Register { response, .. },
-            } => {
+            Effect::Answer { request_id, answer } => {
                 let asking = self.0.asking.borrow_mut().remove(&request_id);
                 if let Some(asking) = asking {
-                    // Whoever asked may have hung up; the registration stands all the same.
-                    let _ = asking.send(response);
+                    // Whoever asked may have hung up; what was decided stands all the same.
+                    let _ = asking.send(answer);
                 }
             }
             Effect::Call(call) => {
                 let owner = self.clone();
+                if call.lane == Lane::Peer {
+                    self.0.to_peer.set(self.0.to_peer.get() + 1);
+                }
                 tokio::task::spawn_local(async move { owner.call(call).await });
             }
-            Effect::Answer { .. } | Effect::Recall => {}
+            Effect::Recall => self.0.recall.notify_waiters(),
             Effect::Disconnect(address) => self.0.fanout.disconnect(&address),
             Effect::Log(event) => log(&event),
         }
     }
 
     async fn call(self, call: Call) {
+        let recalled = self.0.recall.notified();
         let outstanding = Outstanding {
             owner: &self,
             call: Some(call.id),
+            to_peer: call.lane == Lane::Peer,
         };
         let injected = {
             let mut dice = self.0.dice.borrow_mut();
             self.0.fanout.injections(&call, || dice.random())
         };
-        let outcome = self.0.fanout.send(call, injected).await;
+        let fenced = call.fence.is_some();
+        let sent = self.0.fanout.send(call, injected);
+        let outcome = tokio::select! {
+            biased;
+            () = recalled, if fenced => Err(recall_fault()),
+            outcome = sent => outcome,
+        };
         outstanding.complete(outcome);
     }
+}
+
+fn recall_fault() -> CallFault {
+    let text = "recalled: this statestored is no longer active";
+    CallFault(Status::error(StatusCode::INTERNAL_ERROR, text))
 }
 
 /// A call whose outcome the node has not heard yet.
 struct Outstanding<'a, N: Net> {
     owner: &'a Owner<N>,
     call: Option<CallId>,
+    to_peer: bool,
 }
 
 impl<N: Net> Outstanding<'_, N> {
@@ -233,6 +306,8 @@ impl<N: Net> Outstanding<'_, N> {
 
 impl<N: Net> Drop for Outstanding<'_, N> {
     fn drop(&mut self) {
+        let calls = &self.owner.0.to_peer;
+        calls.set(calls.get() - usize::from(self.to_peer));
         if let Some(call) = self.call.take()
             && !self.owner.0.closing.get()
         {

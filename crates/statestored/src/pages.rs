@@ -3,9 +3,10 @@
 //! Fields, types and formats are an interface: Impala's tests and operators' scripts read them.
 //! Deliberately absent: HTML; a page is its document until it is given a rendering of its own.
 
-use crate::views::Views;
+use crate::views::{Scene, Views};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use statestore_core::config::Config;
 use statestore_core::role::Role;
 use statestore_core::view::{CatalogView, NotifiedView, SubscriberView, TopicView};
 use statestore_daemon::metrics::pretty;
@@ -14,13 +15,18 @@ use statestore_daemon::serde_json::{Value as Json, json};
 use statestore_daemon::web::{Document, Page, Site};
 use statestore_wire::{CatalogRegistration, SubscriberType};
 
+mod ha;
+
 /// Adds the pages of a statestored to a site.
-pub fn register(site: &Site, views: &Views, catalogd_ha: bool) {
+pub fn register(site: &Site, views: &Views, config: &Config) {
     let ask = views.clone();
     site.add(page("/topics", move || topics(ask.clone())));
     let ask = views.clone();
     site.add(page("/subscribers", move || subscribers(ask.clone())));
-    if catalogd_ha {
+    if let Some(ha) = &config.ha {
+        site.add(ha::page(views.clone(), ha.clone()));
+    }
+    if config.catalog.ha {
         let ask = views.clone();
         site.add(page("/catalog_ha_info", move || {
             catalog_ha_info(ask.clone())
@@ -30,17 +36,23 @@ pub fn register(site: &Site, views: &Views, catalogd_ha: bool) {
 
 /// What `/` shows of a statestored beside the facts of every daemon.
 pub async fn front(views: Views) -> Document {
-    let role = views.look(|scene| scene.node.totals().role).await;
+    let look = |scene: &Scene<'_>| (scene.node.role(), scene.node.found_peer().is_some());
+    let (role, paired) = views.look(look).await.unzip();
     let status = if role == Some(Role::Active) {
         "Active"
     } else {
         "Standby"
     };
-    document([
+    let mut page = document([
         ("is_statestore", true.into()),
         ("is_catalog", false.into()),
         ("statestore_active_status", status.into()),
-    ])
+    ]);
+    if paired == Some(true) {
+        // The navigation bar's entries are the reference's.
+        page.insert("ha_link".to_owned(), ha::PATH.into());
+    }
+    page
 }
 
 fn page<F, R>(path: &str, make: F) -> Page

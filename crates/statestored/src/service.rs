@@ -5,14 +5,19 @@
 
 use crate::flags::{DISABLE_NETWORK, START_IN_V1};
 use crate::owner::Owner;
+use statestore_core::port::{Answer, Request};
 use statestore_daemon::debug_actions::DebugActions;
 use statestore_rpc::{Call, LocalService, Net, Outcome, dispatch};
 use statestore_wire::{
-    GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
-    RegisterSubscriberRequest, RegisterSubscriberResponse, SetStatestoreDebugActionRequest,
-    SetStatestoreDebugActionResponse, Status,
+    ForceStatestoreActiveRequest, GetProtocolVersionRequest, GetProtocolVersionResponse,
+    ProtocolVersion, RegisterSubscriberRequest, RegisterSubscriberResponse,
+    SetStatestoreDebugActionRequest, SetStatestoreDebugActionResponse, Status,
+    UnregisterSubscriberRequest,
 };
 use std::rc::Rc;
+
+/// The answer of a node that is gone.
+const CLOSING: &str = "statestored is shutting down";
 
 /// Answers subscribers.
 pub(crate) struct StatestoreService<N: Net> {
@@ -42,10 +47,7 @@ impl<N: Net> StatestoreService<N> {
         {
             return Err("Invalid data");
         }
-        self.owner
-            .register(request)
-            .await
-            .ok_or("statestored is shutting down")
+        self.owner.register(request).await.ok_or(CLOSING)
     }
 
     /// answered in every state.
@@ -91,6 +93,8 @@ impl<N: Net> LocalService for StatestoreService<N> {
         "RegisterSubscriber",
         "GetProtocolVersion",
         "SetStatestoreDebugAction",
+        "UnregisterSubscriber",
+        "ForceStatestoreActive",
     ];
 
     async fn call(&self, call: Call) -> Outcome {
@@ -101,6 +105,18 @@ impl<N: Net> LocalService for StatestoreService<N> {
             },
             SetStatestoreDebugActionRequest => |request| {
                 Ok::<_, &str>(self.debug_action(&request))
+            },
+            UnregisterSubscriberRequest => |request| {
+                match self.owner.ask(Request::Unregister(request)).await {
+                    Some(Answer::Unregister(response)) => Ok(response),
+                    _ => Err(CLOSING),
+                }
+            },
+            ForceStatestoreActiveRequest => |request| {
+                match self.owner.ask(Request::ForceActive(request)).await {
+                    Some(Answer::ForceActive(response)) => Ok(response),
+                    _ => Err(CLOSING),
+                }
             },
         })
     }

@@ -33,7 +33,7 @@ fn config(flag: &str) -> Config {
     };
     let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     match program.parse(&[flag.to_owned()], &|_| None, &none) {
-        Outcome::Run(flags) => Config::from_flags(&flags, 0).unwrap(),
+        Outcome::Run(flags) => Config::from_flags(&flags, "localhost", 0).unwrap(),
         Outcome::Exit { stderr, .. } => panic!("{stderr}"),
     }
 }
@@ -41,7 +41,7 @@ fn config(flag: &str) -> Config {
 fn world(bulk: tokio::runtime::Handle) -> World<TcpNet> {
     World {
         net: TcpNet,
-        clock: Box::new(SystemClock),
+        clock: std::sync::Arc::new(SystemClock),
         dice: StdRng::seed_from_u64(7),
         bulk,
         limits: FanoutLimits {
@@ -49,6 +49,7 @@ fn world(bulk: tokio::runtime::Handle) -> World<TcpNet> {
             pool: PoolLimits::default(),
         },
         statistics: ServiceStatistics::new("statestore", "StatestoreService"),
+        ha_statistics: ServiceStatistics::new("StatestoreHa", "StatestoreHaService"),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::feed::Feed;
 use crate::handle::Handle;
 use crate::inject::Inject;
 use crate::topic::Topic;
-use statestore_core::subscriber::Config;
+use statestore_core::subscriber::{Config, SHORTEST_PATIENCE};
 use statestore_rpc::server::{Observer, Quiet};
 use statestore_rpc::{Net, TcpNet};
 use statestore_wire::{CatalogRegistration, NetworkAddress, SubscriberType, Text};
@@ -123,10 +123,11 @@ impl Builder {
         self
     }
 
-    /// Missed heartbeats in a row after which a statestored counts as lost, even before
-    /// [`timeout`](Self::timeout). Not limited by default.
+    /// Missed heartbeats in a row that mean that a statestored is lost, even before
+    /// [`timeout`](Self::timeout); 0, the default, leaves it to that. Flag
+    /// `max_missed_heartbeat_request_num`.
     pub fn max_missed_heartbeats(mut self, most: u32) -> Self {
-        self.config.max_missed_heartbeats = Some(most);
+        self.config.max_missed_heartbeats = NonZeroU32::new(most);
         self
     }
 
@@ -137,15 +138,17 @@ impl Builder {
         self
     }
 
-    /// Pause between those tries. Flag `statestore_subscriber_cnxn_retry_interval_ms`, 3 s.
+    /// Pause between those tries. Flag `statestore_subscriber_cnxn_retry_interval_ms`; by default
+    /// 3 s, or a tenth of the silence that means a loss if that is less.
     pub fn retry_interval(mut self, pause: Duration) -> Self {
-        self.config.retry_interval = pause;
+        self.config.retry_interval = Some(pause);
         self
     }
 
-    /// Pause between failed registrations; no flag, 5 s.
+    /// Pause between failed registrations; no flag. By default 5 s, or a sixth of the silence
+    /// that means a loss if that is less.
     pub fn recovery_interval(mut self, pause: Duration) -> Self {
-        self.config.recovery_interval = pause;
+        self.config.recovery_interval = Some(pause);
         self
     }
 
@@ -156,9 +159,17 @@ impl Builder {
         self
     }
 
-    /// Limit of a whole call to statestored. Flag `statestore_client_rpc_timeout_ms`, 300 s.
+    /// Limit of a whole call to statestored. Flag `statestore_client_rpc_timeout_ms`; by default
+    /// 300 s, or ten times the silence that means a loss if that is less.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.config.call_timeout = timeout;
+        self.config.call_timeout = Some(timeout);
+        self
+    }
+
+    /// How long leaving may take to tell the statestoreds; 0.5 s. They need not be told: it is
+    /// only known sooner, and in a pair a subscriber that vanishes goes on counting as a voter.
+    pub fn farewell(mut self, limit: Duration) -> Self {
+        self.config.farewell = limit;
         self
     }
 
@@ -227,6 +238,9 @@ impl Builder {
         }
         match config.statestores.len() {
             0 => return Err(ConfigError::NoStatestore),
+            2 if config.statestores[0] == config.statestores[1] => {
+                return Err(ConfigError::SameStatestore(config.statestores[0].clone()));
+            }
             1 | 2 => {}
             more => return Err(ConfigError::TooManyStatestores(more)),
         }
@@ -239,13 +253,21 @@ impl Builder {
         let positive = [
             ("timeout", config.timeout),
             ("heartbeat_period", config.heartbeat_period),
-            ("recovery_interval", config.recovery_interval),
-            ("call_timeout", config.call_timeout),
+            ("recovery_interval", config.recovery_pause()),
+            ("call_timeout", config.call_limit()),
         ];
-        match positive.iter().find(|(_, duration)| duration.is_zero()) {
-            Some((name, _)) => Err(ConfigError::Zero(name)),
-            None => Ok(()),
+        if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.is_zero()) {
+            return Err(ConfigError::Zero(name));
         }
+        let patience = config.patience();
+        if patience < SHORTEST_PATIENCE {
+            let name = match patience < config.timeout {
+                true => "max_missed_heartbeats",
+                false => "timeout",
+            };
+            return Err(ConfigError::TooShort { name, patience });
+        }
+        Ok(())
     }
 
     fn into_plan(mut self) -> Plan {

@@ -96,7 +96,7 @@ pub(crate) async fn start<S: Net, C: Net>(
         clock,
         Ends {
             messages,
-            inbox: inbox.downgrade(),
+            inbox: inbox.clone(),
             failed,
         },
         Arc::clone(&application),

@@ -3,8 +3,10 @@
 //! Deliberately absent: a statestored that is away. That is a state, not an error: the
 //! subscriber goes on trying, and `Handle::status` tells.
 
+use statestore_core::subscriber::SHORTEST_PATIENCE;
 use statestore_wire::{NetworkAddress, Text};
 use std::io;
+use std::time::Duration;
 use thiserror::Error;
 
 /// The caller's fault: settings that make no subscriber. Nothing was started.
@@ -26,6 +28,20 @@ pub enum ConfigError {
     /// A duration that would make the subscriber spin.
     #[error("{0} must not be zero")]
     Zero(&'static str),
+    /// Shorter than anything that is promised to work.
+    #[error(
+        "{name} counts a statestored as lost after {patience:?} of silence, the shortest is \
+         {SHORTEST_PATIENCE:?}"
+    )]
+    TooShort {
+        /// The setting.
+        name: &'static str,
+        /// What it comes to.
+        patience: Duration,
+    },
+    /// A pair is two.
+    #[error("{0} is given twice: the two statestoreds of a pair have an address each")]
+    SameStatestore(NetworkAddress),
 }
 
 /// Why a subscriber did not start. Nothing of it is left running.

@@ -243,8 +243,9 @@ impl Handle {
         &self.0.reins.config.location
     }
 
-    /// Stops: answers calls in hand, closes the server, ends streams. The protocol knows no
-    /// farewell, so statestored notices by missing heartbeats.
+    /// Stops: answers calls in hand, closes the server, ends streams, and tells the statestoreds,
+    /// for half a second at most. One of Impala's does not know that word and notices by missing
+    /// heartbeats.
     pub async fn leave(self) {
         // Unless the owner is gone already, so that calls in hand are told.
         let _ = self.0.reins.inbox.send(Message::Leave).await;

@@ -80,7 +80,9 @@ pub use status::{Metrics, StatestoreStatus, Status, TopicStatus};
 pub use topic::{Delta, Publish, Topic};
 
 pub use statestore_core::subscriber::port::CatalogdChange;
-pub use statestore_core::subscriber::{Mirror, Role, StatestoreView, Tally, TopicView, View};
+pub use statestore_core::subscriber::{
+    Mirror, Role, SHORTEST_PATIENCE, StatestoreView, Tally, TopicView, View,
+};
 pub use statestore_core::time::{Time, Wall};
 pub use statestore_rpc::server::{CallTimes, Observer};
 pub use statestore_rpc::{Net, TcpNet};

@@ -4,6 +4,7 @@
 
 use crate::clock::Clock;
 use statestore_core::subscriber::{Config, Role, View};
+use statestore_core::time::Wall;
 use statestore_wire::{ConnState, NetworkAddress, Text, UniqueId};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,6 +26,8 @@ pub struct Status {
     pub in_grace: bool,
     /// Times that another statestored became the active one.
     pub failovers: u64,
+    /// The highest activation that any statestored named; lower ones are refused.
+    pub highest_epoch: Option<i64>,
 }
 
 /// One statestored as the subscriber sees it.
@@ -40,6 +43,10 @@ pub struct StatestoreStatus {
     pub recovering: bool,
     /// Heard, too long not heard, or never heard (H-34).
     pub state: ConnState,
+    /// The activation that it last acted under, if it names them (ha.md rule 16).
+    pub epoch: Option<i64>,
+    /// Its messages that were refused because their activation was over.
+    pub refusals: u64,
     /// Its process, once known.
     pub statestore_id: Option<UniqueId>,
     /// The own registration with it, once known.
@@ -48,6 +55,8 @@ pub struct StatestoreStatus {
     pub last_heartbeat: Option<Instant>,
     /// How long ago that was.
     pub heartbeat_age: Option<Duration>,
+    /// The same by the calendar.
+    pub last_heartbeat_at: Option<SystemTime>,
     /// Whole heartbeat periods since then, or since the registration.
     pub missed_heartbeats: u32,
     /// Times that it was lost.
@@ -93,18 +102,19 @@ impl Status {
             connected: it.connected,
             recovering: it.recovering,
             state: it.state(config, now),
+            epoch: it.epoch.map(|epoch| epoch.0),
+            refusals: it.refusals,
             statestore_id: it.statestore_id.map(|id| id.0),
             registration_id: it.registration_id.map(|id| id.0),
             last_heartbeat: it.last_heartbeat.map(|at| clock.instant(at).into_std()),
             heartbeat_age: it.last_heartbeat.map(|at| now.since(at)),
+            last_heartbeat_at: it.last_heartbeat_at.map(calendar),
             missed_heartbeats: it.missed_heartbeats(config, now),
             connection_failures: it.connection_failures,
             reregistrations: it.reregistrations,
             registered_since: it.last_registration.map(|at| now.since(at)),
             last_recovery: it.last_recovery,
-            last_recovery_at: it
-                .last_recovery_at
-                .map(|wall| UNIX_EPOCH + Duration::from_micros(u64::try_from(wall.0).unwrap_or(0))),
+            last_recovery_at: it.last_recovery_at.map(calendar),
         };
         let topics = view.topics.iter().map(|topic| TopicStatus {
             name: topic.name.clone(),
@@ -119,6 +129,7 @@ impl Status {
             outstanding: view.outstanding,
             in_grace: view.in_grace(config, now),
             failovers: view.failovers,
+            highest_epoch: view.highest_epoch.map(|epoch| epoch.0),
         }
     }
 
@@ -129,4 +140,8 @@ impl Status {
             pair => pair.iter().find(|it| it.role == Role::Active),
         }
     }
+}
+
+fn calendar(wall: Wall) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(wall.0).unwrap_or(0))
 }

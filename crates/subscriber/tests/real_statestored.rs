@@ -34,7 +34,7 @@ impl Statestored {
         let thread = std::thread::spawn(move || {
             let world = World {
                 net: TcpNet,
-                clock: Box::new(SystemClock),
+                clock: std::sync::Arc::new(SystemClock),
                 dice: StdRng::seed_from_u64(seed),
                 bulk,
                 limits: FanoutLimits {
@@ -42,6 +42,7 @@ impl Statestored {
                     pool: PoolLimits::default(),
                 },
                 statistics: ServiceStatistics::new("statestore", "StatestoreService"),
+                ha_statistics: ServiceStatistics::new("StatestoreHa", "StatestoreHaService"),
             };
             let (_views, questions) = statestored::views::views();
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -99,7 +100,7 @@ fn config(port: u16) -> Config {
     ];
     let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     match program.parse(&flags, &|_| None, &none) {
-        Outcome::Run(flags) => Config::from_flags(&flags, 0).unwrap(),
+        Outcome::Run(flags) => Config::from_flags(&flags, "localhost", 0).unwrap(),
         Outcome::Exit { stderr, .. } => panic!("{stderr}"),
     }
 }
@@ -148,7 +149,9 @@ async fn members_see_each_other_come_and_go() {
     let status = a.status();
     let statestore = status.active().unwrap();
     assert!(statestore.connected && statestore.last_heartbeat.is_some());
-    assert!(a.metrics().view.statestores[0].heartbeat_intervals.count > 0);
+    while a.metrics().view.statestores[0].heartbeat_intervals.count == 0 {
+        tokio::task::yield_now().await;
+    }
     a.leave().await;
     statestored.stop().await;
 }

@@ -30,10 +30,23 @@ pub(super) fn severity(news: &News) -> Severity {
 pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match news {
         News::Active { epoch, why } => write!(f, "Active statestored (epoch {epoch}): {why}"),
-        News::SteppedDown { epoch, why } => write!(
-            f,
-            "No longer the active statestored (epoch {epoch} is over), recovery begins: {why}"
-        ),
+        News::SteppedDown {
+            epoch,
+            why,
+            expired,
+        } => {
+            write!(
+                f,
+                "No longer the active statestored (epoch {epoch} is over), recovery begins: {why}"
+            )?;
+            match why {
+                Why::LeaseExpired => {
+                    let ms = expired.as_secs_f64() * 1e3;
+                    write!(f, "; its lease ended {ms:.3} ms ago")
+                }
+                _ => Ok(()),
+            }
+        }
         News::StandsBy(why) => write!(f, "Standby statestored: {why}"),
         News::PeerFound { id, extended: true } => write!(f, "Peer statestored {id} found"),
         News::PeerFound { id, .. } => write!(
@@ -55,9 +68,11 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "Epoch {epoch} ignored: no statestored can have it at this time of the calendar"
         ),
-        News::MajorityLostActive { lost, of } => write!(
+        News::MajorityLostActive { lost, of, silence } => write!(
             f,
-            "{lost} of {of} subscribers lost the active statestored, but its HA heartbeats arrive"
+            "{lost} of {of} subscribers lost the active statestored, which was heard here {} ms \
+             ago: too lately for a takeover",
+            silence.as_millis()
         ),
         News::Silent => f.write_str(
             "No statestored is active and subscribers hear both: silent for the peer's sake",
@@ -75,6 +90,8 @@ impl fmt::Display for Why {
                 "took over, the active one is silent and {lost} of {of} subscribers lost it"
             ),
             Self::Alone => f.write_str("no peer was found, and no subscriber has heard one"),
+            Self::PeerLeft => f.write_str("the peer stopped on purpose"),
+            Self::Stopping => f.write_str("this statestored stops"),
             Self::Forced => f.write_str("an operator forced it; there may be two for a moment"),
             Self::LeaseExpired => {
                 f.write_str("neither the peer nor half of the subscribers acknowledged it in time")

@@ -60,8 +60,8 @@ impl Node {
             }
             same
         });
-        if let Some(ha) = self.ha.as_mut().filter(|_| meant) {
-            ha.pair.voter_left(now.time, id);
+        if meant {
+            self.voter_fails(now, id, out);
         }
         wire::UnregisterSubscriberResponse {
             status: Status::ok(),

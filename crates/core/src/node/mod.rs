@@ -123,9 +123,9 @@ impl Node {
         let period = config.heartbeat_report_period.max(SHORTEST);
         schedule.add(now.time + period, Task::Report);
         let ha = config.ha.clone().map(|ha| {
-            schedule.add(now.time, Task::PeerTurn);
+            let turn = schedule.add(now.time, Task::PeerTurn);
             let pair = Pair::new(ha.pair.clone(), identity.statestore_id, now.time);
-            Paired::new(ha, pair, now.time)
+            Paired::new(ha, pair, turn)
         });
         Self {
             identity,
@@ -177,7 +177,7 @@ impl Node {
                 self.answer(now, request_id, request, out);
                 self.act_on_news(now, out);
             }
-            Input::Stopping => self.say_goodbye(out),
+            Input::Stopping => self.say_goodbye(now, out),
             Input::Completed { call, outcome } => self.complete(now, call, outcome, out),
             Input::NetworkDisabled(disabled) => {
                 if disabled != self.network_disabled {

@@ -6,7 +6,6 @@
 use super::calls::{Asked, Manner};
 use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
-use crate::lanes::Task;
 use crate::pair::{Beat, BeatReply, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
 use crate::time::Now;
@@ -38,7 +37,7 @@ impl Node {
             Duration::ZERO => tick,
             sooner => tick.min(sooner),
         };
-        self.schedule.add(now.time + next, Task::PeerTurn);
+        self.plan_turn(now.time + next);
     }
 
     /// An HA heartbeat, if one is due and none is pending.
@@ -69,6 +68,7 @@ impl Node {
             known_members_version: Some(beat.known_members),
             active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
             catalogd_version: Some(self.catalog.election.version()),
+            claims: beat.claims.then_some(true),
         };
         let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
         self.calls.send_to_peer(&ha.config.peer, call, manner, out);
@@ -117,22 +117,27 @@ impl Node {
             (Asked::Beat(sent), outcome) => {
                 ha.beat_pending = false;
                 let reply = match outcome {
-                    Ok(Reply::HaHeartbeat(reply)) => Some(beat_reply(reply)),
+                    Ok(Reply::HaHeartbeat(reply)) => Some(reply),
                     _ => None,
                 };
-                ha.pair.on_beat_reply(now, sent, reply);
+                let other = reply.as_ref().and_then(|reply| reply.statestore_id);
+                match other {
+                    Some(id) => ha.pair.on_other_process(now, sent, StatestoreId(id)),
+                    None => ha.pair.on_beat_reply(now, sent, reply.map(beat_reply)),
+                }
             }
             (Asked::Hello(sent), outcome) => {
                 ha.hello_pending = false;
-                if let Ok(Reply::Handshake(reply)) = outcome
-                    && reply.status.is_ok()
-                {
-                    let welcome = Welcome {
-                        id: StatestoreId(reply.dst_statestore_id),
-                        active: reply.dst_statestore_active,
-                        highest: reply.highest_epoch,
-                    };
-                    ha.pair.on_welcome(now, sent, &welcome); // W8
+                match outcome {
+                    Ok(Reply::Handshake(reply)) if reply.status.is_ok() => {
+                        let welcome = Welcome {
+                            id: StatestoreId(reply.dst_statestore_id),
+                            active: reply.dst_statestore_active,
+                            highest: reply.highest_epoch,
+                        };
+                        ha.pair.on_welcome(now, sent, &welcome); // W8
+                    }
+                    _ => ha.pair.hello_missed(now.time),
                 }
             }
             (Asked::Leave, _) => {}
@@ -170,12 +175,12 @@ impl Node {
                 ..Default::default()
             };
         };
-        if let Some(ha) = &mut self.ha {
-            // A claim is worth nothing before it is acknowledged: do not wait for the next tick.
-            let claims = welcome.active && !ha.pair.role().acts();
-            if claims {
-                self.schedule.add(now.time + SHORTEST, Task::PeerTurn);
-            }
+        // A claim is worth nothing before it is acknowledged, and who is alone has no lease before:
+        // do not wait for the next tick.
+        let soon = now.time + SHORTEST;
+        let ha = self.ha.as_ref().filter(|ha| soon < ha.turn.at);
+        if ha.is_some_and(|ha| ha.pair.awaits_first_acknowledgement()) {
+            self.plan_turn(soon);
         }
         wire::StatestoreHaHandshakeResponse {
             status: Status::ok(),
@@ -208,22 +213,29 @@ impl Node {
         let Some(ha) = self.ha.as_mut().filter(|_| !self.network_disabled) else {
             return wire::StatestoreHaHeartbeatResponse::default(); // H-9
         };
+        let src = StatestoreId(request.src_statestore_id);
+        let dst = StatestoreId(request.dst_statestore_id);
         let beat = Beat {
-            src: StatestoreId(request.src_statestore_id),
-            dst: StatestoreId(request.dst_statestore_id),
+            src,
+            dst,
             epoch: request.epoch,
+            claims: request.claims == Some(true),
             electorate_version: request.electorate_version.unwrap_or(0),
-            electorate: request.electorate.map(|ids| ids.into_iter().collect()),
+            electorate: request
+                .electorate
+                .filter(|_| ha.pair.expects(src, dst))
+                .map(|ids| ids.into_iter().collect()),
             known_members: request.known_members_version.unwrap_or(0),
         };
         let reply = match ha.pair.on_beat(now, &beat) {
             Ok(reply) => reply,
             Err(stranger) => {
-                let text = format!(
-                    "an HA heartbeat from {stranger} is not from the known peer, \
-                     or not for this process"
-                );
-                return refusal(refused(&text));
+                let text = "not from the peer that is known, or not for this process";
+                return wire::StatestoreHaHeartbeatResponse {
+                    status: refused(text),
+                    statestore_id: Some(stranger.own.0),
+                    ..Default::default()
+                };
             }
         };
         if reply.accepted
@@ -243,6 +255,7 @@ impl Node {
             electorate_version: reply.electorate_version,
             members_version: Some(reply.members_version),
             members: reply.members.map(|set| set.into_iter().collect()),
+            statestore_id: None,
         }
     }
 
@@ -257,7 +270,7 @@ impl Node {
         let left = self
             .ha
             .as_mut()
-            .is_some_and(|ha| meant && ha.pair.peer_left(now.time, src));
+            .is_some_and(|ha| meant && ha.pair.peer_left(now, src));
         let status = match left {
             true => Status::ok(),
             false => refused("not from the known peer, or not for this process"),
@@ -265,19 +278,18 @@ impl Node {
         wire::StatestoreHaLeaveResponse { status }
     }
 
-    /// Rule 15, at the side that goes: only a standby can promise never to take over.
-    pub(super) fn say_goodbye(&mut self, out: &mut Outbox) {
-        let Some(ha) = self
+    /// Rule 15, at the side that goes: first it acts no more, then it says so.
+    pub(super) fn say_goodbye(&mut self, now: Now, out: &mut Outbox) {
+        let peer = self.ha.as_mut().and_then(|ha| ha.pair.resign(now.time));
+        self.act_on_news(now, out);
+        let Some((ha, peer)) = self
             .ha
             .as_mut()
-            .filter(|ha| ha.pair.role() == crate::role::Role::Standby)
+            .zip(peer)
+            .filter(|_| !self.network_disabled)
         else {
             return;
         };
-        let Some(peer) = ha.pair.peer_id().filter(|_| !self.network_disabled) else {
-            return;
-        };
-        ha.pair.mute(true);
         let request = wire::StatestoreHaLeaveRequest {
             protocol_version: ProtocolVersion::V2,
             dst_statestore_id: peer.0,
@@ -302,13 +314,15 @@ impl Node {
         let refusal = match &mut self.ha {
             None => "this statestored is not one of a pair",
             Some(_) if request.statestore_id != own.0 => "another process is meant",
-            Some(ha) => {
-                let fence = ha.pair.force(now);
-                return wire::ForceStatestoreActiveResponse {
-                    status: Status::ok(),
-                    epoch: Some(fence.epoch),
-                };
-            }
+            Some(ha) => match ha.pair.force(now) {
+                None => "this statestored is about to stop",
+                Some(fence) => {
+                    return wire::ForceStatestoreActiveResponse {
+                        status: Status::ok(),
+                        epoch: Some(fence.epoch),
+                    };
+                }
+            },
         };
         wire::ForceStatestoreActiveResponse {
             status: refused(refusal),

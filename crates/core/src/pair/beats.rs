@@ -18,6 +18,8 @@ pub struct Beat<V: Ord> {
     pub dst: StatestoreId,
     /// Ours only: under which the sender is active or claims to be.
     pub epoch: Option<Epoch>,
+    /// The sender is not active yet: it asks to be (rule 7, last sentence).
+    pub claims: bool,
     /// Names the electorate within the epoch.
     pub electorate_version: i64,
     /// The electorate, unless the receiver has this version.
@@ -56,7 +58,24 @@ pub struct BeatReply<V: Ord> {
     pub members: Option<BTreeSet<V>>,
 }
 
+/// A beat that does not count, and who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stranger {
+    /// This process.
+    pub own: StatestoreId,
+}
+
 impl<V: Ord + Clone> Pair<V> {
+    /// The peer turns out to be another process than the one that was meant: it has restarted and
+    /// cannot reach us, or has not yet.
+    pub fn on_other_process(&mut self, now: Now, sent: BeatSent, id: StatestoreId) {
+        self.observe(now.time);
+        let news = self.peer.id == Some(sent.to) && id != sent.to && id != self.id;
+        if news && !id.0.is_unset() && self.peer.left != Some(id) {
+            self.meet(id, true);
+        }
+    }
+
     /// An HA heartbeat to send, by an active server or one that claims to be, to a peer that it
     /// has met (H-10).
     pub fn beat(&mut self, now: Time) -> Option<(Beat<V>, BeatSent)> {
@@ -67,11 +86,13 @@ impl<V: Ord + Clone> Pair<V> {
             Some(_) => (self.electorate.to_send().0, 1),
             None => self.electorate.to_send(),
         };
-        let due = self.claim.is_some() || !self.electorate.is_adopted();
+        let due = (self.claim.is_some() || !self.electorate.is_adopted())
+            && self.peer.extended != Some(false);
         let beat = Beat {
             src: self.id,
             dst,
             epoch: Some(epoch),
+            claims: self.claim.is_some(),
             electorate_version: version,
             electorate: due.then(|| set.clone()),
             known_members: self.peer.members_version,
@@ -85,22 +106,42 @@ impl<V: Ord + Clone> Pair<V> {
         Some((beat, sent))
     }
 
-    /// An HA heartbeat arrived. An error names whom it should have been from or for.
-    pub fn on_beat(&mut self, now: Now, beat: &Beat<V>) -> Result<BeatReply<V>, StatestoreId> {
+    /// True if nothing holds but what the next acknowledged HA heartbeat will make of it: a claim,
+    /// or being alone.
+    pub fn awaits_first_acknowledgement(&self) -> bool {
+        let alone = self.role.acts() && matches!(self.tenure, Tenure::Alone { .. });
+        self.claim.is_some() || alone
+    }
+
+    /// True for a beat of the peer that is known, or of one that knows us: worth reading.
+    pub fn expects(&self, src: StatestoreId, dst: StatestoreId) -> bool {
+        dst == self.id && self.peer.id.is_none_or(|peer| peer == src)
+    }
+
+    /// An HA heartbeat arrived. An error is one that is not from the peer, or not for us: its
+    /// sender is to be told our id, so that it can do better.
+    pub fn on_beat(&mut self, now: Now, beat: &Beat<V>) -> Result<BeatReply<V>, Stranger> {
         self.observe(now.time);
+        let newcomer = beat.dst == self.id && self.peer.id.is_none();
+        if newcomer && self.peer.left != Some(beat.src) {
+            // Who knows our id has asked us before: a peer that we cannot reach ourselves.
+            self.meet(beat.src, beat.epoch.is_some());
+        }
         if beat.dst != self.id || self.peer.id != Some(beat.src) {
             self.news.push(News::Stranger(beat.src));
-            return Err(beat.src); // W34
+            return Err(Stranger { own: self.id }); // W34
         }
         let accepted = match beat.epoch {
             None => self.reference_beat(now.time),
+            // The greeting that it claims on is older than this server's activation (H-5f).
+            Some(_) if beat.claims && self.role.acts() => false,
             Some(epoch) => self.epoch_beat(now, epoch, beat),
         };
         let adopted = self
             .adopted
             .filter(|(epoch, _)| accepted && beat.epoch == Some(*epoch))
             .map(|(_, version)| version);
-        let newer = beat.known_members != self.members_version;
+        let newer = beat.epoch.is_some() && beat.known_members != self.members_version;
         Ok(BeatReply {
             accepted,
             highest: Some(self.highest),
@@ -128,13 +169,18 @@ impl<V: Ord + Clone> Pair<V> {
             return false;
         }
         self.accept(now.time);
-        if let Some(voters) = &beat.electorate {
+        // A late message must not bring back what was changed since.
+        let newer = self
+            .adopted
+            .is_none_or(|(of, version)| of != epoch || version < beat.electorate_version);
+        if let Some(voters) = beat.electorate.as_ref().filter(|_| newer) {
             let terms = super::Terms {
                 timeout: self.config.limits.subscriber_timeout,
                 extended: false,
             };
             self.voters.admit(voters, terms);
             self.electorate.settle(voters.clone());
+            self.unilateral = false;
             self.adopted = Some((epoch, beat.electorate_version));
             self.prune();
         }
@@ -167,6 +213,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.learn_epoch(now, reply.highest);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
+        if reply.is_active {
+            self.claim.take_if(|claim| claim.epoch == sent.epoch);
+        }
         if !reply.accepted || reply.is_active || !looked {
             return;
         }
@@ -199,12 +248,19 @@ impl<V: Ord + Clone> Pair<V> {
         if reply.electorate_version == Some(sent.electorate_version) {
             if !self.electorate.is_adopted() {
                 self.electorate.acknowledged(sent.electorate_version);
+                self.unilateral = false;
                 self.held_until = self.lease_end();
                 self.prune();
             }
         } else if reply.highest.is_some() {
             self.electorate.resend();
         }
+    }
+
+    /// The peer did not answer a handshake, or refused it (W4, H-19).
+    pub fn hello_missed(&mut self, now: Time) {
+        self.observe(now);
+        self.beat_missed();
     }
 
     fn beat_missed(&mut self) {

@@ -29,8 +29,10 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         }
         self.refreshed = now;
+        let before = self.held_until;
         self.held_until = self.lease_end();
         if self.held_until.is_none_or(|until| until <= now) {
+            self.held_until = self.held_until.max(before);
             self.step_down(now, Why::LeaseExpired);
         }
     }
@@ -83,15 +85,19 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     pub(super) fn step_down(&mut self, now: Time, why: Why) {
+        let leased = self.tenure == Tenure::Leased;
+        let until = self.held_until.take().filter(|_| leased);
         self.role = Role::Recovery;
         self.tenure = Tenure::Leased;
         self.forget_votes(now);
         self.peer_acknowledged = None;
-        self.held_until = None;
         self.undecided_since = now;
         self.silence_from = now;
-        let epoch = self.epoch;
-        self.news.push(News::SteppedDown { epoch, why });
+        self.news.push(News::SteppedDown {
+            epoch: self.epoch,
+            why,
+            expired: until.map_or(Duration::ZERO, |until| now.since(until)),
+        });
     }
 
     pub(super) fn become_active(&mut self, now: Now, tenure: Tenure, why: Why) {
@@ -137,7 +143,7 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     pub(super) fn next_epoch(&self, now: Now) -> Epoch {
-        let second = match self.peer.id {
+        let second = match self.peer.id.or(self.peer.left) {
             Some(peer) => self.id > peer,
             None => self.id.0.lo & 1 == 1,
         };
@@ -146,12 +152,19 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// Whether an inactive server becomes active, or one that is alone yields.
     pub(super) fn consider(&mut self, now: Now) {
+        let many = self.voters.count() > FEW;
+        let recently = |at: Time| now.time < at + self.limits().vote_age / 30;
+        let just_counted = many && self.counted.is_some_and(recently);
         if let Tenure::Alone { yields_from, .. } = self.tenure
             && self.role.acts()
         {
-            return self.yield_to_the_heard(now.time, yields_from);
+            if !just_counted {
+                self.counted = Some(now.time);
+                self.yield_to_the_heard(now.time, yields_from);
+            }
+            return;
         }
-        let waits = self.claim.is_some() || self.muted || self.is_silent(now.time);
+        let waits = self.claim.is_some() || self.is_mute() || self.is_silent(now.time);
         if self.role.acts() || waits {
             return;
         }
@@ -162,9 +175,7 @@ impl<V: Ord + Clone> Pair<V> {
             };
             return self.become_active(now, tenure, Why::Alone);
         }
-        let many = self.voters.count() > FEW;
-        let recently = |at: Time| now.time < at + self.limits().vote_age / 30;
-        if many && self.counted.is_some_and(recently) {
+        if just_counted {
             return;
         }
         self.counted = Some(now.time);
@@ -172,15 +183,19 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         };
         if now.time < self.heard + self.config.limits.peer_timeout {
-            return self.warn_of_majority(lost, of);
+            return self.warn_of_majority(now.time, lost, of);
         }
         self.take_over(now, lost, of);
     }
 
     /// Rule 5.
     fn take_over(&mut self, now: Now, lost: usize, of: usize) {
-        if self.electorate.is_none() || self.peer.extended == Some(false) {
-            self.electorate.settle(self.registered_set());
+        let stranger = self.peer.extended == Some(false);
+        if self.electorate.agreed().is_empty() || stranger {
+            let proposed = self.electorate.proposed().filter(|_| !stranger).cloned();
+            let voters = proposed.unwrap_or_else(|| self.registered_set());
+            self.electorate.settle(voters);
+            self.unilateral = true;
         }
         self.peer_acknowledged = None;
         self.peer.found = false;
@@ -198,14 +213,16 @@ impl<V: Ord + Clone> Pair<V> {
         if self.electorate.is_none() || self.peer.extended == Some(false) {
             return count(&self.registered_set());
         }
-        let mut counts = self.electorate.sets().map(count);
+        let mut counts = self.electorate.deciding().map(count);
         let agreed = counts.next()??;
         counts.all(|count| count.is_some()).then_some(agreed)
     }
 
-    fn warn_of_majority(&mut self, lost: usize, of: usize) {
+    fn warn_of_majority(&mut self, now: Time, lost: usize, of: usize) {
         if self.role == Role::Standby && !self.news.iter().any(News::is_majority_lost) {
-            self.news.push(News::MajorityLostActive { lost, of });
+            let silence = now.since(self.heard);
+            self.news
+                .push(News::MajorityLostActive { lost, of, silence });
         }
     }
 
@@ -217,7 +234,7 @@ impl<V: Ord + Clone> Pair<V> {
             && now >= self.undecided_since + limits.preemption_wait
             && (!self.contacted || now >= self.heard + limits.peer_timeout)
             && self.voters.registered().all(|(_, voter)| {
-                let voice = voter.voice.filter(|voice| voice.sent >= self.votes_from);
+                let voice = voter.voice.filter(|voice| voice.sent > self.votes_from);
                 voice.is_some_and(|voice| voice.state == ConnState::UNKNOWN)
             })
     }
@@ -299,9 +316,13 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// An operator makes this server active, at the risk of two (ha.md section 4).
-    pub fn force(&mut self, now: Now) -> Fence {
+    /// An operator makes this server active, at the risk of two (ha.md section 4). None if it has
+    /// said that it never will be again.
+    pub fn force(&mut self, now: Now) -> Option<Fence> {
         self.observe(now.time);
+        if self.resigned {
+            return None;
+        }
         if !self.role.acts() {
             let limits = self.config.limits;
             self.electorate.settle(BTreeSet::new());
@@ -312,10 +333,15 @@ impl<V: Ord + Clone> Pair<V> {
             };
             self.become_active(now, tenure, Why::Forced);
         }
-        Fence {
+        Some(Fence {
             epoch: self.epoch,
             until: None,
-        }
+        })
+    }
+
+    /// True if it must not become active, or could not say so.
+    pub(super) fn is_mute(&self) -> bool {
+        self.muted || self.resigned
     }
 
     pub(super) fn registered_set(&self) -> BTreeSet<V> {

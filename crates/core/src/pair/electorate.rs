@@ -5,7 +5,7 @@
 //! can be agreed, so the set is frozen: who dies stays in the denominator, who comes does not
 //! count.
 //!
-//! Invariant: there is no empty electorate. Nobody agreed on means that only the peer's
+//! Invariant: nobody agreed on is no electorate of size 0: it means that only the peer's
 //! acknowledgements hold a lease, so a pair without subscribers can always begin anew.
 
 use alloc::collections::BTreeSet;
@@ -53,6 +53,12 @@ impl<V: Ord + Clone> Electorate<V> {
         core::iter::once(&self.agreed).chain(&self.proposed)
     }
 
+    /// The sets whose majorities take over. Where nobody was agreed on yet, those proposed are
+    /// all there is; a majority of nobody would never come.
+    pub(super) fn deciding(&self) -> impl Iterator<Item = &BTreeSet<V>> {
+        self.sets().filter(|set| !set.is_empty())
+    }
+
     /// True for who is in either set.
     pub fn contains(&self, voter: &V) -> bool {
         self.sets().any(|set| set.contains(voter))
@@ -85,13 +91,9 @@ impl<V: Ord + Clone> Electorate<V> {
         self.proposed = None;
     }
 
-    /// Proposes a change, if none is under way and it is one. An empty set is never proposed.
+    /// Proposes a change, if none is under way and it is one.
     pub(super) fn propose(&mut self, wanted: BTreeSet<V>) {
-        if self.proposed.is_none()
-            && self.is_adopted()
-            && wanted != self.agreed
-            && !wanted.is_empty()
-        {
+        if self.proposed.is_none() && self.is_adopted() && wanted != self.agreed {
             self.proposed = Some(wanted);
             self.version += 1;
         }
@@ -105,19 +107,6 @@ impl<V: Ord + Clone> Electorate<V> {
         self.adopted = version;
         if let Some(proposed) = self.proposed.take() {
             self.agreed = proposed;
-        }
-    }
-
-    /// Somebody left on purpose (rule 14). The peer is to have that too.
-    pub(super) fn drop_voter(&mut self, voter: &V) {
-        let mut gone = self.agreed.remove(voter);
-        if let Some(proposed) = &mut self.proposed {
-            gone |= proposed.remove(voter);
-        }
-        // An empty proposal says nothing that the agreed set does not say.
-        self.proposed.take_if(|proposed| proposed.is_empty());
-        if gone {
-            self.version += 1;
         }
     }
 }
@@ -171,18 +160,16 @@ mod tests {
         assert_eq!(electorate.proposed(), Some(&set(&[1, 2])));
     }
 
-    // rule 14
+    // rule 12: in contact also the last one goes, and both may begin anew
     #[test]
-    fn who_leaves_is_in_neither_set() {
+    fn nobody_left_is_agreed_on_too() {
         let mut electorate = Electorate::default();
-        electorate.settle(set(&[1, 2]));
-        electorate.begin(0);
-        electorate.acknowledged(0);
-        electorate.propose(set(&[2]));
-        electorate.drop_voter(&2);
-        assert!(!electorate.contains(&2));
-        assert_eq!(electorate.to_send(), (&set(&[1]), 2));
-        electorate.drop_voter(&1);
+        electorate.settle(set(&[1]));
+        electorate.begin(1);
+        electorate.acknowledged(1);
+        electorate.propose(set(&[]));
+        assert!(!electorate.is_none(), "until the peer has it");
+        electorate.acknowledged(2);
         assert!(electorate.is_none());
     }
 

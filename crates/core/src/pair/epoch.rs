@@ -12,6 +12,10 @@ use statestore_wire::Epoch;
 /// microseconds.
 const BELIEVABLE_AHEAD: i64 = 10 * 365 * 24 * 3_600 * 1_000_000;
 
+/// 2026-01-01: no calendar is believed to be before this software. Otherwise a machine that
+/// starts in 1970 would never learn what the others know.
+const CALENDAR_BEGINS: Wall = Wall(1_767_225_600_000_000);
+
 /// The next activation above everything seen. `second` is true on one of the two only.
 pub(super) fn next(highest: Epoch, wall: Wall, second: bool) -> Epoch {
     let counter = (highest.0 >> 1).max(wall.0).saturating_add(1);
@@ -26,7 +30,8 @@ pub fn counter(epoch: Epoch) -> i64 {
 /// False for an epoch that only garbage or malice can name. Believing it would leave no room for
 /// higher ones.
 pub fn is_believable(epoch: Epoch, wall: Wall) -> bool {
-    epoch.0 >= 0 && counter(epoch) <= wall.0.max(0).saturating_add(BELIEVABLE_AHEAD)
+    let wall = wall.max(CALENDAR_BEGINS);
+    epoch.0 >= 0 && counter(epoch) <= wall.0.saturating_add(BELIEVABLE_AHEAD)
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ impl<V: Ord + Clone> Pair<V> {
             Role::Starting | Role::Recovery => true,
             Role::Standby if self.awaits_beat => now >= self.heard + self.limits().vote_age,
             Role::Standby => now >= self.heard + self.config.limits.peer_timeout,
-            Role::Active => matches!(self.tenure, Tenure::Alone { .. }) && !self.peer.found,
+            Role::Active => {
+                let alone = matches!(self.tenure, Tenure::Alone { .. });
+                self.peer.id.is_none() || (alone && !self.peer.found)
+            }
         }
     }
 
@@ -122,7 +125,7 @@ impl<V: Ord + Clone> Pair<V> {
             return true;
         }
         let claims = (mine && !theirs) || self.precedes(hello); // H-5d, H-5e
-        if !claims || self.muted || self.claim_failed {
+        if !claims || self.is_mute() || self.claim_failed {
             return self.grant(now.time, Why::Granted);
         }
         self.claim = Some(Claim {
@@ -179,29 +182,46 @@ impl<V: Ord + Clone> Pair<V> {
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {
-            if welcome.active && unmoved {
+            // Elected since it asked, it was answered as one that is inactive, perhaps by a
+            // claim. Of two of ours that have leases epochs decide, and they have already.
+            let decided = self.tenure == Tenure::Leased && welcome.highest.is_some();
+            if welcome.active && unmoved && !decided {
                 self.step_down(now.time, Why::PeerActive);
                 self.yielded += 1;
                 self.stand_by(now.time, Why::PeerActive);
+            } else if self.tenure == Tenure::Unopposed {
+                self.face_newcomer(now.time);
             }
         } else if welcome.active {
             self.yielded += 1;
             self.stand_by(now.time, Why::PeerActive);
-        } else if unmoved && !self.muted && now.time < sent.at + self.config.limits.peer_lease {
+        } else if unmoved && !self.is_mute() && now.time < sent.at + self.config.limits.peer_lease {
             self.peer_acknowledged = Some(sent.at);
             self.become_active(now, Tenure::Leased, Why::Granted);
         }
     }
 
-    /// This server stops on purpose and will not become active any more (rule 15), or its
-    /// network is disabled (H-9); or that is over.
+    /// This server stops on purpose: it acts no more, now and for ever (rule 15). None if it has
+    /// no peer to tell so.
+    pub fn resign(&mut self, now: Time) -> Option<StatestoreId> {
+        self.observe(now);
+        if self.role.acts() {
+            self.step_down(now, Why::Stopping);
+        }
+        self.claim = None;
+        self.resigned = true;
+        self.peer.id
+    }
+
+    /// Its network is disabled, so it cannot become active (H-9); or that is over.
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
     }
 
-    /// The standby stops on purpose (rule 15). False if that is not the peer that is known.
-    pub fn peer_left(&mut self, now: Time, id: StatestoreId) -> bool {
-        self.observe(now);
+    /// The peer stops on purpose and acts no more (rule 15): an active server needs no lease any
+    /// more, an inactive one need not wait. False if that is not the peer that is known.
+    pub fn peer_left(&mut self, now: Now, id: StatestoreId) -> bool {
+        self.observe(now.time);
         if self.peer.id != Some(id) {
             self.news.push(News::Stranger(id));
             return false;
@@ -213,6 +233,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.news.push(News::PeerLeft(id));
         if self.role.acts() {
             self.tenure = Tenure::Unopposed;
+        } else if !self.is_mute() {
+            self.peer_acknowledged = None;
+            self.become_active(now, Tenure::Unopposed, Why::PeerLeft);
         }
         true
     }

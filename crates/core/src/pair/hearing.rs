@@ -2,7 +2,6 @@
 //!
 //! Deliberately absent: what is kept of each (`voters`), and what follows (`election`).
 
-use super::limits::certainly;
 use super::{Pair, Terms, VoterReply};
 use crate::time::{Now, Time};
 use statestore_wire::{ConnState, Epoch};
@@ -12,33 +11,17 @@ impl<V: Ord + Clone> Pair<V> {
     pub fn voter_registered(&mut self, now: Time, voter: V, terms: Terms) {
         self.observe(now);
         let former = self.voters.find(&voter).map(|voter| voter.terms.timeout);
-        self.voters.register(voter, terms);
+        self.voters.register(now, voter, terms);
         self.members_version += 1;
         if former.is_some_and(|former| terms.timeout < former) {
             self.shorten(); // its acknowledgement holds for a shorter time
         }
     }
 
-    /// A registration ended because its subscriber failed. The vote does not (rule 13).
+    /// A registration ended: its subscriber failed, or stopped on purpose (rule 14). The vote does
+    /// not end with it (rule 13): the same id may come back, and must find one seat on both sides.
     pub fn voter_removed(&mut self, now: Time, voter: &V) {
         self.observe(now);
-        self.unregister(voter);
-    }
-
-    /// A subscriber stopped on purpose (rule 14): an active server drops it at once, an inactive
-    /// one when its last acknowledgement cannot hold the other's lease any more.
-    pub fn voter_left(&mut self, now: Time, voter: &V) {
-        self.observe(now);
-        if self.role.acts() {
-            self.unregister(voter);
-            self.drop_voter(voter);
-            return;
-        }
-        if self.electorate.contains(voter) {
-            let timeout = self.voters.find(voter).map(|voter| voter.terms.timeout);
-            let timeout = timeout.unwrap_or(self.config.limits.subscriber_timeout);
-            self.leaving.insert(voter.clone(), now + certainly(timeout));
-        }
         self.unregister(voter);
     }
 
@@ -79,8 +62,14 @@ impl<V: Ord + Clone> Pair<V> {
         if let Some(entry) = self.voters.find_mut(voter) {
             entry.updated(sent, processed);
         }
-        if !processed {
-            self.shorten();
+        let entry = self.voters.find(voter).filter(|_| !processed);
+        let Some((extended, since)) = entry.map(|it| (it.terms.extended, it.skips_since)) else {
+            return;
+        };
+        if !extended {
+            self.shorten(); // it does not hold the lease any more
+        }
+        if since.is_some_and(|since| now.time.since(since) >= self.config.limits.peer_lease) {
             self.yield_to_skippers(now.time);
         }
     }
@@ -91,11 +80,5 @@ impl<V: Ord + Clone> Pair<V> {
         if !self.electorate.contains(voter) {
             self.voters.forget(voter);
         }
-    }
-
-    pub(super) fn drop_voter(&mut self, voter: &V) {
-        self.electorate.drop_voter(voter);
-        self.shorten();
-        self.voters.forget(voter);
     }
 }

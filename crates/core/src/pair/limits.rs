@@ -65,7 +65,7 @@ impl Limits {
     pub fn ask_period(&self, voters: usize) -> Duration {
         let bearable = Duration::from_micros(50) * u32::try_from(voters).unwrap_or(u32::MAX);
         let brisk = Duration::from_millis(100).min(self.vote_age / 10);
-        brisk.max(bearable).min(self.vote_age / 3)
+        brisk.min(self.vote_age / 3).max(bearable)
     }
 }
 

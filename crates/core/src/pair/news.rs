@@ -3,6 +3,7 @@
 //! Deliberately absent: wording; `event` has it. News are facts that have happened already.
 
 use crate::ids::StatestoreId;
+use core::time::Duration;
 use statestore_wire::Epoch;
 
 /// One thing that happened.
@@ -21,6 +22,8 @@ pub enum News {
         epoch: Epoch,
         /// Why.
         why: Why,
+        /// How long its lease had been over by then: who gets no CPU notices late.
+        expired: Duration,
     },
     /// It stands by for an active peer.
     StandsBy(Why),
@@ -41,12 +44,14 @@ pub enum News {
     Stranger(StatestoreId),
     /// Somebody named an epoch that no clock can say.
     UnbelievableEpoch(Epoch),
-    /// The majority lost the active while its HA heartbeats still arrive (H-16).
+    /// The majority lost the active, but this server has heard it too lately (H-16).
     MajorityLostActive {
         /// So many have lost it.
         lost: usize,
         /// Of so many.
         of: usize,
+        /// Since it was heard here.
+        silence: Duration,
     },
     /// Neither side is active and subscribers hear both: silence begins (rule 19).
     Silent,
@@ -68,6 +73,10 @@ pub enum Why {
     },
     /// No peer, and no subscriber that has heard one.
     Alone,
+    /// The peer stopped on purpose.
+    PeerLeft,
+    /// This process stops on purpose.
+    Stopping,
     /// An operator said so.
     Forced,
     /// Too few acknowledgements came in time.

@@ -14,6 +14,8 @@ use statestore_wire::Epoch;
 /// A pair at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairView<V> {
+    /// This process.
+    pub id: StatestoreId,
     /// The role.
     pub role: Role,
     /// What it rests on, if active.
@@ -40,6 +42,8 @@ pub struct PairView<V> {
     pub held_by_voters: Duration,
     /// Agreed with the peer.
     pub agreed: usize,
+    /// The electorate is this server's own word: its peer has not agreed to it.
+    pub unilateral: bool,
     /// Size of the change that is under way.
     pub proposed: Option<usize>,
     /// All voters, in order.
@@ -103,6 +107,7 @@ impl<V: Ord + Clone> Pair<V> {
             .peer_acknowledged
             .map(|at| at + self.config.limits.peer_lease);
         PairView {
+            id: self.id,
             role: self.role,
             tenure: self.role.acts().then_some(self.tenure),
             epoch: self.epoch,
@@ -116,6 +121,7 @@ impl<V: Ord + Clone> Pair<V> {
             held_by_peer: left(by_peer),
             held_by_voters: left(self.held_by_voters()),
             agreed: self.electorate.agreed().len(),
+            unilateral: self.unilateral,
             proposed: self.electorate.proposed().map(|set| set.len()),
             voters: self
                 .voters
@@ -175,7 +181,7 @@ impl<V: Ord + Clone> Pair<V> {
         let registered = self.registered_set();
         let sets = match self.electorate.is_none() {
             true => alloc::vec![&registered],
-            false => self.electorate.sets().collect(),
+            false => self.electorate.deciding().collect(),
         };
         for set in sets {
             let lost = self

@@ -67,15 +67,17 @@ pub struct Voter {
     pub registered: bool,
     /// What it said of itself.
     pub terms: Terms,
-    /// a[v]: send time of the last acknowledged heartbeat.
+    /// `a[v]`: send time of the last acknowledged heartbeat.
     pub acknowledged: Option<Time>,
     /// A heartbeat whose acknowledgement has yet to be proven by an update.
     pub unproven: Option<Time>,
-    /// f[v], and more.
+    /// `f[v]`, and more.
     pub voice: Option<Voice>,
     /// Since when it skips what an active sends (rule 21).
     pub skips_since: Option<Time>,
     unknown: Option<Unknown>,
+    /// Before that, a former life with a longer limit may have acknowledged the other server.
+    votes_after: Option<Time>,
 }
 
 impl Voter {
@@ -88,6 +90,7 @@ impl Voter {
             voice: None,
             skips_since: None,
             unknown: None,
+            votes_after: None,
         }
     }
 
@@ -103,8 +106,9 @@ impl Voter {
             if later(self.acknowledged) {
                 self.acknowledged = Some(sent);
             }
-        } else if later(self.unproven) {
-            self.unproven = Some(sent);
+        } else {
+            // The oldest: a slow update proves at least that one.
+            self.unproven.get_or_insert(sent);
         }
         let Some(state) = reply.state else {
             return;
@@ -163,13 +167,15 @@ impl Voter {
             && self.acknowledged.is_none_or(|before| before < at)
         {
             self.acknowledged = Some(at);
+            self.unproven = None;
         }
     }
 
     /// Its vote, if it is for a takeover and may be used.
     fn votes(&self, now: Time, from: Time, age: Duration) -> bool {
+        let from = self.votes_after.map_or(from, |after| after.max(from));
         self.voice
-            .is_some_and(|voice| voice.lost && voice.sent >= from && now <= voice.sent + age)
+            .is_some_and(|voice| voice.lost && voice.sent > from && now <= voice.sent + age)
     }
 }
 
@@ -218,15 +224,19 @@ impl<V: Ord + Clone> Voters<V> {
     }
 
     /// A registration begins. What was said under an older one is no answer of this one's.
-    pub(super) fn register(&mut self, voter: V, terms: Terms) {
-        if let Some(former) = self.all.get(&voter) {
-            let timeout = former.terms.timeout;
+    pub(super) fn register(&mut self, now: Time, voter: V, terms: Terms) {
+        let former = self.all.get(&voter).map(|former| former.terms.timeout);
+        if let Some(timeout) = former {
             self.uncount(timeout);
         }
+        let longer = former.filter(|former| *former > terms.timeout);
         self.count_timeout(terms.timeout);
         let entry = self.all.entry(voter).or_insert_with(|| Voter::new(terms));
         self.registered += usize::from(!entry.registered);
         entry.registered = true;
+        if let Some(longer) = longer {
+            entry.votes_after = Some(now + certainly(longer));
+        }
         entry.terms = terms;
         entry.unproven = None;
         entry.voice = None;
@@ -295,7 +305,7 @@ impl<V: Ord + Clone> Voters<V> {
         Some(*held.select_nth_unstable(place).1)
     }
 
-    /// How many of these vote for a takeover, with votes asked for not before `from` and not
+    /// How many of these vote for a takeover, with votes asked for after `from` and not
     /// older than `age`.
     pub fn votes(&self, set: &BTreeSet<V>, now: Time, from: Time, age: Duration) -> usize {
         let votes = |id: &&V| {

@@ -6,7 +6,7 @@ use crate::event::Severity;
 use crate::ids::{RegistrationId, StatestoreId};
 use core::fmt;
 use core::time::Duration;
-use statestore_wire::{NetworkAddress, Status, Text};
+use statestore_wire::{Epoch, NetworkAddress, Status, Text};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,16 @@ pub enum Event {
         registration_id: RegistrationId,
         status: Status,
     },
+    /// A statestored begins to be refused because its epoch is over.
+    EpochRefused {
+        statestore: NetworkAddress,
+        status: Status,
+    },
+    /// The active statestored lost its role and won it again.
+    ActivatedAnew {
+        statestore: NetworkAddress,
+        epoch: Epoch,
+    },
     /// An update was refused.
     UpdateRefused {
         statestore_id: StatestoreId,
@@ -93,6 +103,8 @@ pub enum Event {
     UnexpectedBase { topic: Text, from: i64, own: i64 },
     /// A delta for a topic that was not registered.
     UnknownTopic { topic: Text },
+    /// More deletions wait than may: the oldest are given up.
+    DeletionsGivenUp { topic: Text, most: usize },
     /// The application could not process a delivery.
     DeliveryFailed { why: Text },
     /// A peer speaks an older protocol.
@@ -113,6 +125,8 @@ impl Event {
             | Self::ConnectionLost { .. }
             | Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
+            | Self::EpochRefused { .. }
+            | Self::DeletionsGivenUp { .. }
             | Self::Incompatible { .. } => Severity::Warning,
             _ => Severity::Info,
         }
@@ -123,14 +137,17 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ActiveChanged { .. }
+            | Self::ActivatedAnew { .. }
             | Self::RoleIgnored { .. }
             | Self::CatalogdChanged { .. }
             | Self::CatalogdIgnored { .. } => self.fmt_news(f),
             Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
+            | Self::EpochRefused { .. }
             | Self::UnexpectedBase { .. }
             | Self::UnknownTopic { .. }
             | Self::DeliveryFailed { .. }
+            | Self::DeletionsGivenUp { .. }
             | Self::Incompatible { .. } => self.fmt_trouble(f),
             _ => self.fmt_registration(f),
         }
@@ -218,6 +235,10 @@ impl Event {
                     "Active statestored changed from {before} to {active} (version {version})"
                 ),
             },
+            Self::ActivatedAnew { statestore, epoch } => write!(
+                f,
+                "Active statestored {statestore} became active anew (epoch {epoch})"
+            ),
             Self::RoleIgnored {
                 statestore_id,
                 version,
@@ -265,6 +286,13 @@ impl Event {
                 let why = status.message();
                 write!(f, "Update of statestored {statestore_id} refused: {why}")
             }
+            Self::EpochRefused { statestore, status } => {
+                let why = status.message();
+                write!(
+                    f,
+                    "Statestored {statestore}: {why}; further ones are only counted"
+                )
+            }
             Self::UnexpectedBase { topic, from, own } => write!(
                 f,
                 "Unexpected delta base {from} of topic '{topic}', own version is {own}; asking \
@@ -273,6 +301,11 @@ impl Event {
             Self::UnknownTopic { topic } => {
                 write!(f, "Delta of topic '{topic}' ignored: not registered")
             }
+            Self::DeletionsGivenUp { topic, most } => write!(
+                f,
+                "More than {most} deletions of topic '{topic}' wait for a statestored: the oldest \
+                 are given up, and may stay in the topic"
+            ),
             Self::DeliveryFailed { why } => write!(f, "Processing an update failed: {why}"),
             Self::Incompatible { method, version } => {
                 write!(

@@ -5,66 +5,107 @@
 
 use super::catalogd::Verdict;
 use super::port::{CatalogdChange, Effect, Outbox};
+use super::statestore::Statestore;
 use super::view::Role;
 use super::{Event, Subscriber};
 use crate::ids::{RegistrationId, StatestoreId};
-use crate::time::Time;
+use crate::time::{Now, Time};
 use alloc::format;
 use statestore_wire::{
-    ConnState, HeartbeatRequest, HeartbeatResponse, ProtocolVersion, Status, StatusCode, UniqueId,
-    UpdateCatalogdRequest, UpdateCatalogdResponse, UpdateStatestoredRoleRequest,
+    ConnState, Epoch, HeartbeatRequest, HeartbeatResponse, ProtocolVersion, Status, StatusCode,
+    UniqueId, UpdateCatalogdRequest, UpdateCatalogdResponse, UpdateStatestoredRoleRequest,
     UpdateStatestoredRoleResponse,
 };
 
 impl Subscriber {
     pub(super) fn heartbeat(
         &mut self,
-        now: Time,
+        now: Now,
         request: &HeartbeatRequest,
         out: &mut Outbox,
     ) -> HeartbeatResponse {
-        let mut response = HeartbeatResponse::default();
-        if let Some(status) = self.check_version("Heartbeat", request.protocol_version, out) {
-            response.status = status;
-            return response;
-        }
         let statestore_id = StatestoreId(request.statestore_id.unwrap_or_default());
-        let got = request.registration_id.unwrap_or_default();
         // Alone, whoever knows the registration is the one (B-21).
         let sender = if self.is_alone() {
             Some(0)
         } else {
             self.sender(statestore_id)
         };
-        let status = match sender {
-            Some(i) if self.statestores[i].matches(got) => {
-                self.statestores[i].heartbeat(now);
-                if request.request_statestore_conn_state == Some(true) {
-                    response.statestore_conn_state = Some(self.other_state(now, i));
-                }
-                return response;
+        let mut response = HeartbeatResponse::default();
+        match self.accept_heartbeat(now, sender, request, out) {
+            Ok(Some(i)) if request.request_statestore_conn_state == Some(true) => {
+                self.vote(now.time, i, &mut response);
             }
-            Some(i) => unexpected(got, self.statestores[i].registration_id),
-            // It may be the one whose answer to our registration is still on its way.
-            None if self
-                .statestores
-                .iter()
-                .any(|it| it.statestore_id.0.is_unset()) =>
-            {
-                return response;
-            }
-            None => {
-                let text = format!("Heartbeat of an unknown statestored: {statestore_id}");
-                Status::error(StatusCode::GENERAL, text)
-            }
-        };
-        out.push(Effect::Log(Event::HeartbeatRefused {
-            statestore_id,
-            registration_id: RegistrationId(got),
-            status: status.clone(),
-        }));
-        response.status = status;
+            Ok(_) => {}
+            Err(status) => response.status = status,
+        }
         response
+    }
+
+    /// Whose heartbeat it was; `None` if that is not known yet.
+    fn accept_heartbeat(
+        &mut self,
+        now: Now,
+        sender: Option<usize>,
+        request: &HeartbeatRequest,
+        out: &mut Outbox,
+    ) -> Result<Option<usize>, Status> {
+        const METHOD: &str = "Heartbeat";
+        if let Some(status) = self.check_version(METHOD, request.protocol_version, out) {
+            return Err(status);
+        }
+        let Some(i) = sender else {
+            return self.early_heartbeat(now, request, out).map(|()| None);
+        };
+        let got = request.registration_id.unwrap_or_default();
+        if !self.statestores[i].matches(got) {
+            let status = unexpected(got, self.statestores[i].registration_id);
+            return Err(refuse_heartbeat(request, status, out));
+        }
+        self.check_epoch(now.wall, Some(i), (METHOD, request.epoch), out)?;
+        self.statestores[i].heartbeat(now, request.epoch);
+        match request.epoch {
+            Some(epoch) => {
+                self.accept_epoch(i, epoch);
+                self.follow_epoch(now.time, i, epoch, out);
+            }
+            None => self.statestores[i].is_refused = false,
+        }
+        Ok(Some(i))
+    }
+
+    /// It may be of the one whose answer to our registration is still on its way. Answered with
+    /// OK it may hold that one's lease, so that it must not be called lost (ha.md rule 20).
+    fn early_heartbeat(
+        &mut self,
+        now: Now,
+        request: &HeartbeatRequest,
+        out: &mut Outbox,
+    ) -> Result<(), Status> {
+        let unnamed = |it: &Statestore| it.statestore_id.0.is_unset();
+        let Some(first) = self.statestores.iter().position(unnamed) else {
+            let id = StatestoreId(request.statestore_id.unwrap_or_default());
+            let text = format!("Heartbeat of an unknown statestored: {id}");
+            let status = Status::error(StatusCode::GENERAL, text);
+            return Err(refuse_heartbeat(request, status, out));
+        };
+        let claim = ("Heartbeat", request.epoch);
+        self.check_epoch(now.wall, Some(first), claim, out)?;
+        self.accept_foreign_epoch(request.epoch);
+        let all = self.statestores.iter_mut().filter(|it| unnamed(it));
+        all.for_each(|it| it.heard = now.time);
+        Ok(())
+    }
+
+    /// What a standby asks for: the state of the other one (H-34, B-35), and our vote.
+    fn vote(&self, now: Time, i: usize, response: &mut HeartbeatResponse) {
+        response.statestore_conn_state = Some(self.other_state(now, i));
+        let mut all = self.statestores.iter().enumerate();
+        if let Some((_, other)) = all.find(|(other, _)| *other != i) {
+            let lost = other.is_unheard(&self.config, now);
+            response.other_is_lost = Some(lost);
+            response.other_is_active = Some(other.acts && !lost);
+        }
     }
 
     /// H-34: of the other one, whatever its role.
@@ -82,19 +123,27 @@ impl Subscriber {
 
     pub(super) fn catalogd(
         &mut self,
+        now: Now,
         request: &UpdateCatalogdRequest,
         out: &mut Outbox,
     ) -> UpdateCatalogdResponse {
+        const METHOD: &str = "UpdateCatalogd";
         let version = request.catalogd_version;
         let known = self.catalogd.version;
-        if let Some(status) = self.check_version("UpdateCatalogd", request.protocol_version, out) {
-            return UpdateCatalogdResponse {
-                status,
-                skipped: None,
-                highest_epoch: None,
-            };
+        let refused = |status| UpdateCatalogdResponse {
+            status,
+            ..UpdateCatalogdResponse::default()
+        };
+        if let Some(status) = self.check_version(METHOD, request.protocol_version, out) {
+            return refused(status);
         }
-        if let Some(why) = self.reason_to_skip(request) {
+        let sender = self.sender(StatestoreId(request.statestore_id));
+        if sender.is_some()
+            && let Err(status) = self.check_epoch(now.wall, sender, (METHOD, request.epoch), out)
+        {
+            return refused(status);
+        }
+        if let Some(why) = self.reason_to_skip(sender, request) {
             let event = Event::CatalogdIgnored {
                 version,
                 known,
@@ -103,10 +152,13 @@ impl Subscriber {
             };
             out.push(Effect::Log(event));
             return UpdateCatalogdResponse {
-                status: Status::ok(),
                 skipped: Some(true),
-                highest_epoch: None,
+                ..UpdateCatalogdResponse::default()
             };
+        }
+        if let (Some(i), Some(epoch)) = (sender, request.epoch) {
+            self.accept_epoch(i, epoch);
+            self.follow_epoch(now.time, i, epoch, out);
         }
         let registration = &request.catalogd_registration;
         match self.catalogd.notified(registration, version) {
@@ -135,12 +187,17 @@ impl Subscriber {
         UpdateCatalogdResponse::default()
     }
 
-    /// B-24.
-    fn reason_to_skip(&self, request: &UpdateCatalogdRequest) -> Option<&'static str> {
-        let Some(i) = self.sender(StatestoreId(request.statestore_id)) else {
+    /// B-24. An epoch that is news makes its sender the active one.
+    fn reason_to_skip(
+        &self,
+        sender: Option<usize>,
+        request: &UpdateCatalogdRequest,
+    ) -> Option<&'static str> {
+        let Some(i) = sender else {
             return Some("the sender is unknown");
         };
-        if !self.is_active(i) {
+        let is_news = request.epoch.is_some_and(|it| self.epochs.is_news(it));
+        if !self.is_active(i) && !is_news {
             Some("the sender is not the active statestored")
         } else if self.statestores[i].is_registering() {
             Some("registering with the sender")
@@ -153,17 +210,15 @@ impl Subscriber {
 
     pub(super) fn role(
         &mut self,
-        now: Time,
+        now: Now,
         request: &UpdateStatestoredRoleRequest,
         out: &mut Outbox,
     ) -> UpdateStatestoredRoleResponse {
-        let method = "UpdateStatestoredRole";
-        if let Some(status) = self.check_version(method, request.protocol_version, out) {
-            return UpdateStatestoredRoleResponse {
-                status,
-                skipped: None,
-                highest_epoch: None,
-            };
+        const METHOD: &str = "UpdateStatestoredRole";
+        let mut response = UpdateStatestoredRoleResponse::default();
+        if let Some(status) = self.check_version(METHOD, request.protocol_version, out) {
+            response.status = status;
+            return response;
         }
         let statestore_id = StatestoreId(request.statestore_id);
         let version = request.active_statestored_version;
@@ -177,36 +232,53 @@ impl Subscriber {
         };
         let Some(i) = self.sender(statestore_id) else {
             out.push(ignored(true, "the sender is unknown"));
-            return UpdateStatestoredRoleResponse {
-                status: Status::ok(),
-                skipped: Some(true),
-                highest_epoch: None,
-            };
+            response.skipped = Some(true);
+            return response;
         };
+        let claim = (METHOD, request.epoch);
+        if let Err(status) = self.check_epoch(now.wall, Some(i), claim, out) {
+            response.status = status;
+            return response;
+        }
         if self.statestores[i].role == Role::Standby {
             self.statestores[i].role_notices += 1;
         }
         if !request.is_active {
             out.push(ignored(false, "only becoming active is news"));
-        } else if self.claim(now, i, version, out) {
-            if let Some(registration) = &request.catalogd_registration {
-                let version = request.catalogd_version.unwrap_or(0);
-                self.catalogd_told(registration, version, out);
-            }
-        } else {
-            out.push(ignored(false, "the sender is known to be active"));
+            return response;
         }
-        UpdateStatestoredRoleResponse::default()
+        if let Some(epoch) = request.epoch {
+            self.accept_epoch(i, epoch);
+        }
+        if !self.claim(now.time, i, version, request.epoch, out) {
+            out.push(ignored(false, "the sender is known to be active"));
+        } else if let Some(registration) = &request.catalogd_registration {
+            let version = request.catalogd_version.unwrap_or(0);
+            self.catalogd_told(registration, version, out);
+        }
+        response
     }
 
     /// One says that it is the active one. False if that is no news (B-31).
-    pub(super) fn claim(&mut self, now: Time, i: usize, version: i64, out: &mut Outbox) -> bool {
-        let before = self
-            .statestores
-            .iter()
-            .position(|it| it.role == Role::Active);
+    pub(super) fn claim(
+        &mut self,
+        now: Time,
+        i: usize,
+        version: i64,
+        epoch: Option<Epoch>,
+        out: &mut Outbox,
+    ) -> bool {
+        let mut all = self.statestores.iter();
+        let before = all.position(|it| it.role == Role::Active);
+        let is_news = self.settle_epoch(epoch);
         if before == Some(i) {
-            return false;
+            return match epoch.filter(|_| is_news) {
+                Some(epoch) => {
+                    self.activated_anew(i, version, epoch, out);
+                    true
+                }
+                None => false,
+            };
         }
         for statestore in &mut self.statestores {
             statestore.role = Role::Standby;
@@ -250,6 +322,16 @@ impl Subscriber {
         }));
         Some(self.incompatible(version.0))
     }
+}
+
+/// Tells the log of it; who asks for something else than it names is somebody else (W19).
+fn refuse_heartbeat(request: &HeartbeatRequest, status: Status, out: &mut Outbox) -> Status {
+    out.push(Effect::Log(Event::HeartbeatRefused {
+        statestore_id: StatestoreId(request.statestore_id.unwrap_or_default()),
+        registration_id: RegistrationId(request.registration_id.unwrap_or_default()),
+        status: status.clone(),
+    }));
+    status
 }
 
 /// W18, W19: the text that wire.md section 6 fixes.

@@ -52,7 +52,8 @@ pub enum Input {
     },
     /// The application publishes.
     Publish(Vec<Command>),
-    /// The subscriber stops: whatever comes from now on is skipped.
+    /// The subscriber stops: whatever comes from now on is skipped. Only its farewells are still
+    /// to be made; `Subscriber::is_gone` tells when they are.
     Leave,
 }
 
@@ -186,6 +187,8 @@ pub enum Body {
     ProtocolVersion(wire::GetProtocolVersionRequest),
     /// RegisterSubscriber. The driver may put a resolved address in place of the host name.
     Register(Box<wire::RegisterSubscriberRequest>),
+    /// UnregisterSubscriber.
+    Unregister(wire::UnregisterSubscriberRequest),
 }
 
 /// What a statestored answered.
@@ -195,6 +198,8 @@ pub enum Reply {
     ProtocolVersion(wire::GetProtocolVersionResponse),
     /// To RegisterSubscriber.
     Register(wire::RegisterSubscriberResponse),
+    /// To UnregisterSubscriber.
+    Unregister(wire::UnregisterSubscriberResponse),
 }
 
 /// What a statestored is answered.

@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use flight::{Flight, Shipment, Verdict};
 use publication::{Clear, Publication};
-use statestore_wire::{ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
+use statestore_wire::{Epoch, ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
 
 pub(super) use flight::Seen;
 
@@ -37,6 +37,8 @@ pub struct UpdateAnswer {
     pub skipped: bool,
     /// What to publish, and which bases to reset.
     pub updates: Vec<TopicUpdate>,
+    /// The highest epoch seen (ha.md rule 16).
+    pub highest_epoch: Option<Epoch>,
 }
 
 /// Changes that this subscriber makes to one topic.
@@ -63,7 +65,7 @@ impl UpdateAnswer {
                 .map(TopicUpdate::into_delta)
                 .collect(),
             skipped: self.skipped.then_some(true),
-            highest_epoch: None,
+            highest_epoch: self.highest_epoch,
         }
     }
 }
@@ -130,13 +132,28 @@ impl Publisher {
         publication.prefix = Some(prefix.clone());
     }
 
-    pub(super) fn command(&mut self, command: Command) {
-        match command {
-            Command::Put { topic, key, value } => self.topic(topic).write(key, Some(value)),
-            Command::Delete { topic, key } => self.topic(topic).write(key, None),
-            Command::Clear { topic } => self.topic(topic).wipe(),
-            Command::Forget { topic } => self.topic(topic).forget(),
-        }
+    /// Takes a wish in. The topic is given back when it begins to give up deletions because
+    /// there are more than `most`.
+    pub(super) fn command(&mut self, command: Command, most: usize) -> Option<Text> {
+        let (topic, gives_up) = match command {
+            Command::Put { topic, key, value } => {
+                self.topic(topic).write(key, Some(value), most);
+                return None;
+            }
+            Command::Delete { topic, key } => {
+                let gives_up = self.topic(topic.clone()).write(key, None, most);
+                (topic, gives_up)
+            }
+            Command::Clear { topic } => {
+                self.topic(topic).wipe();
+                return None;
+            }
+            Command::Forget { topic } => {
+                self.topic(topic).forget();
+                return None;
+            }
+        };
+        gives_up.then_some(topic)
     }
 
     /// How many wishes have not provably arrived.
@@ -166,6 +183,11 @@ impl Publisher {
         }
     }
 
+    /// Whoever had what arrived may have lost it.
+    pub(super) fn doubt(&mut self) {
+        self.holder = None;
+    }
+
     /// A message that will be processed has come: judge what earlier answers achieved, and see
     /// what the topics lack.
     pub(super) fn arrived(
@@ -189,9 +211,12 @@ impl Publisher {
                 self.settle(flight, verdict, deltas);
             }
         }
-        for (topic, delta) in deltas.iter().filter(|(_, delta)| !delta.is_delta) {
+        for (topic, delta) in deltas {
             if let Some(publication) = self.topics.get_mut(topic) {
-                publication.compare(delta);
+                match delta.is_delta {
+                    true => publication.restore(delta),
+                    false => publication.compare(delta),
+                }
             }
         }
     }

@@ -11,8 +11,9 @@ use super::{Event, Subscriber};
 use crate::ids::{CallId, RegistrationId, StatestoreId};
 use crate::time::{Now, Time};
 use alloc::boxed::Box;
+use core::time::Duration;
 use statestore_wire::{
-    GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
+    Epoch, GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
     RegisterSubscriberRequest, RegisterSubscriberResponse, Status, StatusCode, TopicRegistration,
 };
 
@@ -37,7 +38,7 @@ impl Subscriber {
         out: &mut Outbox,
     ) {
         if self.left {
-            return;
+            return self.farewell_heard(call, outcome.as_ref().ok(), out);
         }
         let under_way = self
             .statestores
@@ -104,7 +105,7 @@ impl Subscriber {
             id,
             statestore: i,
             to: statestore.address.clone(),
-            timeout: self.config.call_timeout,
+            timeout: self.config.call_limit(),
             first_attempt: attempt.number == 1,
             startup: statestore.starting,
             body: match attempt.step {
@@ -131,7 +132,7 @@ impl Subscriber {
             subscriber_type: Some(self.config.kind),
             subscribe_catalogd_change: Some(self.config.follow_catalogd),
             catalogd_registration: self.config.catalogd.clone(),
-            heartbeat_timeout_ms: None,
+            heartbeat_timeout_ms: Some(millis(self.config.patience())),
         }
     }
 
@@ -177,12 +178,12 @@ impl Subscriber {
             number: attempt.number.saturating_add(1),
             ..attempt
         };
-        self.statestores[i].phase = Phase::Retrying(next, now + self.config.retry_interval);
+        self.statestores[i].phase = Phase::Retrying(next, now + self.config.retry_pause());
     }
 
     /// A whole registration failed.
     fn failed(&mut self, now: Time, i: usize, status: Status, out: &mut Outbox) {
-        let retry_in = self.config.recovery_interval;
+        let retry_in = self.config.recovery_pause();
         let statestore = &mut self.statestores[i];
         statestore.phase = Phase::Waiting(now + retry_in);
         let address = statestore.address.clone();
@@ -197,7 +198,7 @@ impl Subscriber {
                 retry_in,
             }));
         } else if starting {
-            self.left = true;
+            self.leave(out);
             out.push(Effect::StartFailed {
                 statestore: i,
                 status,
@@ -251,8 +252,16 @@ impl Subscriber {
             is_active: says_active,
             recovered_after,
         }));
-        self.take_role(now.time, i, says_active, out);
+        let epoch = reply.epoch.filter(|_| says_active);
+        let claim = ("RegisterSubscriber", epoch);
+        // Registered it is all the same; it only is not the active one.
+        let believed = self.check_epoch(now.wall, Some(i), claim, out).is_ok();
+        if let Some(epoch) = epoch.filter(|_| believed) {
+            self.accept_epoch(i, epoch);
+        }
+        self.take_role(now.time, i, (says_active && believed).then_some(epoch), out);
         match (&reply.catalogd_registration, reply.catalogd_version) {
+            _ if !believed => {}
             (Some(registration), version) => {
                 self.catalogd_told(registration, version.unwrap_or(0), out);
             }
@@ -261,17 +270,20 @@ impl Subscriber {
         }
     }
 
-    /// B-4, B-13: what a registration reply says of the sender's role.
-    fn take_role(&mut self, now: Time, i: usize, says_active: bool, out: &mut Outbox) {
+    /// B-4, B-13: what a registration reply says of the sender's role; the outer `Some` if it
+    /// says that it is active.
+    fn take_role(&mut self, now: Time, i: usize, active: Option<Option<Epoch>>, out: &mut Outbox) {
         let active_known = self.statestores.iter().any(|it| it.role == Role::Active);
         let statestore = &mut self.statestores[i];
         let (id, version) = (statestore.statestore_id, statestore.active_version);
-        if says_active && self.claim(now, i, version, out) {
+        if let Some(epoch) = active
+            && self.claim(now, i, version, epoch, out)
+        {
             return;
         }
         let statestore = &mut self.statestores[i];
-        let silent_standby = !says_active && active_known && statestore.role != Role::Active;
-        if silent_standby || (!says_active && self.statestores.len() == 1) {
+        let silent_standby = active.is_none() && active_known && statestore.role != Role::Active;
+        if silent_standby || (active.is_none() && self.statestores.len() == 1) {
             self.statestores[i].role = Role::Standby;
         }
         if self.is_active(i) {
@@ -299,4 +311,9 @@ impl Subscriber {
             is_registration_reply: true,
         }));
     }
+}
+
+/// Whole milliseconds, as the wire has them.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

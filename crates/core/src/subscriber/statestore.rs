@@ -4,12 +4,12 @@
 //! change; `Subscriber` composes that.
 
 use super::config::Config;
-use super::tally::Tally;
 use super::view::{Role, StatestoreView};
 use crate::ids::{CallId, RegistrationId, StatestoreId};
-use crate::time::{Time, Wall};
+use crate::time::{Now, Time, Wall};
+use crate::view::Tally;
 use core::time::Duration;
-use statestore_wire::{ConnState, NetworkAddress, UniqueId};
+use statestore_wire::{ConnState, Epoch, NetworkAddress, UniqueId};
 
 #[derive(Debug)]
 pub(super) struct Statestore {
@@ -26,6 +26,17 @@ pub(super) struct Statestore {
     /// Since when, while recovering.
     pub(super) recovering: Option<Time>,
     pub(super) last_heartbeat: Option<Time>,
+    pub(super) last_heartbeat_at: Option<Wall>,
+    /// The last heartbeat that was answered with OK, or the start of this subscriber. Unlike the
+    /// timer below no registration moves it: a vote tells of heartbeats alone (ha.md rule 9).
+    pub(super) heard: Time,
+    /// That heartbeat named an epoch.
+    pub(super) acts: bool,
+    /// The epoch of its last accepted message that named one.
+    pub(super) epoch: Option<Epoch>,
+    pub(super) refusals: u64,
+    /// The last message that named an epoch was refused.
+    pub(super) is_refused: bool,
     /// The missing-heartbeat timer: the last heartbeat or registration.
     pub(super) silent_since: Time,
     pub(super) last_registration: Option<Time>,
@@ -80,7 +91,7 @@ impl Step {
 }
 
 impl Statestore {
-    pub(super) fn new(address: NetworkAddress, first_registration: Time) -> Self {
+    pub(super) fn new(address: NetworkAddress, start: Time, first_registration: Time) -> Self {
         Self {
             address,
             statestore_id: StatestoreId::default(),
@@ -91,6 +102,12 @@ impl Statestore {
             starting: true,
             recovering: None,
             last_heartbeat: None,
+            last_heartbeat_at: None,
+            heard: start,
+            acts: false,
+            epoch: None,
+            refusals: 0,
+            is_refused: false,
             silent_since: first_registration,
             last_registration: None,
             connection_failures: 0,
@@ -112,12 +129,24 @@ impl Statestore {
         self.registration_id.0.is_unset() || self.registration_id.0 == registration_id
     }
 
-    pub(super) fn heartbeat(&mut self, now: Time) {
+    pub(super) fn heartbeat(&mut self, now: Now, epoch: Option<Epoch>) {
         if let Some(last) = self.last_heartbeat {
-            self.heartbeat_intervals.add(now.since(last));
+            self.heartbeat_intervals.add(now.time.since(last));
         }
-        self.last_heartbeat = Some(now);
-        self.silent_since = now;
+        self.last_heartbeat = Some(now.time);
+        self.last_heartbeat_at = Some(now.wall);
+        self.silent_since = now.time;
+        self.heard = now.time;
+        self.acts = epoch.is_some();
+    }
+
+    /// The vote: no heartbeat was acknowledged for the whole patience, nor does this subscriber
+    /// remember less (ha.md rule 9).
+    ///
+    /// A clock that stands still while the machine sleeps, as monotonic ones may, only makes the
+    /// vote later, which is safe.
+    pub(super) fn is_unheard(&self, config: &Config, now: Time) -> bool {
+        config.is_loss(now.since(self.heard))
     }
 
     pub(super) fn state(&self, config: &Config, now: Time) -> ConnState {
@@ -129,12 +158,12 @@ impl Statestore {
         match self.phase {
             Phase::Waiting(at) | Phase::Retrying(_, at) => Some(at),
             Phase::Calling(..) => None,
-            Phase::Following => Some(self.silent_since + config.patience() + TICK),
+            Phase::Following => Some(self.silent_since + config.loss_after()),
         }
     }
 
     pub(super) fn is_lost(&self, config: &Config, now: Time) -> bool {
-        self.phase == Phase::Following && now.since(self.silent_since) > config.patience()
+        self.phase == Phase::Following && config.is_loss(now.since(self.silent_since))
     }
 
     pub(super) fn view(&self) -> StatestoreView {
@@ -149,6 +178,9 @@ impl Statestore {
             statestore_id: Some(self.statestore_id).filter(|id| !id.0.is_unset()),
             registration_id: Some(self.registration_id).filter(|id| !id.0.is_unset()),
             last_heartbeat: self.last_heartbeat,
+            last_heartbeat_at: self.last_heartbeat_at,
+            epoch: self.epoch,
+            refusals: self.refusals,
             silent_since: self.silent_since,
             last_registration: self.last_registration,
             connection_failures: self.connection_failures,
@@ -160,6 +192,3 @@ impl Statestore {
         }
     }
 }
-
-/// "No heartbeat for longer than" ends one tick after the limit.
-const TICK: Duration = Duration::from_millis(1);

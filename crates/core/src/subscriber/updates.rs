@@ -8,11 +8,11 @@
 use super::notices::unexpected;
 use super::port::{Answer, Command, ConnectionId, Effect, Outbox, Token};
 use super::publisher::{Lane, Seen, TopicUpdate, UpdateAnswer};
-use super::tally::Tally;
 use super::view::TopicView;
 use super::{Event, Subscriber};
 use crate::ids::{RequestId, StatestoreId};
-use crate::time::Time;
+use crate::time::{Now, Time};
+use crate::view::Tally;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -80,13 +80,13 @@ impl Subscriber {
     /// Takes in a message; `None` if the answer comes after its delivery.
     pub(super) fn update(
         &mut self,
-        now: Time,
+        now: Now,
         id: RequestId,
         connection: ConnectionId,
         request: UpdateStateRequest,
         out: &mut Outbox,
     ) -> Option<UpdateAnswer> {
-        if let Err(refusal) = self.admit(&request, out) {
+        if let Err(refusal) = self.admit(now, &request, out) {
             return Some(refusal);
         }
         let deltas: BTreeMap<Text, TopicDelta> = request.topic_deltas.0.into_iter().collect();
@@ -104,7 +104,7 @@ impl Subscriber {
             generation: self.generation,
             connection,
             lane,
-            began: now,
+            began: now.time,
             delivered: Vec::new(),
             resets: Vec::new(),
         };
@@ -116,9 +116,9 @@ impl Subscriber {
             }
         }
         if fitting.is_empty() {
-            return Some(self.answer(processing));
+            return Some(self.compose(processing));
         }
-        self.begin_delivery(now, &processing);
+        self.begin_delivery(now.time, &processing);
         let token = Token(self.fresh_id());
         self.processing.insert(token, processing);
         out.push(Effect::Deliver {
@@ -149,33 +149,38 @@ impl Subscriber {
                 UpdateAnswer::error(Status::error(StatusCode::GENERAL, why))
             }
             Ok(commands) => {
-                commands
-                    .into_iter()
-                    .for_each(|command| self.publisher.command(command));
+                self.wish(commands, out);
                 if current {
                     self.advance(&processing.delivered);
-                    self.answer(processing)
+                    self.compose(processing)
                 } else {
                     UpdateAnswer::skipped()
                 }
             }
         };
-        out.push(Effect::Answer {
-            id,
-            answer: Answer::Update(answer),
-        });
+        self.answer(id, Answer::Update(answer), out);
     }
 
-    /// B-20, B-22, B-23.
-    fn admit(&self, request: &UpdateStateRequest, out: &mut Outbox) -> Result<(), UpdateAnswer> {
-        if let Some(status) = self.check_version("UpdateState", request.protocol_version, out) {
+    /// B-20, B-22, B-23, W2. An epoch that is news makes its sender the active one.
+    fn admit(
+        &mut self,
+        now: Now,
+        request: &UpdateStateRequest,
+        out: &mut Outbox,
+    ) -> Result<(), UpdateAnswer> {
+        const METHOD: &str = "UpdateState";
+        if let Some(status) = self.check_version(METHOD, request.protocol_version, out) {
             return Err(UpdateAnswer::error(status));
         }
         let statestore_id = StatestoreId(request.statestore_id.unwrap_or_default());
-        let sender = self.sender(statestore_id).filter(|i| self.is_active(*i));
-        let i = sender.ok_or_else(UpdateAnswer::skipped)?;
+        let Some(i) = self.sender(statestore_id) else {
+            return Err(UpdateAnswer::skipped());
+        };
+        self.check_epoch(now.wall, Some(i), (METHOD, request.epoch), out)
+            .map_err(UpdateAnswer::error)?;
+        let is_news = request.epoch.is_some_and(|it| self.epochs.is_news(it));
         let statestore = &self.statestores[i];
-        if statestore.is_registering() {
+        if statestore.is_registering() || !(self.is_active(i) || is_news) {
             return Err(UpdateAnswer::skipped());
         }
         let got = request.registration_id.unwrap_or_default();
@@ -187,6 +192,10 @@ impl Subscriber {
             };
             out.push(Effect::Log(refused));
             return Err(UpdateAnswer::error(status));
+        }
+        if let Some(epoch) = request.epoch {
+            self.accept_epoch(i, epoch);
+            self.follow_epoch(now.time, i, epoch, out);
         }
         Ok(())
     }
@@ -266,7 +275,7 @@ impl Subscriber {
     }
 
     /// The answer to a processed message: new bases where needed, then what is to be published.
-    fn answer(&mut self, processing: Processing) -> UpdateAnswer {
+    fn compose(&mut self, processing: Processing) -> UpdateAnswer {
         let Processing {
             connection,
             lane,

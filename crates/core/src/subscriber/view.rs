@@ -4,13 +4,13 @@
 //! wait (W23). Ages are left to the reader, who knows the hour.
 
 use super::config::Config;
-use super::tally::Tally;
 use crate::ids::{RegistrationId, StatestoreId};
 use crate::time::{Time, Wall};
+use crate::view::Tally;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
-use statestore_wire::{CatalogRegistration, ConnState, NetworkAddress, Text};
+use statestore_wire::{CatalogRegistration, ConnState, Epoch, NetworkAddress, Text};
 
 /// What a statestored is for this subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +57,8 @@ pub struct View {
     pub failovers: u64,
     /// When that last was; `None` is never (W36).
     pub last_failover: Option<Time>,
+    /// The highest epoch that was accepted of any statestored.
+    pub highest_epoch: Option<Epoch>,
     /// The subscriber has left.
     pub left: bool,
 }
@@ -82,6 +84,12 @@ pub struct StatestoreView {
     pub registration_id: Option<RegistrationId>,
     /// When the last heartbeat was accepted.
     pub last_heartbeat: Option<Time>,
+    /// The same by the calendar.
+    pub last_heartbeat_at: Option<Wall>,
+    /// The epoch that it last acted under, if it names them.
+    pub epoch: Option<Epoch>,
+    /// Messages refused because their epoch was over.
+    pub refusals: u64,
     /// Silence is counted from here: the last heartbeat or registration.
     pub silent_since: Time,
     /// When the last registration succeeded.
@@ -110,7 +118,7 @@ impl StatestoreView {
     pub fn state(&self, config: &Config, now: Time) -> ConnState {
         match self.last_heartbeat {
             None => ConnState::UNKNOWN,
-            Some(_) if now.since(self.silent_since) > config.patience() => ConnState::FAILED,
+            Some(_) if config.is_loss(now.since(self.silent_since)) => ConnState::FAILED,
             Some(_) => ConnState::OK,
         }
     }

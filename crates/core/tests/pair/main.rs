@@ -7,4 +7,5 @@
 
 mod telling;
 mod together;
+mod troubled;
 mod world;

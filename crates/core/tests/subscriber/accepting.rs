@@ -17,24 +17,6 @@ fn v1_is_refused(status: &Status) {
     );
 }
 
-fn notice(statestore: i64, registration: i64, version: i64) -> UpdateCatalogdRequest {
-    UpdateCatalogdRequest {
-        protocol_version: ProtocolVersion::V2,
-        registration_id: id(registration),
-        statestore_id: id(statestore),
-        catalogd_version: version,
-        catalogd_registration: catalogd("c2"),
-        epoch: None,
-    }
-}
-
-fn notify(world: &mut World, request: UpdateCatalogdRequest) -> UpdateCatalogdResponse {
-    match world.request(Request::Catalogd(request)).1 {
-        Some(Answer::Catalogd(response)) => response,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn b20_whatever_speaks_an_older_protocol_is_not_processed() {
     let mut world = World::following(vec![topic("t")]);
@@ -70,7 +52,7 @@ fn b20_whatever_speaks_an_older_protocol_is_not_processed() {
         protocol_version: ProtocolVersion::V1,
         ..notice(10, 1, 1)
     };
-    v1_is_refused(&notify(&mut world, old).status);
+    v1_is_refused(&world.notify(old).status);
     let role = UpdateStatestoredRoleRequest {
         protocol_version: ProtocolVersion::V1,
         registration_id: id(1),
@@ -94,7 +76,7 @@ fn b20_a_newer_protocol_is_accepted() {
         protocol_version: ProtocolVersion(5),
         ..notice(10, 1, 1)
     };
-    assert!(notify(&mut world, newer).status.is_ok() && world.catalogds.len() == 1);
+    assert!(world.notify(newer).status.is_ok() && world.catalogds.len() == 1);
 }
 
 #[test]
@@ -189,11 +171,11 @@ fn b23_w18_an_update_for_another_registration_is_an_error() {
 fn b24_catalogd_notices_are_taken_from_the_active_for_this_registration_only() {
     let mut world = World::pair(vec![]);
     for (statestore, registration) in [(20, 2), (30, 1), (10, 5)] {
-        let answer = notify(&mut world, notice(statestore, registration, 9));
+        let answer = world.notify(notice(statestore, registration, 9));
         assert_eq!(answer.skipped, Some(true), "{statestore} {registration}");
     }
     assert!(world.catalogds.is_empty());
-    assert_eq!(notify(&mut world, notice(10, 1, 9)).skipped, None);
+    assert_eq!(world.notify(notice(10, 1, 9)).skipped, None);
     let change = world.catalogds.pop().unwrap();
     assert!(!change.is_registration_reply && change.version == 9);
     assert_eq!(world.view().catalogd_notices, 1);
@@ -210,19 +192,19 @@ fn b41_a_notice_must_be_newer_and_a_registration_reply_need_not() {
     };
     world.answer_registration(0, reply);
     world.log.clear();
-    assert!(notify(&mut world, notice(10, 1, 4)).status.is_ok());
+    assert!(world.notify(notice(10, 1, 4)).status.is_ok());
     assert!(
         world.log.is_empty(),
         "a silent duplicate right after the reply"
     );
-    notify(&mut world, notice(10, 1, 4));
-    notify(&mut world, notice(10, 1, 3));
+    world.notify(notice(10, 1, 4));
+    world.notify(notice(10, 1, 3));
     let ignored = world
         .log
         .iter()
         .filter(|e| matches!(e, Event::CatalogdIgnored { .. }));
     assert_eq!(ignored.count(), 2);
-    notify(&mut world, notice(10, 1, 5));
+    world.notify(notice(10, 1, 5));
     assert_eq!(world.catalogds.len(), 2);
 
     // A restarted statestored counts from the beginning; its reply is believed.
@@ -238,6 +220,6 @@ fn b41_a_notice_must_be_newer_and_a_registration_reply_need_not() {
         (world.catalogds.len(), world.view().catalogd_version),
         (3, 0)
     );
-    notify(&mut world, notice(11, 2, 1));
+    world.notify(notice(11, 2, 1));
     assert_eq!(world.view().catalogd_version, 1);
 }

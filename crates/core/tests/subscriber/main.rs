@@ -4,9 +4,14 @@
 
 mod accepting;
 mod convergence;
+mod epochs;
+mod failover;
+mod fencing;
+mod leaving;
 mod publishing;
 mod registering;
 mod roles;
 mod support;
 mod topics;
+mod votes;
 mod words;

@@ -3,46 +3,21 @@
 use crate::support::*;
 use crate::words::*;
 use statestore_core::subscriber::Role;
-use statestore_core::subscriber::port::*;
 use statestore_wire::*;
-
-fn role_message(statestore: i64, version: i64) -> UpdateStatestoredRoleRequest {
-    UpdateStatestoredRoleRequest {
-        protocol_version: ProtocolVersion::V2,
-        registration_id: id(statestore / 10),
-        statestore_id: id(statestore),
-        active_statestored_version: version,
-        is_active: true,
-        catalogd_version: None,
-        catalogd_registration: None,
-        epoch: None,
-    }
-}
-
-fn tell(world: &mut World, request: UpdateStatestoredRoleRequest) -> UpdateStatestoredRoleResponse {
-    match world.request(Request::Role(request)).1 {
-        Some(Answer::Role(response)) => response,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn roles(world: &World) -> Vec<Role> {
-    world.view().statestores.iter().map(|it| it.role).collect()
-}
 
 #[test]
 fn b4_the_one_that_said_so_is_active_and_the_other_standby() {
     let world = World::pair(vec![]);
-    assert_eq!(roles(&world), [Role::Active, Role::Standby]);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
     assert_eq!(world.actives, [(0, false)]);
     let mut none = World::new(config(2));
     none.register(0, 10, 1, false);
     none.register(1, 20, 2, false);
-    assert_eq!(roles(&none), [Role::Unknown, Role::Unknown]);
+    assert_eq!(none.roles(), [Role::Unknown, Role::Unknown]);
     let mut second = World::new(config(2));
     second.register(0, 10, 1, false);
     second.register(1, 20, 2, true);
-    assert_eq!(roles(&second), [Role::Standby, Role::Active]);
+    assert_eq!(second.roles(), [Role::Standby, Role::Active]);
 }
 
 #[test]
@@ -56,8 +31,8 @@ fn b25_b30_the_standby_says_it_is_active_and_is_followed() {
         catalogd_registration: Some(catalogd("c")),
         ..role_message(20, 555)
     };
-    assert_eq!(tell(&mut world, told).skipped, None);
-    assert_eq!(roles(&world), [Role::Standby, Role::Active]);
+    assert_eq!(world.tell(told).skipped, None);
+    assert_eq!(world.roles(), [Role::Standby, Role::Active]);
     let view = world.view();
     assert!(
         view.statestores.iter().all(|it| it.active_version == 555),
@@ -87,7 +62,7 @@ fn b30_a_delta_on_the_old_base_of_the_new_active_does_not_fit() {
     // W10: it may still believe we have what it sent in an earlier life as the active one.
     let mut world = World::pair(vec![topic("t")]);
     world.update(1, vec![delta("t", 0, 9, &[("a", "1")])]);
-    tell(&mut world, role_message(20, 5));
+    world.tell(role_message(20, 5));
     let answer = world.update_from((20, 2), 2, vec![delta("t", 9, 10, &[("b", "2")])]);
     assert_eq!(published(&answer), ["t from=0"]);
 }
@@ -96,8 +71,8 @@ fn b30_a_delta_on_the_old_base_of_the_new_active_does_not_fit() {
 fn b31_the_active_says_so_again_and_nothing_happens() {
     let mut world = World::pair(vec![topic("t")]);
     world.update(1, vec![delta("t", 0, 9, &[("a", "1")])]);
-    assert_eq!(tell(&mut world, role_message(10, 777)).skipped, None);
-    assert_eq!(roles(&world), [Role::Active, Role::Standby]);
+    assert_eq!(world.tell(role_message(10, 777)).skipped, None);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
     let view = world.view();
     assert_eq!((view.topics[0].version, view.failovers), (9, 0));
     assert_eq!(view.statestores[0].active_version, 1000);
@@ -108,8 +83,8 @@ fn b32_with_no_active_known_the_sender_becomes_it() {
     let mut world = World::new(config(2));
     world.register(0, 10, 1, false);
     world.register(1, 20, 2, false);
-    tell(&mut world, role_message(20, 5));
-    assert_eq!(roles(&world), [Role::Standby, Role::Active]);
+    world.tell(role_message(20, 5));
+    assert_eq!(world.roles(), [Role::Standby, Role::Active]);
     assert_eq!(world.actives, [(1, false)]);
     assert_eq!(world.view().last_failover, None, "it is no failover");
 }
@@ -117,10 +92,10 @@ fn b32_with_no_active_known_the_sender_becomes_it() {
 #[test]
 fn b33_an_unknown_sender_is_skipped() {
     let mut world = World::pair(vec![]);
-    assert_eq!(tell(&mut world, role_message(30, 5)).skipped, Some(true));
-    assert_eq!(roles(&world), [Role::Active, Role::Standby]);
+    assert_eq!(world.tell(role_message(30, 5)).skipped, Some(true));
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
     assert_eq!(
-        tell(&mut world, role_message(0, 5)).skipped,
+        world.tell(role_message(0, 5)).skipped,
         Some(true),
         "all-zero is nobody"
     );
@@ -133,7 +108,7 @@ fn b34_losing_the_active_switches_no_role() {
         world.seconds(1);
         world.heartbeat(20, 2);
     }
-    assert_eq!(roles(&world), [Role::Active, Role::Standby]);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
     assert!(world.view().statestores[0].recovering && !world.view().statestores[1].recovering);
 }
 
@@ -142,7 +117,7 @@ fn b13_b30_a_recovered_statestored_that_says_it_is_active_is_followed() {
     let mut world = World::pair(vec![]);
     world.seconds(31);
     world.register(1, 21, 3, true);
-    assert_eq!(roles(&world), [Role::Standby, Role::Active]);
+    assert_eq!(world.roles(), [Role::Standby, Role::Active]);
     assert_eq!(world.view().failovers, 1);
 }
 
@@ -213,7 +188,7 @@ fn b40_grace_lasts_for_a_while_after_a_recovery_and_after_a_failover() {
     assert!(!world.subscriber.in_grace(world.now));
 
     let mut pair = World::pair(vec![]);
-    tell(&mut pair, role_message(20, 5));
+    pair.tell(role_message(20, 5));
     assert!(pair.subscriber.in_grace(pair.now));
     pair.now = pair.now + std::time::Duration::from_secs(30);
     assert!(!pair.subscriber.in_grace(pair.now));

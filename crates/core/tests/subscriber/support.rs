@@ -3,7 +3,7 @@
 use crate::words::*;
 use statestore_core::ids::{CallId, RegistrationId, RequestId, StatestoreId};
 use statestore_core::subscriber::port::*;
-use statestore_core::subscriber::{Config, Subscriber, TopicConfig, View};
+use statestore_core::subscriber::{Config, Role, Subscriber, TopicConfig, View};
 use statestore_core::time::{Now, Time, Wall};
 use statestore_wire::*;
 use std::time::Duration;
@@ -223,6 +223,41 @@ impl World {
         }
     }
 
+    /// An active one's heartbeat; registrations as in [`World::pair`].
+    pub(crate) fn beat(&mut self, statestore: i64, epoch: i64) -> HeartbeatResponse {
+        let request = HeartbeatRequest {
+            registration_id: Some(id(statestore / 10)),
+            statestore_id: Some(id(statestore)),
+            epoch: Some(Epoch(epoch)),
+            ..HeartbeatRequest::default()
+        };
+        match self.request(Request::Heartbeat(request)).1 {
+            Some(Answer::Heartbeat(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn notify(&mut self, request: UpdateCatalogdRequest) -> UpdateCatalogdResponse {
+        match self.request(Request::Catalogd(request)).1 {
+            Some(Answer::Catalogd(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        request: UpdateStatestoredRoleRequest,
+    ) -> UpdateStatestoredRoleResponse {
+        match self.request(Request::Role(request)).1 {
+            Some(Answer::Role(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn roles(&self) -> Vec<Role> {
+        self.view().statestores.iter().map(|it| it.role).collect()
+    }
+
     /// Sends an update from statestored 10, registration 1, and begins its delivery.
     pub(crate) fn begin_update(&mut self, connection: u64, deltas: Vec<TopicDelta>) -> Begun {
         self.begin_update_from((10, 1), connection, deltas)
@@ -234,6 +269,16 @@ impl World {
         connection: u64,
         deltas: Vec<TopicDelta>,
     ) -> Begun {
+        self.begin_update_under(None, (statestore, registration), connection, deltas)
+    }
+
+    pub(crate) fn begin_update_under(
+        &mut self,
+        epoch: Option<i64>,
+        (statestore, registration): (i64, i64),
+        connection: u64,
+        deltas: Vec<TopicDelta>,
+    ) -> Begun {
         let deltas = deltas
             .into_iter()
             .map(|delta| (delta.topic_name.clone(), delta));
@@ -241,6 +286,7 @@ impl World {
             topic_deltas: TopicDeltas(deltas.collect()),
             registration_id: Some(id(registration)),
             statestore_id: Some(id(statestore)),
+            epoch: epoch.map(Epoch),
             ..UpdateStateRequest::default()
         };
         let connection = ConnectionId(connection);
@@ -293,7 +339,17 @@ impl World {
         connection: u64,
         deltas: Vec<TopicDelta>,
     ) -> UpdateAnswer {
-        match self.begin_update_from(from, connection, deltas) {
+        self.update_under(None, from, connection, deltas)
+    }
+
+    pub(crate) fn update_under(
+        &mut self,
+        epoch: Option<i64>,
+        from: (i64, i64),
+        connection: u64,
+        deltas: Vec<TopicDelta>,
+    ) -> UpdateAnswer {
+        match self.begin_update_under(epoch, from, connection, deltas) {
             Begun::Answered(answer) => answer,
             Begun::Delivered(delivery) => self.finish(delivery, Vec::new()),
         }

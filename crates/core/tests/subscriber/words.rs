@@ -95,3 +95,28 @@ pub(crate) fn catalogd(host: &str) -> CatalogRegistration {
         registration_time: None,
     }
 }
+
+/// Statestored 10 knows registration 1, 20 knows 2.
+pub(crate) fn role_message(statestore: i64, version: i64) -> UpdateStatestoredRoleRequest {
+    UpdateStatestoredRoleRequest {
+        protocol_version: ProtocolVersion::V2,
+        registration_id: id(statestore / 10),
+        statestore_id: id(statestore),
+        active_statestored_version: version,
+        is_active: true,
+        catalogd_version: None,
+        catalogd_registration: None,
+        epoch: None,
+    }
+}
+
+pub(crate) fn notice(statestore: i64, registration: i64, version: i64) -> UpdateCatalogdRequest {
+    UpdateCatalogdRequest {
+        protocol_version: ProtocolVersion::V2,
+        registration_id: id(registration),
+        statestore_id: id(statestore),
+        catalogd_version: version,
+        catalogd_registration: catalogd("c2"),
+        epoch: None,
+    }
+}

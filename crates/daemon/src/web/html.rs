@@ -52,6 +52,9 @@ fn named(key: &str, value: &Json) -> Markup {
         @match value {
             Json::String(text) if key == "error" => p.error { (text) },
             Json::String(text) if text.contains('\n') => { h3 { (key) } pre { (text) } },
+            Json::String(path) if key.ends_with("_link") => {
+                p { strong { (key) } ": " a href=(path) { (path) } }
+            },
             Json::Array(_) | Json::Object(_) => { h3 { (key) } (nested(value)) },
             scalar => p { strong { (key) } ": " (nested(scalar)) },
         }
@@ -106,6 +109,7 @@ mod tests {
             "rows": [{"a": 1, "b": "x"}, {"c": true}],
             "list": ["p", "q"],
             "nested": {"k": {"deep": null}},
+            "more_link": "/more",
             "error": "bad & worse",
             "__common__": "hidden",
         });
@@ -115,6 +119,7 @@ mod tests {
         assert!(html.contains("<tr><th>a</th><th>b</th><th>c</th></tr>"));
         assert!(html.contains("<tr><td></td><td></td><td>true</td></tr>"));
         assert!(html.contains("<li>p</li>"));
+        assert!(html.contains("<a href=\"/more\">/more</a>"));
         assert!(html.contains("<p class=\"error\">bad &amp; worse</p>"));
         assert!(!html.contains("hidden"));
     }

@@ -4,22 +4,20 @@
 //! that is printed was measured in the run that prints it.
 
 use std::fs::{self, DirBuilder};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use super::cluster::{CATALOG, Cluster, learned};
+use super::cluster::{Cluster, learned};
+use super::narration::{SCENE, draw_once, millis, say, seconds};
 use super::process::wait_for;
 use super::table::Board;
-use super::tree::{self, Difference, LeftOut};
-use super::{Failure, Options, observe};
+use super::tree::LeftOut;
+use super::{Failure, Options, failover, mirrors, observe};
 
-/// How long any scene may take before it counts as failed.
-const SCENE: Duration = Duration::from_secs(30);
-/// Bytes a second that a mirror grows by on the slowest machine; large folders take longer.
-const SLOWEST: u64 = 5 << 20;
-
+/// How long a statestored that was killed stays away when the story is over.
+const PAUSE: Duration = Duration::from_secs(10);
 /// Starts the cluster and tells the story.
 pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
     let root = Folder::create(options.keep)?;
@@ -41,26 +39,52 @@ pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
         ));
     }
     scene_everybody_is_here(&mut cluster, started)?;
-    scene_mirrors_equal_the_source(&mut cluster, started)?;
-    scene_a_file_changes(&mut cluster)?;
+    mirrors::equal_the_source(&mut cluster, started)?;
+    failover::everybody_hears_both(&mut cluster)?;
+    mirrors::a_file_changes(&mut cluster)?;
     scene_an_executor_dies(&mut cluster)?;
-    say("All as promised.");
-    if options.once {
-        return Ok(());
-    }
-    say("The cluster goes on: change files in the source folder, kill its processes, look at");
+    failover::the_primary_is_killed(&mut cluster)?;
+    failover::the_primary_is_halted(&mut cluster)?;
+    failover::the_two_are_cut_from_each_other(&mut cluster)?;
+    failover::the_primary_keeps_a_minority(&mut cluster)?;
+    failover::the_primary_is_alone(&mut cluster)?;
+    mirrors::are_equal(&cluster, "In the end both mirrors equal the source.")?;
+    draw_once(&cluster)?;
     say(&format!(
-        "http://{}/ - Ctrl-C ends it.",
-        cluster.pages.address()
+        "All as promised, in {}.",
+        seconds(started.elapsed())
+    ));
+    match options.once {
+        true => Ok(()),
+        false => go_on(&mut cluster),
+    }
+}
+
+/// The table, until Ctrl-C. A statestored that is killed is started again.
+fn go_on(cluster: &mut Cluster) -> Result<(), Failure> {
+    say(
+        "The cluster goes on: change files in the source folder, open the pages, kill processes (a",
+    );
+    say(&format!(
+        "statestored is started again after {} s). Ctrl-C ends it.",
+        PAUSE.as_secs()
     ));
     say(&format!("source folder: {}", cluster.source.display()));
     let mut board = Board::default();
+    let mut gone = [None, None];
     loop {
-        draw(&cluster, &mut board)?;
+        board.draw(cluster)?;
         let drawn = Instant::now();
         wait_for("the next look", SCENE, || {
             Ok((drawn.elapsed() >= Duration::from_secs(1)).then_some(()))
         })?;
+        for (it, gone) in cluster.pair.0.iter_mut().zip(&mut gone) {
+            if !it.process.is_gone() {
+                *gone = None;
+            } else if gone.get_or_insert(drawn).elapsed() >= PAUSE {
+                it.start_again()?;
+            }
+        }
     }
 }
 
@@ -68,7 +92,7 @@ fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<()
     let wanted = cluster.size();
     wait_for(&format!("{wanted} subscribers"), SCENE, || {
         cluster.expect_alive()?;
-        let present = observe::subscribers(&cluster.pages)?;
+        let present = observe::subscribers(cluster.pages())?;
         Ok((present.len() == wanted).then_some(()))
     })?;
     say(&format!(
@@ -78,95 +102,31 @@ fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<()
         cluster.coordinators.len(),
         cluster.executors.len()
     ));
-    draw(cluster, &mut Board::default())
-}
-
-fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Result<(), Failure> {
-    let bytes: u64 = cluster.listing.values().sum();
-    let limit = SCENE + Duration::from_secs(bytes / SLOWEST);
-    wait_for("mirrors that equal the source", limit, || {
-        cluster.expect_alive()?;
-        Ok(differing_mirror(cluster)?.is_none().then_some(()))
-    })?;
-    say(&format!(
-        "Both mirrors equal the source byte for byte, {} after the start: {} files, {bytes} \
-         bytes, as topic {CATALOG}.",
-        seconds(started.elapsed()),
-        cluster.listing.len(),
-    ));
-    let topics = observe::topics(&cluster.pages)?;
-    let entries = topics.iter().find(|t| t.name == CATALOG).map(|t| t.entries);
-    if entries != Some(cluster.listing.len() as u64) {
-        return Err(Failure::Broken(format!(
-            "the statestored counts {entries:?} entries in {CATALOG}, the source has {} files",
-            cluster.listing.len()
-        )));
-    }
-    draw(cluster, &mut Board::default())
-}
-
-fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
-    let name = cluster.listing.keys().next().cloned().unwrap_or_default();
-    let stamp = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let path = cluster.source.join(&name);
-    fs::write(
-        &path,
-        format!("changed by the demonstration at {} ns\n", stamp.as_nanos()),
-    )
-    .map_err(|e| Failure::io("write", &path, e))?;
-    let changed = Instant::now();
-    say(&format!("Changed {} in the source.", name.display()));
-    let mut waiting: Vec<(String, PathBuf)> = cluster
-        .coordinators
-        .iter()
-        .map(|(process, mirror)| (process.name().to_owned(), mirror.join(&name)))
-        .collect();
-    wait_for("the changed file in every mirror", SCENE, || {
-        waiting.retain(|(who, mirrored)| {
-            let arrived = tree::same_bytes(&path, mirrored);
-            if arrived {
-                say(&format!(
-                    "  {who} has it after {}",
-                    millis(changed.elapsed())
-                ));
-            }
-            !arrived
-        });
-        Ok(waiting.is_empty().then_some(()))
-    })?;
-    cluster.expect_alive()?;
-    match differing_mirror(cluster)? {
-        None => Ok(()),
-        Some((who, difference)) => Err(Failure::Broken(format!(
-            "{who} differs from the source: {difference:?}"
-        ))),
-    }
+    draw_once(cluster)
 }
 
 fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
     let Some(mut victim) = cluster.executors.pop() else {
         return Err(Failure::Broken("there is no executor to kill".to_owned()));
     };
-    let before = observe::subscribers(&cluster.pages)?;
-    let id = format!("impalad@127.0.0.1:{}", 27_005);
-    if !before.iter().any(|s| s.id == id) {
+    let before = observe::subscribers(cluster.pages())?;
+    let id = victim.id.clone();
+    if !before.contains(&id) {
         return Err(Failure::Broken(format!(
             "{id} is not among the subscribers"
         )));
     }
-    let process_id = victim.id();
+    let process_id = victim.process.id();
     let killed = Instant::now();
-    victim.kill();
+    victim.process.kill();
     say(&format!(
         "Killed {} (kill -9 {process_id}), subscriber {id}.",
         victim.name()
     ));
-    let mut waiting: Vec<String> = cluster.witnesses().map(|p| p.name().to_owned()).collect();
+    let mut waiting: Vec<String> = cluster.witnesses().map(|it| it.name().to_owned()).collect();
     wait_for("everybody learning of the death", SCENE, || {
         for witness in cluster.witnesses() {
-            let at = learned(witness, killed, &id, |line| {
+            let at = learned(&witness.process, killed, &id, |line| {
                 line.contains("\"deleted\":true")
             });
             let Some(at) = at else { continue };
@@ -180,39 +140,14 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
         }
         Ok(waiting.is_empty().then_some(()))
     })?;
-    let after = observe::subscribers(&cluster.pages)?;
-    if after.iter().any(|s| s.id == id) {
+    let after = observe::subscribers(cluster.pages())?;
+    if after.contains(&id) {
         return Err(Failure::Broken(format!(
             "{id} is still among the subscribers"
         )));
     }
-    draw(cluster, &mut Board::default())?;
+    draw_once(cluster)?;
     cluster.expect_alive()
-}
-
-fn differing_mirror(cluster: &Cluster) -> Result<Option<(String, Difference)>, Failure> {
-    for (process, mirror) in &cluster.coordinators {
-        if !mirror.is_dir() {
-            let missing = cluster.listing.len();
-            let difference = Difference {
-                missing,
-                ..Difference::default()
-            };
-            return Ok(Some((process.name().to_owned(), difference)));
-        }
-        let difference = tree::compare(&cluster.source, mirror)?;
-        if !difference.is_none() {
-            return Ok(Some((process.name().to_owned(), difference)));
-        }
-    }
-    Ok(None)
-}
-
-fn draw(cluster: &Cluster, board: &mut Board) -> Result<(), Failure> {
-    board.draw(
-        &observe::subscribers(&cluster.pages)?,
-        &observe::topics(&cluster.pages)?,
-    )
 }
 
 /// The folder of one run; removed at the end unless it is to be kept.
@@ -253,17 +188,4 @@ fn remove(path: &Path) {
     if let Err(error) = fs::remove_dir_all(path) {
         say(&format!("cannot remove {}: {error}", path.display()));
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.2} s", duration.as_secs_f64())
-}
-
-fn millis(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-}
-
-fn say(line: &str) {
-    // The processes must be ended and the folders removed also if nobody listens any more.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

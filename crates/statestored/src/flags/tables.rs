@@ -4,6 +4,10 @@
 //! `accepted()` is there so that start scripts and flagfiles of the reference keep working; its
 //! help says why it does nothing.
 
+mod pair;
+
+pub use pair::PAIR;
+
 use statestore_daemon::flags::tables::{is_port, not_negative};
 use statestore_daemon::flags::{FlagDef, FlagTable, Value};
 
@@ -132,98 +136,6 @@ pub static EXTENSIONS: FlagTable = FlagTable {
              limit.",
         )
         .checked(is_request_limit),
-    ],
-};
-
-/// The pair of statestoreds (flags.md section 3): known, not built yet.
-pub static PAIR: FlagTable = FlagTable {
-    file: "statestore/statestore-ha",
-    flags: &[
-        FlagDef::bool(
-            "enable_statestored_ha",
-            false,
-            "Run as one of a pair. Refused at start-up: this version runs alone.",
-        ),
-        FlagDef::int32(
-            "state_store_ha_port",
-            24_020,
-            "Port of StatestoreHaService.",
-        )
-        .accepted(),
-        FlagDef::string("state_store_peer_host", "localhost", "Host of the peer.").accepted(),
-        FlagDef::int32(
-            "state_store_peer_ha_port",
-            24_020,
-            "Port of the peer's StatestoreHaService.",
-        )
-        .accepted(),
-        FlagDef::bool(
-            "statestore_force_active",
-            false,
-            "Take the active role in a handshake with a peer that does not force it.",
-        )
-        .accepted(),
-        FlagDef::bool(
-            "use_network_address_as_statestore_priority",
-            false,
-            "Compare addresses instead of random ids; the lower one becomes active.",
-        )
-        .accepted(),
-        FlagDef::int64(
-            "statestore_ha_preemption_wait_period_ms",
-            10_000,
-            "How long to look for the peer before acting alone.",
-        )
-        .accepted(),
-        FlagDef::int32(
-            "statestore_peer_cnxn_attempts",
-            10,
-            "Handshake attempts in a round; 0: without end.",
-        )
-        .accepted(),
-        FlagDef::int32(
-            "statestore_peer_cnxn_retry_interval_ms",
-            1_000,
-            "Pause between handshake attempts.",
-        )
-        .accepted(),
-        FlagDef::double(
-            "statestore_ha_heartbeat_monitoring_frequency_ms",
-            1_000.0,
-            "Period of heartbeats between the two.",
-        )
-        .hidden()
-        .accepted(),
-        FlagDef::int32(
-            "statestore_peer_timeout_seconds",
-            30,
-            "Silence of the active after which the standby counts it as failed.",
-        )
-        .accepted(),
-        FlagDef::int32(
-            "statestore_ha_client_rpc_timeout_ms",
-            300_000,
-            "Limit of a call to the peer.",
-        )
-        .accepted(),
-        FlagDef::int32(
-            "statestore_ha_client_rpc_conn_timeout_ms",
-            0,
-            "Limit of connecting to the peer.",
-        )
-        .accepted(),
-        FlagDef::int32(
-            "statestore_update_statestore_tcp_timeout_seconds",
-            3,
-            "Limit of telling a subscriber the role.",
-        )
-        .accepted(),
-        FlagDef::int64(
-            "update_statestore_rpc_resend_interval_ms",
-            100,
-            "Pause between rounds of telling the role.",
-        )
-        .accepted(),
     ],
 };
 

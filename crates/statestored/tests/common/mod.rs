@@ -10,7 +10,9 @@
     unreachable_pub
 )]
 
+pub mod pair;
 pub mod subscriber;
+pub mod voter;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -107,37 +109,57 @@ impl Statestored {
         Self::spawn(command, dir)
     }
 
-    fn spawn(mut command: Command, dir: TempDir) -> Self {
-        let child = command.spawn().unwrap();
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut this = Self {
-            child,
-            rpc: nowhere,
-            web: nowhere,
-            dir,
-        };
-        eventually("the ready line", || {
-            assert!(
-                this.child.try_wait().unwrap().is_none(),
-                "it ended:\n{}",
-                this.log()
-            );
-            this.log().contains("statestored is ready").then_some(())
-        });
-        this.rpc
-            .set_port(this.logged_port("StatestoreService listening on port "));
-        this.web
-            .set_port(this.logged_port("Web server listening on port "));
+    fn spawn(command: Command, dir: TempDir) -> Self {
+        let mut this = Self::launch(command, dir);
+        this.await_ready();
         this
     }
 
-    fn logged_port(&self, before: &str) -> u16 {
+    /// Starts one and waits for nothing.
+    pub fn launch(mut command: Command, dir: TempDir) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            child: command.spawn().unwrap(),
+            rpc: nowhere,
+            web: nowhere,
+            dir,
+        }
+    }
+
+    /// Waits until its web server is open; pages can be read from then on.
+    pub fn await_web(&mut self) {
+        let port = self.await_port("Web server listening on port ");
+        self.web.set_port(port);
+    }
+
+    /// Waits until it is ready.
+    pub fn await_ready(&mut self) {
+        self.await_web();
+        let port = self.await_port("StatestoreService listening on port ");
+        self.rpc.set_port(port);
+        eventually("the ready line", || {
+            self.log().contains("statestored is ready").then_some(())
+        });
+    }
+
+    /// The port that stands after these words in the log, once it does.
+    fn await_port(&mut self, before: &str) -> u16 {
+        eventually(before, || {
+            assert!(!self.has_ended(), "it ended:\n{}", self.log());
+            self.logged_port(before)
+        })
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub fn logged_port(&self, before: &str) -> Option<u16> {
         let log = self.log();
-        let (_, after) = log
-            .split_once(before)
-            .unwrap_or_else(|| panic!("no '{before}':\n{log}"));
-        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().unwrap()
+        let (_, after) = log.split_once(before)?;
+        // A line may be read while it is written.
+        let (digits, _) = after.split_once(|c: char| !c.is_ascii_digit())?;
+        Some(digits.parse().unwrap())
     }
 
     /// Everything it has logged, wherever its flags sent it.
@@ -147,6 +169,14 @@ impl Statestored {
             stderr if stderr.is_empty() => read("statestored.INFO"),
             stderr => stderr,
         }
+    }
+
+    /// Waits for a text in the log. What a page or a peer shows may be there sooner than the line
+    /// about it, which another thread writes.
+    pub fn await_log(&self, text: &str) {
+        eventually(&format!("'{text}' in the log"), || {
+            self.log().contains(text).then_some(())
+        });
     }
 
     pub fn pid(&self) -> Pid {
@@ -200,6 +230,11 @@ impl Statestored {
         let ids = page["subscribers"].as_array().unwrap().iter();
         ids.map(|row| row["id"].as_str().unwrap().to_owned())
             .collect()
+    }
+
+    /// Whether it says to be active.
+    pub fn is_active(&self) -> bool {
+        self.metric("statestore.active-status") == true
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -47,6 +47,12 @@ impl<C: Net> Caller<C> {
                 .map(Reply::ProtocolVersion)
                 .map_err(|error| error.status()),
             Body::Register(request) => self.register(&to, *request, timeout).await,
+            Body::Unregister(request) => self
+                .pool
+                .call(&to, PURPOSE, &request, CallLimits::small(timeout))
+                .await
+                .map(Reply::Unregister)
+                .map_err(|error| error.status()),
         }
     }
 
@@ -80,6 +86,7 @@ impl<C: Net> Caller<C> {
             Status::error(StatusCode::INTERNAL_ERROR, text)
         };
         let point = match call.body {
+            Body::Unregister(_) => return None,
             Body::Register(_) => InjectionPoint::RegisterFirstAttempt,
             Body::ProtocolVersion(_) => {
                 if call.startup

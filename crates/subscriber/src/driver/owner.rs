@@ -9,7 +9,7 @@ use super::caller::Caller;
 use crate::clock::Clock;
 use crate::delivery::Application;
 use crate::error::StartError;
-use crate::inbox::Message;
+use crate::inbox::{Inbox, Message};
 use statestore_core::event::Severity;
 use statestore_core::ids::RequestId;
 use statestore_core::subscriber::port::{Answer, CatalogdChange, Effect, Input, Outbox, Token};
@@ -27,8 +27,8 @@ pub(super) struct Owner<C: Net> {
     subscriber: Subscriber,
     clock: Clock,
     messages: mpsc::Receiver<Message>,
-    /// Weak, or the owner would keep itself alive.
-    weak_inbox: mpsc::WeakSender<Message>,
+    /// For what comes back, farewells included: nobody else may be left by then.
+    inbox: Inbox,
     application: Arc<Application>,
     caller: Caller<C>,
     view: watch::Sender<Arc<View>>,
@@ -42,7 +42,7 @@ pub(super) struct Owner<C: Net> {
 /// Where messages come from, and where a failed start goes.
 pub(super) struct Ends {
     pub(super) messages: mpsc::Receiver<Message>,
-    pub(super) inbox: mpsc::WeakSender<Message>,
+    pub(super) inbox: Inbox,
     pub(super) failed: oneshot::Sender<StartError>,
 }
 
@@ -67,7 +67,7 @@ impl<C: Net> Owner<C> {
             subscriber,
             clock,
             messages: ends.messages,
-            weak_inbox: ends.inbox,
+            inbox: ends.inbox,
             application,
             caller,
             view: view_sender,
@@ -114,6 +114,20 @@ impl<C: Net> Owner<C> {
         self.step(Input::Leave, &mut outbox);
         self.show();
         self.application.close();
+        let limit = self.subscriber.config().farewell;
+        // Whoever has not heard it by then notices by missing heartbeats.
+        let _ = tokio::time::timeout(limit, self.bid_farewell(&mut outbox)).await;
+    }
+
+    /// Waits until the statestoreds know that the subscriber has left.
+    async fn bid_farewell(&mut self, outbox: &mut Outbox) {
+        while !self.subscriber.is_gone() {
+            let Some(message) = self.messages.recv().await else {
+                break;
+            };
+            self.take(message, outbox);
+            self.show();
+        }
     }
 
     fn take(&mut self, message: Message, outbox: &mut Outbox) {
@@ -157,9 +171,7 @@ impl<C: Net> Owner<C> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Call(call) => {
-                let Some(inbox) = self.weak_inbox.upgrade() else {
-                    return;
-                };
+                let inbox = self.inbox.clone();
                 let caller = self.caller.clone();
                 tokio::spawn(async move {
                     let id = call.id;
@@ -191,9 +203,7 @@ impl<C: Net> Owner<C> {
     }
 
     fn deliver(&self, token: Token, topics: Vec<(Text, TopicDelta)>) {
-        let Some(inbox) = self.weak_inbox.upgrade() else {
-            return;
-        };
+        let inbox = self.inbox.clone();
         let application = Arc::clone(&self.application);
         tokio::spawn(async move {
             let may_block = application.may_block(&topics);

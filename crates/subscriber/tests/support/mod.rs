@@ -27,6 +27,7 @@ pub struct FakeStatestore {
     pub port: u16,
     pub state: Arc<Mutex<State>>,
     registered: watch::Receiver<u64>,
+    left: watch::Receiver<Vec<UnregisterSubscriberRequest>>,
     pool: Pool<TcpNet>,
     _stop: oneshot::Sender<()>,
 }
@@ -42,18 +43,41 @@ pub struct State {
     /// Each answer to a registration waits for a permit.
     pub gate: Option<Arc<Semaphore>>,
     pub catalogd: Option<(CatalogRegistration, i64)>,
+    /// What becomes of a farewell.
+    pub on_farewell: OnFarewell,
+    /// Named in whatever an active one says.
+    pub epoch: Option<Epoch>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFarewell {
+    #[default]
+    Answers,
+    /// As the reference, which does not know the word.
+    Unknown,
+    /// Takes it and never answers.
+    Hangs,
 }
 
 #[derive(Clone)]
 struct Front {
     state: Arc<Mutex<State>>,
     registered: Arc<watch::Sender<u64>>,
+    left: Arc<watch::Sender<Vec<UnregisterSubscriberRequest>>>,
 }
 
 impl Service for Front {
-    const METHODS: &'static [&'static str] = &["RegisterSubscriber", "GetProtocolVersion"];
+    const METHODS: &'static [&'static str] = &[
+        "RegisterSubscriber",
+        "GetProtocolVersion",
+        "UnregisterSubscriber",
+    ];
 
     async fn call(&self, call: Call) -> Outcome {
+        let on_farewell = self.state.lock().unwrap().on_farewell;
+        if call.method() == b"UnregisterSubscriber" && on_farewell == OnFarewell::Unknown {
+            return Outcome::unknown_method(call.envelope());
+        }
         dispatch!(call, {
             GetProtocolVersionRequest => |_request| {
                 self.state.lock().unwrap().version_calls += 1;
@@ -66,6 +90,13 @@ impl Service for Front {
                     gate.acquire().await.unwrap().forget();
                 }
                 Ok::<_, Infallible>(response)
+            },
+            UnregisterSubscriberRequest => |request| {
+                self.left.send_modify(|left| left.push(request));
+                if on_farewell == OnFarewell::Hangs {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(UnregisterSubscriberResponse::default())
             },
         })
     }
@@ -94,6 +125,7 @@ impl Front {
             catalogd_registration: catalogd.map(|(registration, _)| registration),
             statestore_is_active: Some(state.is_active),
             active_statestored_version: Some(1),
+            epoch: state.epoch.filter(|_| state.is_active),
             ..Default::default()
         };
         self.registered.send_replace(number);
@@ -111,11 +143,13 @@ impl FakeStatestore {
         };
         let state = Arc::new(Mutex::new(state));
         let (sender, registered) = watch::channel(0);
+        let (leaver, left) = watch::channel(Vec::new());
         let listener = TcpNet.listen("127.0.0.1", 0).await.unwrap();
         let port = Listener::local_addr(&listener).unwrap().port();
         let front = Front {
             state: Arc::clone(&state),
             registered: Arc::new(sender),
+            left: Arc::new(leaver),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
@@ -129,6 +163,7 @@ impl FakeStatestore {
             port,
             state,
             registered,
+            left,
             pool,
             _stop: stop,
         }
@@ -140,6 +175,20 @@ impl FakeStatestore {
         let wait = registered.wait_for(|count| *count >= n);
         tokio::time::timeout(LIMIT, wait).await.unwrap().unwrap();
         self.state.lock().unwrap().registrations[n as usize - 1].clone()
+    }
+
+    /// Waits for the first farewell and returns it.
+    pub async fn farewell(&self) -> UnregisterSubscriberRequest {
+        let mut left = self.left.clone();
+        let wait = left.wait_for(|left| !left.is_empty());
+        tokio::time::timeout(LIMIT, wait).await.unwrap().unwrap()[0].clone()
+    }
+
+    /// From now on it is the active one of a pair, under this epoch; or none.
+    pub fn activate(&self, epoch: Option<i64>) {
+        let mut state = self.state.lock().unwrap();
+        state.is_active = epoch.is_some();
+        state.epoch = epoch.map(Epoch);
     }
 
     pub fn statestore_id(&self) -> UniqueId {
@@ -181,9 +230,25 @@ impl FakeStatestore {
             registration_id: Some(self.registration_id()),
             statestore_id: Some(self.statestore_id()),
             request_statestore_conn_state: None,
-            epoch: None,
+            epoch: self.epoch(),
         };
         self.call("heartbeat", &request).await.unwrap()
+    }
+
+    /// A standby's heartbeat that asks for the vote.
+    pub async fn ask(&self) -> HeartbeatResponse {
+        let request = HeartbeatRequest {
+            registration_id: Some(self.registration_id()),
+            statestore_id: Some(self.statestore_id()),
+            request_statestore_conn_state: Some(true),
+            ..HeartbeatRequest::default()
+        };
+        self.call("heartbeat", &request).await.unwrap()
+    }
+
+    fn epoch(&self) -> Option<Epoch> {
+        let state = self.state.lock().unwrap();
+        state.epoch.filter(|_| state.is_active)
     }
 
     pub async fn update(&self, deltas: Vec<TopicDelta>) -> UpdateStateResponse {
@@ -195,7 +260,7 @@ impl FakeStatestore {
             topic_deltas: TopicDeltas(deltas.collect()),
             registration_id: Some(self.registration_id()),
             statestore_id: Some(self.statestore_id()),
-            epoch: None,
+            epoch: self.epoch(),
         };
         self.call("update", &request).await.unwrap()
     }

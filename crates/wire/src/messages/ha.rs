@@ -65,6 +65,8 @@ message! {
         104 opt active_catalogd: Text,
         /// Counts designations.
         105 opt catalogd_version: i64,
+        /// The sender is not active yet, it asks to be.
+        106 opt claims: bool,
     }
 }
 
@@ -84,6 +86,8 @@ message! {
         103 opt members_version: i64,
         /// Their ids; left out while the sender has this version.
         104 opt members: Vec<Text>,
+        /// The receiver, if it is not the process that was meant.
+        105 opt statestore_id: UniqueId,
     }
 }
 

@@ -18,6 +18,51 @@ fn a_majority_that_lost_it_and_silence_make_a_takeover() {
     assert!(!b.found_peer());
 }
 
+// rules 5, 12: the standby is lost with the answer that would have agreed on the first electorate
+#[test]
+fn where_nobody_was_agreed_on_yet_those_proposed_decide() {
+    let (mut a, mut b) = (server(1, at(0)), server(2, at(0)));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(600)));
+    for voter in 1..=3 {
+        a.voter_registered(at(700).time, voter, terms(true));
+        b.voter_registered(at(700).time, voter, terms(true));
+    }
+    assert!(
+        beat(&mut a, &mut b, at(800)),
+        "now it knows who is registered there"
+    );
+    assert!(a.electorate.agreed().is_empty() && a.electorate.proposed().is_some());
+    a.observe(at(8_300).time);
+    assert_eq!(
+        a.role(),
+        Role::Recovery,
+        "only the peer could hold its lease"
+    );
+    a.whys();
+    for now in (8_400..18_400).step_by(200) {
+        a.heard_from(at(now), 1, &ours(true));
+        a.heard_from(at(now), 2, &ours(true));
+        a.tick(at(now));
+    }
+    assert_eq!(a.whys(), [Why::TakeOver { lost: 2, of: 3 }]);
+    assert_eq!(a.electorate.agreed().len(), 3);
+    assert!(a.view(at(18_400).time).unilateral);
+}
+
+// W4, H-19
+#[test]
+fn a_peer_that_answers_no_handshake_is_missed_too() {
+    let (mut a, _) = running(3);
+    a.observe(at(20_000).time);
+    assert_eq!(a.role(), Role::Recovery);
+    for now in 1..=3 {
+        assert!(a.found_peer(), "{now}");
+        a.hello_missed(at(20_000 + now).time);
+    }
+    assert!(!a.found_peer());
+}
+
 // H-16
 #[test]
 fn while_the_active_is_heard_a_lost_majority_is_only_worth_a_warning() {
@@ -25,7 +70,7 @@ fn while_the_active_is_heard_a_lost_majority_is_only_worth_a_warning() {
     for now in (2_000..30_000).step_by(1_000) {
         assert!(beat(&mut a, &mut b, at(now)));
         for voter in 1..=3 {
-            b.heard_from(at(now), voter, &ours(true));
+            b.heard_from(at(now + 10), voter, &ours(true));
         }
     }
     assert_eq!(b.role(), Role::Standby);
@@ -78,6 +123,8 @@ fn voters_are_asked_briskly_when_a_takeover_is_near() {
         Some(Duration::from_millis(100))
     );
     assert_eq!(a.ask_period(at(9_500).time), None);
+    let later = Duration::from_millis(500);
+    assert_eq!(b.ask_period(at(29_500).time), Some(later), "not for ever");
     b.heard_from(at(11_100), 1, &ours(true));
     b.heard_from(at(11_100), 2, &ours(true));
     assert_eq!(b.ask_period(at(11_100).time), None, "it is active");
@@ -201,7 +248,7 @@ fn nobody_is_silent_while_the_other_acts() {
 #[test]
 fn a_forced_one_acts_above_all_epochs_and_does_not_yield_at_once() {
     let (a, mut b) = running(3);
-    let fence = b.force(at(1_500));
+    let fence = b.force(at(1_500)).unwrap();
     assert!(fence.epoch > a.epoch() && b.may_act(at(1_500)));
     assert_eq!(b.whys(), [Why::Forced]);
     assert!(b.serves(&1));

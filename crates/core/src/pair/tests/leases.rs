@@ -29,9 +29,15 @@ fn an_expired_lease_is_not_revived_by_what_comes_late() {
     a.on_beat_reply(at(9_600), sent, Some(reply));
     assert_eq!(a.role(), Role::Recovery);
     assert!(!a.may_act(at(9_600)));
+    let noticed = News::SteppedDown {
+        epoch: a.epoch(),
+        why: Why::LeaseExpired,
+        expired: Duration::from_millis(1_100),
+    };
+    assert!(a.take_news().contains(&noticed), "and how late that is");
 
     let (mut a, _) = running(1);
-    a.voter_left(at(8_600).time, &1);
+    a.voter_removed(at(8_600).time, &1);
     assert_eq!(
         a.role(),
         Role::Recovery,
@@ -106,15 +112,15 @@ fn a_standby_that_restarted_is_sent_the_whole_electorate_again() {
 
 // rule 14
 #[test]
-fn who_leaves_is_dropped_by_the_active_at_once_and_by_the_standby_later() {
+fn who_leaves_keeps_its_seat_until_both_have_agreed_without_it() {
     let (mut a, mut b) = running(2);
-    a.voter_left(at(2_000).time, &1);
-    b.voter_left(at(2_000).time, &1);
+    a.voter_removed(at(2_000).time, &1);
+    b.voter_removed(at(2_000).time, &1);
+    assert!(a.electorate.contains(&1) && b.electorate.contains(&1));
+    for now in [2_100, 2_600, 3_100] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
     assert!(!a.electorate.contains(&1));
-    b.tick(at(12_499));
-    assert!(b.electorate.contains(&1), "T_s (1 + r)");
-    assert_eq!(b.deadline(at(12_499).time), Some(at(12_500).time));
-    b.tick(at(12_500));
     assert!(!b.electorate.contains(&1));
 }
 

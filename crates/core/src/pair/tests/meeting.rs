@@ -81,6 +81,45 @@ fn the_forced_one_becomes_active_and_of_two_the_one_that_is() {
     assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
 }
 
+// rules 7, 10, H-5f: packets that a network had lost arrive when it is whole again
+#[test]
+fn a_claim_on_a_greeting_from_before_does_not_unseat_who_acts_now() {
+    let (mut a, mut b) = running(1);
+    b.tick(at(11_000));
+    let old = b.hello(at(11_000).time).0;
+    b.heard_from(at(11_001), 1, &ours(true));
+    assert!(b.may_act(at(11_001)) && !a.may_act(at(11_001)));
+    a.tick(at(12_000));
+    assert!(a.on_hello(at(12_000), &old).unwrap().active, "a claims");
+    assert!(!beat(&mut a, &mut b, at(12_001)));
+    assert!(b.may_act(at(12_001)), "and b goes on");
+    assert_eq!(a.beat(at(12_002).time), None, "that was all of the claim");
+    assert_eq!(a.role(), Role::Recovery);
+    greet(&mut a, &mut b, at(12_003));
+    assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
+}
+
+// rule 7, H-5f: the same, but the old one answers while the greeting is still waited for
+#[test]
+fn a_claim_as_the_answer_to_a_greeting_from_before_does_not_unseat_who_acts_now() {
+    let (mut a, mut b) = running(1);
+    b.tick(at(11_000));
+    let (old, sent) = b.hello(at(11_000).time);
+    b.heard_from(at(11_001), 1, &ours(true));
+    a.tick(at(11_002));
+    let welcome = a.on_hello(at(11_002), &old).unwrap();
+    b.on_welcome(at(11_003), sent, &welcome);
+    assert!(welcome.active && b.may_act(at(11_003)));
+    assert!(!beat(&mut a, &mut b, at(11_004)) && beat(&mut b, &mut a, at(11_005)));
+    assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
+
+    // A reference peer has no epochs, so its word must do.
+    let (old, sent) = b.hello(at(11_006).time);
+    let highest = None;
+    b.on_welcome(at(11_007), sent, &Welcome { highest, ..welcome });
+    assert!(old.active.is_some() && !b.role().acts());
+}
+
 // H-5e with addresses
 #[test]
 fn addresses_decide_if_they_are_the_priority() {
@@ -114,9 +153,42 @@ fn a_beat_of_a_stranger_or_for_another_process_is_refused() {
             dst,
             ..beat.clone()
         };
-        assert_eq!(b.on_beat(at(1_100), &stray), Err(src));
+        assert_eq!(b.on_beat(at(1_100), &stray), Err(Stranger { own: id(2) }));
     }
     assert_eq!(b.heard, at(1_000).time);
+}
+
+// rule 10: also where the restarted standby cannot connect to the active itself
+#[test]
+fn a_restarted_standby_is_recognised_by_its_answer_to_a_beat() {
+    let (mut a, _) = running(1);
+    let mut c = server(3, at(1_100));
+    let (stray, sent) = a.beat(at(1_200).time).unwrap();
+    let Stranger { own } = c.on_beat(at(1_200), &stray).unwrap_err();
+    a.on_other_process(at(1_200), sent, own);
+    assert!(beat(&mut a, &mut c, at(1_300)));
+    assert_eq!((c.role(), c.electorate.agreed().len()), (Role::Standby, 1));
+}
+
+// rule 12: messages may overtake each other
+#[test]
+fn a_late_beat_does_not_bring_back_an_older_electorate() {
+    let (mut a, mut b) = running(1);
+    for voter in [2, 3] {
+        a.voter_registered(at(1_100).time, voter, terms(true));
+        b.voter_registered(at(1_100).time, voter, terms(true));
+        if voter == 2 {
+            assert!(beat(&mut a, &mut b, at(1_200)));
+        }
+    }
+    let (late, _) = a.beat(at(1_300).time).unwrap();
+    assert_eq!(late.electorate.as_ref().unwrap().len(), 2);
+    for now in [1_400, 1_500, 1_600] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    assert_eq!(b.electorate.agreed().len(), 3);
+    b.on_beat(at(1_700), &late).unwrap();
+    assert_eq!(b.electorate.agreed().len(), 3);
 }
 
 // rules 10, 17, W3: the lower one steps down at once
@@ -158,8 +230,8 @@ fn an_epoch_learned_from_a_voter_ends_the_own_one_for_good() {
 fn after_the_standby_left_no_lease_is_needed_and_nothing_of_it_counts() {
     let (mut a, mut b) = running(2);
     let (_, sent) = a.beat(at(1_100).time).unwrap();
-    b.mute(true);
-    assert!(a.peer_left(at(1_200).time, id(2)));
+    assert_eq!(b.resign(at(1_200).time), Some(id(1)));
+    assert!(a.peer_left(at(1_200), id(2)));
     a.on_beat_reply(at(1_300), sent, None);
     assert!(a.may_act(at(60_000)));
     assert_eq!(a.beat(at(1_300).time), None);
@@ -179,6 +251,22 @@ fn after_the_standby_left_no_lease_is_needed_and_nothing_of_it_counts() {
     );
 }
 
+// rule 15, the other way round: nobody has to wait for an active that says goodbye
+#[test]
+fn when_the_active_stops_on_purpose_the_standby_acts_at_once() {
+    let (mut a, mut b) = running(2);
+    assert_eq!(a.resign(at(1_200).time), Some(id(2)));
+    assert!(!a.may_act(at(1_200)));
+    assert!(b.peer_left(at(1_201), id(1)));
+    assert!(b.may_act(at(1_201)) && b.epoch() > a.epoch());
+    assert_eq!(
+        (a.whys(), b.whys()),
+        (vec![Why::Stopping], vec![Why::PeerLeft])
+    );
+    a.tick(at(60_000));
+    assert_eq!(a.role(), Role::Recovery);
+}
+
 // H-13, for a peer that knows no epochs
 #[test]
 fn the_eleventh_beat_of_a_reference_peer_ends_a_dual_active() {
@@ -187,6 +275,7 @@ fn the_eleventh_beat_of_a_reference_peer_ends_a_dual_active() {
         src: id(2),
         dst: id(1),
         epoch: None,
+        claims: false,
         electorate_version: 0,
         electorate: None,
         known_members: 0,

@@ -18,6 +18,11 @@ pub(super) struct Publication {
     entries: BTreeMap<Text, Entry>,
     /// Wishes to send, in the order of writing.
     unsent: BTreeMap<u64, Text>,
+    /// Wishes for a key to be gone, in the order of writing. Nothing but a statestored that takes
+    /// them ends them, so they are what can grow without end.
+    deletions: BTreeMap<u64, Text>,
+    /// Some of them were given up since something arrived last.
+    gives_up: bool,
     pub(super) clear: Clear,
     /// Times that a clear was sent and nothing told whether it arrived.
     doubts: u8,
@@ -47,20 +52,34 @@ pub(super) enum Clear {
 pub(super) type Write = (u64, Text);
 
 impl Publication {
-    pub(super) fn write(&mut self, key: Text, value: Option<Bytes>) {
+    /// Wishes for a key. Beyond `most` deletions the oldest is given up; true if that is news.
+    pub(super) fn write(&mut self, key: Text, value: Option<Bytes>, most: usize) -> bool {
         let write = self.next;
         self.next += 1;
+        if value.is_none() {
+            self.deletions.insert(write, key.clone());
+        }
         let entry = Entry { value, write };
         if let Some(old) = self.entries.insert(key.clone(), entry) {
             self.unsent.remove(&old.write);
+            self.deletions.remove(&old.write);
         }
         self.unsent.insert(write, key);
+        if self.deletions.len() <= most {
+            return false;
+        }
+        if let Some((oldest, key)) = self.deletions.pop_first() {
+            self.unsent.remove(&oldest);
+            self.entries.remove(&key);
+        }
+        !core::mem::replace(&mut self.gives_up, true)
     }
 
     /// The topic is to be empty.
     pub(super) fn wipe(&mut self) {
         self.entries.clear();
         self.unsent.clear();
+        self.deletions.clear();
         self.clear = Clear::Unsent;
         self.doubts = 0;
     }
@@ -69,6 +88,7 @@ impl Publication {
     pub(super) fn forget(&mut self) {
         self.entries.clear();
         self.unsent.clear();
+        self.deletions.clear();
         self.clear = Clear::None;
     }
 
@@ -112,7 +132,9 @@ impl Publication {
         for (write, key) in writes {
             if self.is_deletion(*write, key) {
                 self.unsent.remove(write);
+                self.deletions.remove(write);
                 self.entries.remove(key);
+                self.gives_up = false;
             }
         }
     }
@@ -180,6 +202,17 @@ impl Publication {
             Some(Some(wish)) => !deleted && wish == value,
             Some(None) => deleted,
             None => true,
+        }
+    }
+
+    /// Sends again what a delta says is gone: a late answer to a former registration may have
+    /// taken it along (T-32).
+    pub(super) fn restore(&mut self, delta: &TopicDelta) {
+        for item in delta.topic_entries.iter().filter(|item| item.deleted) {
+            let wish = self.entries.get_key_value(item.key);
+            if let Some((key, entry)) = wish.filter(|(_, entry)| entry.value.is_some()) {
+                self.unsent.insert(entry.write, key.clone());
+            }
         }
     }
 
