@@ -145,6 +145,8 @@ struct TRegisterSubscriberRequest {
   // Milliseconds of silence after which this subscriber counts a statestored as lost. Who sets it
   // understands the extensions (fields from 100 on) of all messages.
   100: optional i64 heartbeat_timeout_ms
+  // It publishes by Publish where that is understood, so it need not be polled.
+  101: optional bool publishes
 }
 
 struct TRegisterSubscriberResponse {
@@ -161,6 +163,8 @@ struct TRegisterSubscriberResponse {
   8: optional i64 active_statestored_version
   // Of an active sender.
   100: optional i64 epoch
+  // Publish is understood, in messages of up to so many bytes.
+  101: optional i64 publication_limit
 }
 
 struct TGetProtocolVersionRequest {
@@ -194,6 +198,29 @@ struct TUnregisterSubscriberResponse {
   1: required TStatus status
 }
 
+// Extension: a subscriber publishes without having been asked.
+struct TPublishRequest {
+  1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
+  2: required string subscriber_id
+  // The registration that it does so under.
+  3: required TUniqueId registration_id
+  // 0 or 1; each counts by itself.
+  4: required i32 stream
+  // Rises from one publication of a stream to the next. The same again is the same publication
+  // again, and is taken in once.
+  5: required i64 sequence
+  // As in the answer to an update.
+  6: required list<TTopicDelta> topic_updates
+  // More of what is wished for now follows.
+  7: optional bool more
+  // The highest epoch that the subscriber has seen.
+  8: optional i64 highest_epoch
+}
+
+struct TPublishResponse {
+  1: required TStatus status
+}
+
 // Extension: an operator makes a statestored of a pair active, at the risk of two.
 struct TForceStatestoreActiveRequest {
   1: required StatestoreServiceVersion protocol_version = StatestoreServiceVersion.V2
@@ -215,6 +242,7 @@ service StatestoreService {
       1: TSetStatestoreDebugActionRequest params)
   // Extensions; the reference answers "Invalid method name".
   TUnregisterSubscriberResponse UnregisterSubscriber(1: TUnregisterSubscriberRequest params)
+  TPublishResponse Publish(1: TPublishRequest params)
   TForceStatestoreActiveResponse ForceStatestoreActive(1: TForceStatestoreActiveRequest params)
 }
 

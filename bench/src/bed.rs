@@ -103,6 +103,7 @@ impl Bed {
             subscribe_catalogd_change: None,
             catalogd_registration: None,
             heartbeat_timeout_ms: None,
+            publishes: None,
         };
         let drawn = RegistrationId(UniqueId {
             hi: 2,

@@ -16,8 +16,8 @@ use crate::failure::Failure;
 use futures::{StreamExt, TryStreamExt};
 use statestore_rpc::{CallLimits, HostPort, Pool, PoolLimits, Purpose, TcpNet};
 use statestore_wire::{
-    NetworkAddress, ProtocolVersion, RegisterSubscriberRequest, SubscriberType, TopicDelta,
-    TopicRegistration, UpdateStateRequest, UpdateStateResponse, envelope,
+    NetworkAddress, ProtocolVersion, RegisterSubscriberRequest, SubscriberType, Text, TopicDelta,
+    TopicRegistration, UniqueId, UpdateStateRequest, UpdateStateResponse, envelope,
 };
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -41,6 +41,8 @@ const BACKLOG: u32 = 4096;
 
 /// The crowd's door.
 pub(crate) struct Crowd {
+    /// Begins the names of its subscribers.
+    name: &'static str,
     port: u16,
     members: Members,
     accepted: Arc<AtomicU64>,
@@ -54,6 +56,8 @@ type Members = Arc<RwLock<Vec<Arc<Subscriber>>>>;
 pub(crate) enum Conduct {
     /// Reads and answers at once.
     Answers,
+    /// The same, and says that it publishes by calls of its own.
+    Publishes,
     /// Takes connections and does nothing more.
     Hangs,
     /// Answers, but reads large messages no faster than this.
@@ -100,6 +104,11 @@ impl Topic {
 impl Crowd {
     /// Opens the door, on the loopback device only.
     pub(crate) async fn open() -> Result<Self, Failure> {
+        Self::open_as("bench").await
+    }
+
+    /// One of several crowds of a statestored. It lives on the runtime that opens it.
+    pub(crate) async fn open_as(name: &'static str) -> Result<Self, Failure> {
         let listener = listen().map_err(Failure::io("listen on the loopback device"))?;
         let port = listener.local_addr();
         let port = port
@@ -110,6 +119,7 @@ impl Crowd {
         let accepting = accept(listener, Arc::clone(&members), Arc::clone(&accepted));
         let accepting = tokio::spawn(accepting);
         Ok(Self {
+            name,
             port,
             members,
             accepted,
@@ -158,25 +168,35 @@ impl Crowd {
         let pool = Pool::new(TcpNet, PoolLimits::default());
         let start = Instant::now();
         let calls = who.iter().map(|one| {
-            let (pool, request) = (pool.clone(), self.request(one, topics));
-            async move {
-                let limits = CallLimits::small(REGISTRATION);
-                let purpose = Purpose("register");
-                let reply = pool.call(server, purpose, &request, limits).await;
-                let id = request.subscriber_id.to_str();
-                let reply = reply.map_err(|error| Failure::registration(&id, &error))?;
-                match reply.status.is_ok() {
-                    true => Ok(()),
-                    false => Err(Failure::Registration {
-                        subscriber: id.into_owned(),
-                        why: format!("{:?}", reply.status),
-                    }),
-                }
-            }
+            let one = self.register_one(&pool, server, one, topics);
+            async move { one.await.map(|_| ()) }
         });
         let calls = futures::stream::iter(calls).buffer_unordered(AT_ONCE);
         calls.try_collect::<()>().await?;
         Ok(start.elapsed())
+    }
+
+    /// Registers one; its name and its registration.
+    pub(crate) async fn register_one(
+        &self,
+        pool: &Pool<TcpNet>,
+        server: &HostPort,
+        who: &Subscriber,
+        topics: &[Topic],
+    ) -> Result<(Text, UniqueId), Failure> {
+        let request = self.request(who, topics);
+        let limits = CallLimits::small(REGISTRATION);
+        let reply = pool
+            .call(server, Purpose("register"), &request, limits)
+            .await;
+        let id = request.subscriber_id.to_str();
+        let reply = reply.map_err(|error| Failure::registration(&id, &error))?;
+        let registration = reply.registration_id.filter(|_| reply.status.is_ok());
+        let registration = registration.ok_or_else(|| Failure::Registration {
+            subscriber: id.to_string(),
+            why: format!("{:?}", reply.status),
+        })?;
+        Ok((request.subscriber_id.clone(), registration))
     }
 
     fn request(&self, who: &Subscriber, topics: &[Topic]) -> RegisterSubscriberRequest {
@@ -187,7 +207,7 @@ impl Crowd {
         };
         RegisterSubscriberRequest {
             protocol_version: ProtocolVersion::V2,
-            subscriber_id: format!("bench-{}", who.index).into(),
+            subscriber_id: format!("{}-{}", self.name, who.index).into(),
             subscriber_location: NetworkAddress {
                 hostname: host(who.index).to_string().into(),
                 port: self.port.into(),
@@ -198,6 +218,7 @@ impl Crowd {
             subscribe_catalogd_change: Some(false),
             catalogd_registration: None,
             heartbeat_timeout_ms: None,
+            publishes: (who.conduct == Conduct::Publishes).then_some(true),
         }
     }
 }
@@ -209,6 +230,11 @@ impl Drop for Crowd {
 }
 
 impl Subscriber {
+    /// It had a call of each lane.
+    pub(crate) fn is_served(&self) -> bool {
+        lock(&self.memory).has_all_lanes()
+    }
+
     /// Publishes with the reply to the next update of a lane.
     pub(crate) fn publish(&self, on: Lane, delta: TopicDelta) {
         let response = UpdateStateResponse {

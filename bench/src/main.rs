@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use figures::Section;
 use report::Circumstances;
-use scenarios::{Bench, changes, failover, fanout, isolation, lanes, memory, steady, steps};
+use scenarios::{Bench, changes, failover, fanout, isolation, lanes, memory, steady, steps, storm};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +36,7 @@ mod report;
 mod scenarios;
 mod server;
 mod straight;
+mod unasked;
 mod works;
 
 /// The one of `statestored`, so that what runs of it in this process costs the same.
@@ -91,6 +92,7 @@ enum Scenario {
     Isolation(isolation::Size),
     Changes(changes::Size),
     Steps(steps::Size),
+    Storm(storm::Size),
     Failover(failover::Size),
     Steady(steady::Size),
 }
@@ -121,6 +123,15 @@ const TABLE: &[[&str; 2]] = &[
          --warm-up=0",
     ],
     ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
+    [
+        "changes --at-once",
+        "changes --at-once --subscribers=3 --rounds=3 --warm-up=1",
+    ],
+    ["storm", "storm --subscribers=20"],
+    [
+        "heartbeats --publishing --subscribers=10000",
+        "heartbeats --publishing --subscribers=2 --seconds=2 --warm-up=1",
+    ],
     ["steps", "steps --rows=3000 --subscribers=20"],
 ];
 
@@ -221,6 +232,7 @@ async fn measure(bench: &Bench, scenario: &Scenario) -> Result<Section, Failure>
         Scenario::Isolation(size) => isolation::run(bench, size).await,
         Scenario::Changes(size) => changes::run(bench, size).await,
         Scenario::Steps(size) => steps::run(size),
+        Scenario::Storm(size) => storm::run(bench, size).await,
         Scenario::Failover(size) => failover::run(bench, size).await,
         Scenario::Steady(size) => steady::run(bench, size).await,
     }

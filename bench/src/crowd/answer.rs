@@ -24,7 +24,7 @@ pub(super) async fn serve(stream: TcpStream, who: Arc<Subscriber>) {
     // A connection that breaks is the server's to judge; what it then does is measured.
     let _ = match who.conduct {
         Conduct::Hangs => hang(&stream).await,
-        Conduct::Answers => answer(stream, &who, None).await,
+        Conduct::Answers | Conduct::Publishes => answer(stream, &who, None).await,
         Conduct::Reads { bytes_per_second } => answer(stream, &who, Some(bytes_per_second)).await,
     };
 }

@@ -32,6 +32,13 @@ pub(crate) struct Memory {
     last_change: u64,
 }
 
+impl Memory {
+    /// A call of each lane has come.
+    pub(super) fn has_all_lanes(&self) -> bool {
+        self.last_call.iter().all(Option::is_some)
+    }
+}
+
 /// What a group of subscribers notes together.
 pub(crate) struct Records {
     lanes: [Mutex<Option<LaneRecord>>; 3],

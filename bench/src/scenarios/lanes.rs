@@ -21,6 +21,9 @@ pub(crate) struct Size {
     /// Also a priority and a normal topic
     #[arg(long)]
     pub(crate) updates: bool,
+    /// The same topics, but they publish by calls and need not be polled
+    #[arg(long)]
+    pub(crate) publishing: bool,
     /// Seconds that are measured
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u64,
@@ -50,16 +53,22 @@ struct Measured {
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let mut section = Section {
-        title: match size.updates {
-            false => "P3: heartbeats only".to_owned(),
-            true => "P3b: heartbeats, priority and normal topics".to_owned(),
-        },
+        title: match (size.updates, size.publishing) {
+            (_, true) => "P3c: idle subscribers that publish by themselves",
+            (false, false) => "P3: heartbeats only",
+            (true, false) => "P3b: heartbeats, priority and normal topics",
+        }
+        .to_owned(),
         how: how(size),
         ..Section::default()
     };
     let mut taken = Vec::new();
     for &n in &size.subscribers {
-        let lanes = if size.updates { 3 } else { 1 };
+        let lanes = if size.updates || size.publishing {
+            3
+        } else {
+            1
+        };
         if !bench.allows(n * lanes) {
             section.notes.push(format!(
                 "{n} subscribers were not measured: they need {} open files, the machine allows \
@@ -81,9 +90,14 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
     let window = Duration::from_secs(size.seconds);
     let (server, crowd) = bench.start(&[]).await?;
     let records = Records::new();
-    let all = crowd.add(n, Conduct::Answers, &records);
+    let conduct = match size.publishing {
+        true => Conduct::Publishes,
+        false => Conduct::Answers,
+    };
+    let all = crowd.add(n, conduct, &records);
     let topics = [PRIORITY, NORMAL].map(Topic::all_of);
-    let topics: &[Topic] = if size.updates { &topics } else { &[] };
+    let none = !size.updates && !size.publishing;
+    let topics: &[Topic] = if none { &[] } else { &topics };
     let registration = crowd.register(&server.address(), &all, topics).await?;
     tokio::time::sleep(Duration::from_secs(size.warm_up)).await;
 
@@ -127,8 +141,16 @@ async fn limit(size: &Size, n: usize, rate: f64) -> Result<f64, Failure> {
     straight::calls(streams, message, rate, window).await
 }
 
+fn name(size: &Size) -> &'static str {
+    match (size.updates, size.publishing) {
+        (_, true) => "p3c",
+        (true, false) => "p3b",
+        (false, false) => "p3",
+    }
+}
+
 fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
-    let name = if size.updates { "p3b" } else { "p3" };
+    let name = name(size);
     let key = |what: &str| format!("{name}.{n}.{what}");
     let what = |what: &str| format!("{n} subscribers: {what}");
     let taken = measured.taken;

@@ -20,6 +20,7 @@ pub(crate) mod lanes;
 pub(crate) mod memory;
 pub(crate) mod steady;
 pub(crate) mod steps;
+pub(crate) mod storm;
 
 /// A topic whose updates go out every 2 s, and one of those that are sent every 100 ms.
 pub(crate) const NORMAL: &str = "catalog-update";

@@ -39,6 +39,11 @@ pub struct Config {
     /// in proportion. More get a large publication in faster; fewer keep what else is due from
     /// waiting. Two thousand take a millisecond or two.
     pub items_per_step: usize,
+    /// `Publish` is offered, in messages of up to so many bytes; `None` is as in the reference.
+    pub max_publication: Option<i64>,
+    /// How seldom a subscriber that publishes unasked is sent updates when nothing changes: only
+    /// to make sure. Changes are told at once all the same.
+    pub idle_period: Duration,
     /// Seeds the topics' hash tables, so that keys cannot be chosen to collide.
     pub hash_seed: u64,
     /// Settings of one of a pair; none runs alone, active from its start to its end.
@@ -104,6 +109,8 @@ impl Default for Config {
             max_missed_heartbeats: 10,
             max_subscribers: 10_000,
             heartbeat_report_period: Duration::from_secs(60),
+            max_publication: Some(64 << 20),
+            idle_period: Duration::from_secs(30),
             transient_grace: Duration::from_secs(5),
             catalog: CatalogConfig {
                 ha: false,

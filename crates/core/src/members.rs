@@ -10,6 +10,7 @@
 use crate::detector::Pulse;
 use crate::ids::RegistrationId;
 use crate::lanes::{Rhythm, Slot};
+use crate::node::Stream;
 use crate::owned::Owned;
 use crate::port::Lane;
 use crate::time::Time;
@@ -41,6 +42,8 @@ pub struct Registration {
     pub wants_catalogd: bool,
     /// Set by a catalogd.
     pub catalogd: Option<CatalogRegistration>,
+    /// It publishes by calls of its own.
+    pub publishes: bool,
     /// Topics, by name, each once.
     pub topics: Vec<Subscription>,
 }
@@ -146,6 +149,8 @@ pub struct Member {
     pub knows: Option<KnownCatalogd>,
     /// The activation of this statestored that it knows of; it gets updates under no other.
     pub follows: Option<Epoch>,
+    /// What it published by calls of its own.
+    pub streams: [Stream; 2],
 }
 
 /// The place of a lane among a member's rhythms; notices have none.
@@ -176,6 +181,7 @@ impl Member {
             grace: None,
             knows: None,
             follows: None,
+            streams: [Stream::default(); 2],
             registration,
         }
     }

@@ -21,7 +21,8 @@ pub use crate::pair::Fence;
 pub enum Input {
     /// The deadline that `Node::deadline` named has come (or anything else woke the driver).
     Timer,
-    /// A request came. Answered by exactly one [`Effect::Answer`], in the same step.
+    /// A request came. Answered by exactly one [`Effect::Answer`], in the same step; a
+    /// publication once it is written.
     Request {
         /// Names it in the answer.
         request_id: RequestId,
@@ -53,6 +54,8 @@ pub enum Request {
     },
     /// A subscriber stops on purpose.
     Unregister(wire::UnregisterSubscriberRequest),
+    /// A subscriber publishes without having been asked.
+    Publish(wire::PublishRequest),
     /// An operator makes this statestored active.
     ForceActive(wire::ForceStatestoreActiveRequest),
     /// The peer looks for us.
@@ -76,6 +79,8 @@ pub enum Answer {
     },
     /// To a subscriber that leaves.
     Unregister(wire::UnregisterSubscriberResponse),
+    /// To a publication.
+    Publish(wire::PublishResponse),
     /// To an operator.
     ForceActive(wire::ForceStatestoreActiveResponse),
     /// To a handshake.

@@ -10,7 +10,8 @@
 //!
 //! Read [`port`] first, then `register` (join, lose, join again), `notices` (heartbeats,
 //! catalogd, roles), `epochs` (whose word counts), `updates` (deltas in, publications out),
-//! [`publisher`] (what is still to be published), `leave`, and `view` (what others may see).
+//! [`publisher`] (what is still to be published), `unasked` (published at once), `leave`, and
+//! `view` (what others may see).
 //!
 //! Deliberately absent: the content of topics. [`Mirror`] keeps it for whoever wants it, beside
 //! the machine, so that no step takes longer because a topic is large.
@@ -29,6 +30,7 @@ pub mod port;
 pub mod publisher;
 mod register;
 mod statestore;
+mod unasked;
 mod updates;
 mod view;
 
@@ -153,6 +155,7 @@ impl Subscriber {
         }
         if !self.left {
             self.run_timers(now, out);
+            self.publish_unasked(now, out);
         }
     }
 
@@ -161,6 +164,7 @@ impl Subscriber {
         let pending = self.statestores.iter().filter(|_| !self.left);
         pending
             .filter_map(|statestore| statestore.deadline(&self.config))
+            .chain(self.repeats_at().filter(|_| !self.left))
             .min()
     }
 

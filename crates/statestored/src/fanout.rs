@@ -44,7 +44,7 @@ pub const PEER: Purpose = Purpose("statestored-ha");
 const MOST_MEMBERS: u64 = 128 << 20;
 
 /// Messages above this size, in bytes, are sent and decoded off the control thread.
-const BULK: usize = 64 * 1024;
+pub(crate) const BULK: usize = 64 * 1024;
 
 /// How the fan-out is bounded.
 #[derive(Debug, Clone)]
@@ -97,6 +97,16 @@ impl<N: Net> Fanout<N> {
     /// What is asked before each send.
     pub fn fence(&self) -> &FenceCell {
         &self.fence
+    }
+
+    /// Runs what takes longer than a step may; it ends with the caller.
+    pub(crate) async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        elsewhere(&self.bulk_runtime, async move { work() })
+            .await
+            .ok()
     }
 
     /// Connections of one purpose.

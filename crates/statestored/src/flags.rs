@@ -142,11 +142,13 @@ impl Config {
             bytes => bytes.unsigned_abs(),
         };
         let max_request = flags.i64("statestore_max_request_bytes").unsigned_abs();
+        let max_request = max_request.min(max_reply);
+        core.max_publication = i64::try_from(max_request).ok();
         Ok(Self {
             interface: String::new(),
             // Its validator allows nothing else.
             port: u16::try_from(flags.i32("state_store_port")).unwrap_or_default(),
-            max_request: max_request.min(max_reply),
+            max_request,
             max_reply,
             start_delay: millis(flags.i32("stress_statestore_startup_delay_ms").into()),
             debug: DebugActions::parse(flags.str("debug_actions"), DEBUG_ACTIONS)?,
@@ -202,8 +204,8 @@ fn core_config(flags: &Flags, hash_seed: u64) -> CoreConfig {
         },
         hash_seed,
         ha: None,
-        items_per_step: CoreConfig::default().items_per_step,
         first_update_delay: FIRST_UPDATE_DELAY,
+        ..CoreConfig::default()
     }
 }
 

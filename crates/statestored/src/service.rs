@@ -3,6 +3,7 @@
 //! It runs on the control thread and asks the node by a direct call. Deliberately absent: every
 //! decision about a registration; that is the node's.
 
+use crate::fanout::BULK;
 use crate::flags::{DISABLE_NETWORK, START_IN_V1};
 use crate::owner::Owner;
 use statestore_core::port::{Answer, Request};
@@ -10,9 +11,9 @@ use statestore_daemon::debug_actions::DebugActions;
 use statestore_rpc::{Call, LocalService, Net, Outcome, dispatch};
 use statestore_wire::{
     ForceStatestoreActiveRequest, GetProtocolVersionRequest, GetProtocolVersionResponse,
-    ProtocolVersion, RegisterSubscriberRequest, RegisterSubscriberResponse,
-    SetStatestoreDebugActionRequest, SetStatestoreDebugActionResponse, Status,
-    UnregisterSubscriberRequest,
+    ProtocolVersion, PublishRequest, PublishResponse, RegisterSubscriberRequest,
+    RegisterSubscriberResponse, Rpc, SetStatestoreDebugActionRequest,
+    SetStatestoreDebugActionResponse, Status, UnregisterSubscriberRequest,
 };
 use std::rc::Rc;
 
@@ -48,6 +49,23 @@ impl<N: Net> StatestoreService<N> {
             return Err("Invalid data");
         }
         self.owner.register(request).await.ok_or(CLOSING)
+    }
+
+    async fn publish(&self, request: PublishRequest) -> Result<PublishResponse, &'static str> {
+        match self.owner.ask(Request::Publish(request)).await {
+            Some(Answer::Publish(response)) => Ok(response),
+            _ => Err(CLOSING),
+        }
+    }
+
+    /// Decodes it where that makes nobody wait.
+    async fn publish_much(&self, call: Call) -> Outcome {
+        let envelope = call.envelope().clone();
+        match self.owner.fanout().elsewhere(move || call.args()).await {
+            Some(Ok(request)) => Outcome::answer(&envelope, self.publish(request).await),
+            Some(Err(fault)) => Outcome::Malformed(fault),
+            None => Outcome::answer(&envelope, Err::<PublishResponse, _>(CLOSING)),
+        }
     }
 
     /// answered in every state.
@@ -94,10 +112,14 @@ impl<N: Net> LocalService for StatestoreService<N> {
         "GetProtocolVersion",
         "SetStatestoreDebugAction",
         "UnregisterSubscriber",
+        "Publish",
         "ForceStatestoreActive",
     ];
 
     async fn call(&self, call: Call) -> Outcome {
+        if call.size() > BULK && call.method() == PublishRequest::METHOD.as_bytes() {
+            return self.publish_much(call).await;
+        }
         dispatch!(call, {
             RegisterSubscriberRequest => |request| self.register(request).await,
             GetProtocolVersionRequest => |request| {
@@ -106,6 +128,7 @@ impl<N: Net> LocalService for StatestoreService<N> {
             SetStatestoreDebugActionRequest => |request| {
                 Ok::<_, &str>(self.debug_action(&request))
             },
+            PublishRequest => |request| self.publish(request).await,
             UnregisterSubscriberRequest => |request| {
                 match self.owner.ask(Request::Unregister(request)).await {
                     Some(Answer::Unregister(response)) => Ok(response),

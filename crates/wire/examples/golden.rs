@@ -40,6 +40,7 @@ fn services() {
             subscribe_catalogd_change: None,
             catalogd_registration: None,
             heartbeat_timeout_ms: None,
+            publishes: None,
         },
         &RegisterSubscriberResponse::default(),
     );
@@ -53,6 +54,7 @@ fn services() {
             subscribe_catalogd_change: Some(true),
             catalogd_registration: Some(catalogd()),
             heartbeat_timeout_ms: Some(i64::MAX),
+            publishes: Some(true),
         },
         &RegisterSubscriberResponse {
             status: Status::incompatible(&"old".into(), 0, 1),
@@ -64,6 +66,7 @@ fn services() {
             statestore_is_active: Some(false),
             active_statestored_version: Some(1_700_000_000_000_000),
             epoch: Some(EPOCH),
+            publication_limit: Some(1 << 26),
         },
     );
     exchange(
@@ -267,6 +270,28 @@ fn extensions() {
             ..UnregisterSubscriberRequest::default()
         },
         &UnregisterSubscriberResponse::default(),
+    );
+    exchange(&PublishRequest::default(), &PublishResponse::default());
+    exchange(
+        &PublishRequest {
+            protocol_version: ProtocolVersion::V2,
+            subscriber_id: "impalad@größe:27000".into(),
+            registration_id: REGISTRATION,
+            stream: 1,
+            sequence: i64::MAX,
+            topic_updates: vec![TopicDelta {
+                topic_name: "catalog-update".into(),
+                topic_entries: ItemBatch::from_items([(&b"1:x"[..], &b"\xff"[..], false)]),
+                is_delta: true,
+                clear_topic_entries: Some(true),
+                ..TopicDelta::default()
+            }],
+            more: Some(true),
+            highest_epoch: Some(EPOCH),
+        },
+        &PublishResponse {
+            status: Status::incompatible(&"old".into(), 0, 1),
+        },
     );
     for epoch in [None, Some(EPOCH)] {
         exchange(

@@ -162,6 +162,7 @@ rpc! {
     "StatestoreHaHandshake": StatestoreHaHandshakeRequest -> StatestoreHaHandshakeResponse;
     "StatestoreHaHeartbeat": StatestoreHaHeartbeatRequest -> StatestoreHaHeartbeatResponse;
     "UnregisterSubscriber": UnregisterSubscriberRequest -> UnregisterSubscriberResponse;
+    "Publish": PublishRequest -> PublishResponse;
     "ForceStatestoreActive": ForceStatestoreActiveRequest -> ForceStatestoreActiveResponse;
     "StatestoreHaLeave": StatestoreHaLeaveRequest -> StatestoreHaLeaveResponse;
 }

@@ -66,8 +66,8 @@ fn pythons_messages_cover_every_method_and_kind() {
         .collect();
     assert_eq!(
         seen.len(),
-        12 * 3,
-        "calls, replies and exceptions of twelve methods"
+        13 * 3,
+        "calls, replies and exceptions of thirteen methods"
     );
 }
 

@@ -24,6 +24,7 @@ fn registration(key: MemberKey, id: &str, port: i32, topics: &[&str]) -> Registr
         subscriber_type: SubscriberType::UNKNOWN,
         wants_catalogd: false,
         catalogd: None,
+        publishes: false,
         topics: Subscription::from_wire(topics.iter().map(|name| topic(name)).collect()),
     }
 }

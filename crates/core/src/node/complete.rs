@@ -5,6 +5,7 @@
 
 use super::Node;
 use super::calls::{About, Pending, Sent};
+use super::intake::Origin;
 use crate::detector::Health;
 use crate::event::Event;
 use crate::ids::CallId;
@@ -173,7 +174,9 @@ impl Node {
             Ok(reply) => {
                 self.arrived(key, &sent, true);
                 self.voter_updated(now, &pending.registration.id, pending.started, true, out);
-                return self.take_in(now, pending, sent, reply.topic_updates, out);
+                let origin = Origin::Reply(lane, sent);
+                let registration = pending.registration;
+                return self.take_in(now, registration, origin, reply.topic_updates, out);
             }
             Err(status) => status,
         };

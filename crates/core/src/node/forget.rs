@@ -20,7 +20,7 @@ impl Node {
     pub(super) fn forget_topics(&mut self, now: Now, out: &mut Outbox) {
         self.life += 1;
         for intake in core::mem::take(&mut self.intakes) {
-            self.abandon(now, intake);
+            self.abandon(now, intake, out);
         }
         self.expiring.clear();
         self.untold.clear();
@@ -30,6 +30,7 @@ impl Node {
         }
         for member in self.members.iter_mut() {
             member.follows = None;
+            member.streams = Default::default();
             if let Some(slot) = member.grace.take() {
                 self.schedule.cancel(slot);
             }

@@ -11,7 +11,8 @@
 //!
 //! Invariant: what replies say about one topic is applied in the order in which they came.
 
-use super::calls::{Pending, Sent};
+use super::calls::Sent;
+use super::unasked::Unasked;
 use super::{AT_ONCE, Node};
 use crate::lanes::{Ending, Task};
 use crate::members::Registration;
@@ -34,15 +35,23 @@ const BYTES_A_STEP: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Intake {
     registration: Arc<Registration>,
-    lane: Lane,
-    sent: Vec<Sent>,
-    /// The registration was current when the reply came.
+    origin: Origin,
+    /// The registration was current when it came.
     current: bool,
     /// The delta being written, and how many of its items are.
     open: Option<(TopicDelta, usize)>,
     rest: IntoIter<TopicDelta>,
     /// Lines logged about it so far.
     lines: usize,
+}
+
+/// What brought the publications.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// The answer to an update of this lane.
+    Reply(Lane, Vec<Sent>),
+    /// The subscriber's own call.
+    Call(Unasked),
 }
 
 impl Intake {
@@ -64,27 +73,26 @@ impl Intake {
 }
 
 impl Node {
-    /// A reply publishes something, perhaps nothing.
+    /// A registration publishes something, perhaps nothing.
     pub(super) fn take_in(
         &mut self,
         now: Now,
-        pending: Pending,
-        sent: Vec<Sent>,
+        registration: Arc<Registration>,
+        origin: Origin,
         updates: Vec<TopicDelta>,
         out: &mut Outbox,
     ) {
         let mut intake = Intake {
-            current: self.members.find(pending.registration.key).is_some(),
-            registration: pending.registration,
-            lane: pending.lane,
-            sent,
+            current: self.members.find(registration.key).is_some(),
+            registration,
+            origin,
             open: None,
             rest: updates.into_iter(),
             lines: 0,
         };
         let in_turn = !self.intakes.iter().any(|other| other.may_concern(&intake));
         if in_turn && self.advance(now, &mut intake, out) {
-            return self.finish(now, intake);
+            return self.finish(now, intake, out);
         }
         if self.intakes.is_empty() {
             self.absorb_soon(now.time);
@@ -98,7 +106,7 @@ impl Node {
             return;
         };
         if self.advance(now, &mut intake, out) {
-            self.finish(now, intake);
+            self.finish(now, intake, out);
         } else {
             self.intakes.push_front(intake);
         }
@@ -145,26 +153,43 @@ impl Node {
     }
 
     /// Everything is written: the lane's turn is over.
-    fn finish(&mut self, now: Now, intake: Intake) {
-        let (registration, lane) = (&intake.registration, intake.lane);
-        if intake.current && self.members.find(registration.key).is_none() {
-            // It ended meanwhile, and its end took this call for a pending one.
-            self.calls.outlived_ended(&registration.id, lane);
+    fn finish(&mut self, now: Now, intake: Intake, out: &mut Outbox) {
+        let registration = &intake.registration;
+        let (lane, sent) = match &intake.origin {
+            Origin::Reply(lane, sent) => (*lane, sent),
+            Origin::Call(unasked) => {
+                return self.unasked_written(now, registration.key, unasked, out);
+            }
+        };
+        self.count_outlived(&intake, lane);
+        if !registration.publishes {
+            let places: Vec<usize> = sent.iter().map(|sent| sent.place).collect();
+            self.settle_inheritance(now, registration.key, &places);
         }
-        self.settle_inheritance(now, registration.key, &intake.sent);
         self.end_turn(now, registration.key, lane, Ending::Done);
-        for Sent { place, .. } in &intake.sent {
+        for Sent { place, .. } in sent {
             self.collect(now, &registration.topics[*place].topic);
         }
     }
 
     /// What is not written is not written any more (W10).
-    pub(super) fn abandon(&mut self, now: Now, intake: Intake) {
-        let (registration, lane) = (&intake.registration, intake.lane);
+    pub(super) fn abandon(&mut self, now: Now, intake: Intake, out: &mut Outbox) {
+        let key = intake.registration.key;
+        match &intake.origin {
+            Origin::Reply(lane, _) => {
+                self.count_outlived(&intake, *lane);
+                self.end_turn(now, key, *lane, Ending::Done);
+            }
+            Origin::Call(unasked) => self.unasked_abandoned(key, unasked, out),
+        }
+    }
+
+    /// If its registration ended meanwhile, that end took this call for a pending one.
+    fn count_outlived(&mut self, intake: &Intake, lane: Lane) {
+        let registration = &intake.registration;
         if intake.current && self.members.find(registration.key).is_none() {
             self.calls.outlived_ended(&registration.id, lane);
         }
-        self.end_turn(now, registration.key, lane, Ending::Done);
     }
 
     fn absorb_soon(&mut self, now: Time) {

@@ -5,7 +5,6 @@
 //! vanish and come back (W33).
 
 use super::Node;
-use super::calls::Sent;
 use crate::event::Event;
 use crate::lanes::Task;
 use crate::members::{Member, MemberKey, Registration, rhythm_of};
@@ -120,9 +119,9 @@ impl Node {
         Some(registration)
     }
 
-    /// The subscriber answered an update of these topics: what its former registration wrote
-    /// there and this one did not write again goes (W33).
-    pub(super) fn settle_inheritance(&mut self, now: Now, key: MemberKey, sent: &[Sent]) {
+    /// The subscriber had the chance to write to these topics, by their places: what its former
+    /// registration wrote there and this one did not write again goes (W33).
+    pub(super) fn settle_inheritance(&mut self, now: Now, key: MemberKey, places: &[usize]) {
         let Some(member) = self.members.find_mut(key) else {
             return;
         };
@@ -130,11 +129,11 @@ impl Node {
             return;
         }
         let registration = member.registration.clone();
-        let due: Vec<_> = sent
+        let due: Vec<_> = places
             .iter()
-            .map(|sent| {
-                let inherited = &mut member.progress[sent.place].inherited;
-                (sent.place, core::mem::take(inherited))
+            .map(|&place| {
+                let inherited = &mut member.progress[place].inherited;
+                (place, core::mem::take(inherited))
             })
             .collect();
         let settled = member.progress.iter().all(|p| p.inherited.is_empty());
@@ -192,7 +191,7 @@ impl Node {
         let subscription = &registration.topics[place];
         let name = &subscription.topic;
         if let Some(topic) = self.topics.find_mut(name) {
-            topic.unsubscribe(registration.key, &subscription.prefix);
+            topic.unsubscribe(registration.key, subscription);
         }
         self.expire(now, name, versions, None);
         if self.topics.drop_if_idle(name) {

@@ -9,6 +9,7 @@
 //! | `send` | a lane is due: a heartbeat or an update goes out (S) |
 //! | `complete` | a call ends: who lives, who processed what (F, T-20, T-26) |
 //! | `intake` | what a reply publishes enters in short steps |
+//! | `unasked` | a subscriber publishes by a call of its own, and is polled seldom |
 //! | `publish` | what it changes in the topics (T-21 to T-27), and who should hear of it |
 //! | `leave` | a registration ends and takes its transient entries along (T-30 to T-34, F-4) |
 //! | `elect` | the active catalogd is elected and announced (C, N) |
@@ -22,9 +23,9 @@
 //! of a change), `calls` (what is pending); `work` says how much a step may do.
 //!
 //! Deliberately absent: time (it comes with each input), and anything that waits. Invariants:
-//! each registration request is answered in its own step; each lane has at most one call pending
-//! per registration (S-3); a step's work is bounded by its input and by the settings, not by how
-//! much is due or how large a topic is.
+//! each request is answered in its own step, a publication when it is written; each lane has at
+//! most one call pending per registration (S-3); a step's work is bounded by its input and by the
+//! settings, not by how much is due or how large a topic is.
 
 mod audience;
 mod calls;
@@ -41,6 +42,7 @@ mod register;
 mod send;
 mod tell;
 mod topics;
+mod unasked;
 mod work;
 
 use crate::catalog::Election;
@@ -65,6 +67,8 @@ use publish::Hurrying;
 use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
 use work::Work;
+
+pub use unasked::Stream;
 
 /// One statestored.
 #[derive(Debug)]
@@ -202,6 +206,9 @@ impl Node {
         let answer = match request {
             Request::Register { request, drawn } => {
                 return self.register(now, request_id, request, drawn, out);
+            }
+            Request::Publish(request) => {
+                return self.publish_unasked(now, request_id, request, out);
             }
             Request::Unregister(request) => Answer::Unregister(self.unregister(now, &request, out)),
             Request::ForceActive(request) => Answer::ForceActive(self.force_active(now, &request)),

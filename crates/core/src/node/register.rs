@@ -127,6 +127,7 @@ impl Node {
                 registration_time: Some(now.wall.as_millis()),
                 ..c
             }),
+            publishes: request.publishes == Some(true) && self.config.max_publication.is_some(),
             topics: Subscription::from_wire(request.topic_registrations),
         });
         let (id, key) = (registration.id.clone(), registration.key);
@@ -149,6 +150,7 @@ impl Node {
             let name = &subscription.topic;
             let (topic, created) = self.topics.ensure(name, subscription.lane);
             topic.audiences.join(&subscription.prefix, registration.key);
+            topic.wanting_min += usize::from(subscription.wants_min);
             topic.mark(registration.key, member.followed, &member.progress[place]);
             if created {
                 out.push(Effect::Log(Event::TopicCreated {
@@ -243,6 +245,7 @@ impl Node {
             statestore_is_active: Some(active),
             active_statestored_version: Some(self.active_since.0),
             epoch,
+            publication_limit: self.config.max_publication,
         }
     }
 

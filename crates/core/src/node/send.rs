@@ -205,6 +205,7 @@ impl Node {
     /// A lane's turn is over: it waits for the next one (S-5).
     pub(super) fn end_turn(&mut self, now: Now, key: MemberKey, lane: Lane, ending: Ending) {
         let mut config = *self.config.lane(lane);
+        config.period = self.pause(key, lane, ending);
         if lane == Lane::Heartbeat
             && let Some(member) = self.members.find(key).filter(|_| self.ha.is_some())
         {

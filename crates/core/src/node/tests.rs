@@ -1,10 +1,11 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
-//! `short`: that steps stay short.
+//! `short`: that steps stay short; `unasked`: publications without being asked.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
 mod limits;
 mod short;
+mod unasked;
 
 use super::*;
 use crate::ids::{CallId, RegistrationId, RequestId};
@@ -41,6 +42,7 @@ fn request(id: &str, topics: &[&str]) -> wire::RegisterSubscriberRequest {
         subscribe_catalogd_change: Some(true),
         catalogd_registration: None,
         heartbeat_timeout_ms: None,
+        publishes: None,
     }
 }
 

@@ -8,7 +8,7 @@
 //! Deliberately absent: what happens when.
 
 use super::audience::Audiences;
-use crate::members::{MemberKey, Progress};
+use crate::members::{MemberKey, Progress, Subscription};
 use crate::port::Lane;
 use crate::time::Time;
 use crate::topic::{Delta, Looks, Reach, TopicLog, Version};
@@ -27,6 +27,8 @@ pub(super) struct Topic {
     pub(super) open: bool,
     /// Expiries that are not through. They name versions of this log, so it has to stay.
     pub(super) expiring: usize,
+    /// How many of its subscribers want to know how far everybody is (T-10).
+    pub(super) wanting_min: usize,
     /// Everybody who subscribes to it.
     pub(super) audiences: Audiences,
     /// Until then changes wait, so that they are made known together.
@@ -65,8 +67,9 @@ impl Topic {
         self.expiring = 0;
     }
 
-    pub(super) fn unsubscribe(&mut self, key: MemberKey, prefix: &Text) {
-        self.audiences.leave(prefix, key);
+    pub(super) fn unsubscribe(&mut self, key: MemberKey, subscription: &Subscription) {
+        self.audiences.leave(&subscription.prefix, key);
+        self.wanting_min -= usize::from(subscription.wants_min);
         self.reach.remove(key);
         self.holds.remove(key);
     }
@@ -147,6 +150,7 @@ impl Topics {
                 lane,
                 open: false,
                 expiring: 0,
+                wanting_min: 0,
                 audiences: Audiences::default(),
                 quiet_until: Time::ZERO,
                 reach: Reach::new(),

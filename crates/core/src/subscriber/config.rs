@@ -54,6 +54,8 @@ pub struct Config {
     /// What one UpdateState reply may publish, in bytes of keys and values; more waits for the
     /// next reply. One entry always fits.
     pub max_publication: usize,
+    /// Publish at once where the statestored takes it unasked, and let it ask seldom.
+    pub publishes: bool,
     /// Deletions of one topic that may wait for a statestored to take them; beyond that the
     /// oldest are given up. Entries are bounded by what is wished to be there; deletions of keys
     /// that come and go while no statestored answers are bounded by nothing else.
@@ -99,6 +101,7 @@ impl Config {
             call_timeout: None,
             farewell: Duration::from_millis(500),
             max_publication: 512 << 20,
+            publishes: true,
             max_deletions: 1 << 20,
         }
     }

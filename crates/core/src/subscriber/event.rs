@@ -99,6 +99,8 @@ pub enum Event {
         statestore_id: StatestoreId,
         status: Status,
     },
+    /// What was published unasked was not taken in.
+    PublicationFailed { status: Status },
     /// A delta does not continue what this subscriber has.
     UnexpectedBase { topic: Text, from: i64, own: i64 },
     /// A delta for a topic that was not registered.
@@ -126,6 +128,7 @@ impl Event {
             | Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
             | Self::EpochRefused { .. }
+            | Self::PublicationFailed { .. }
             | Self::DeletionsGivenUp { .. }
             | Self::Incompatible { .. } => Severity::Warning,
             _ => Severity::Info,
@@ -144,6 +147,7 @@ impl fmt::Display for Event {
             Self::HeartbeatRefused { .. }
             | Self::UpdateRefused { .. }
             | Self::EpochRefused { .. }
+            | Self::PublicationFailed { .. }
             | Self::UnexpectedBase { .. }
             | Self::UnknownTopic { .. }
             | Self::DeliveryFailed { .. }
@@ -279,6 +283,9 @@ impl Event {
                  refused: {}",
                 status.message()
             ),
+            Self::PublicationFailed { status } => {
+                write!(f, "Publication was not taken in: {}", status.message())
+            }
             Self::UpdateRefused {
                 statestore_id,
                 status,

@@ -18,7 +18,7 @@ use statestore_wire as wire;
 use statestore_wire::{CatalogRegistration, NetworkAddress, Status, Text, TopicDelta};
 
 pub use super::event::Event;
-pub use super::publisher::{TopicUpdate, UpdateAnswer};
+pub use super::publisher::{TopicUpdate, Unasked, UpdateAnswer};
 
 /// What can happen to a subscriber.
 #[derive(Debug)]
@@ -189,6 +189,8 @@ pub enum Body {
     Register(Box<wire::RegisterSubscriberRequest>),
     /// UnregisterSubscriber.
     Unregister(wire::UnregisterSubscriberRequest),
+    /// Publish; its items are handles, encoded by whoever sends them.
+    Publish(Box<Unasked>),
 }
 
 /// What a statestored answered.
@@ -200,6 +202,8 @@ pub enum Reply {
     Register(wire::RegisterSubscriberResponse),
     /// To UnregisterSubscriber.
     Unregister(wire::UnregisterSubscriberResponse),
+    /// To Publish.
+    Publish(wire::PublishResponse),
 }
 
 /// What a statestored is answered.

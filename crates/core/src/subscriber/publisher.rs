@@ -16,6 +16,7 @@
 
 mod flight;
 mod publication;
+mod unasked;
 
 use super::port::{Command, ConnectionId};
 use crate::ids::StatestoreId;
@@ -23,10 +24,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use flight::{Flight, Shipment, Verdict};
-use publication::{Clear, Publication};
+use publication::{Clear, Most, Publication};
 use statestore_wire::{Epoch, ItemBatch, Status, Text, TopicDelta, UpdateStateResponse};
 
 pub(super) use flight::Seen;
+use unasked::Outgoing;
+pub use unasked::Unasked;
 
 /// The answer to an UpdateState before its items are encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,11 +115,27 @@ impl Lane {
     }
 }
 
+/// A lane in which no updates come carries nothing, so the other one does.
+fn home(lanes: [bool; 2], topic: &Text) -> Lane {
+    let own = Lane::of(topic);
+    if lanes[own as usize] {
+        own
+    } else {
+        own.other()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     topics: BTreeMap<Text, Publication>,
     /// At most one unproven answer a lane.
     flights: [Option<Flight>; 2],
+    /// What goes out by a call instead, at most one a lane.
+    outgoing: [Option<Outgoing>; 2],
+    /// The last of those, by lane.
+    sequences: [i64; 2],
+    /// Lanes in which an update came since the registration.
+    begun: [bool; 2],
     /// Lanes in which statestored sends updates.
     lanes: [bool; 2],
     /// The statestored that has what arrived.
@@ -160,7 +179,8 @@ impl Publisher {
     pub(super) fn outstanding(&self) -> usize {
         let unsent = self.topics.values().map(Publication::unsent_len);
         let in_flight = self.flights.iter().flatten().map(Flight::len);
-        unsent.sum::<usize>() + in_flight.sum::<usize>()
+        let outgoing = self.outgoing.iter().flatten().map(Outgoing::len);
+        unsent.sum::<usize>() + in_flight.sum::<usize>() + outgoing.sum::<usize>()
     }
 
     /// A new registration with the active statestored, or another active one: what it may not
@@ -174,6 +194,8 @@ impl Publisher {
         {
             self.settle(flight, Verdict::Lost, &BTreeMap::new());
         }
+        self.recall();
+        self.begun = [false; 2];
         let same = self.holder == Some(with);
         self.holder = Some(with);
         for publication in self.topics.values_mut() {
@@ -181,6 +203,11 @@ impl Publisher {
                 publication.renew();
             }
         }
+    }
+
+    /// True if this statestored is the one that has what arrived.
+    pub(super) fn is_held_by(&self, statestored: StatestoreId) -> bool {
+        self.holder == Some(statestored)
     }
 
     /// Whoever had what arrived may have lost it.
@@ -196,6 +223,7 @@ impl Publisher {
         connection: ConnectionId,
         deltas: &BTreeMap<Text, TopicDelta>,
     ) {
+        self.begun[lane as usize] = true;
         for at in [Lane::Priority, Lane::Bulk] {
             let Some(flight) = &self.flights[at as usize] else {
                 continue;
@@ -222,54 +250,22 @@ impl Publisher {
     }
 
     /// What to publish in the answer to a message of `lane` that showed `seen`. Topics in
-    /// `reset` are not cleared in the same answer (T-22).
+    /// `reset` are not cleared in the same answer (T-22). Where a statestored takes calls of up to
+    /// `unasked` bytes, answers carry only what those cannot.
     pub(super) fn compose(
         &mut self,
         lane: Lane,
         connection: ConnectionId,
         seen: Vec<Seen>,
         reset: &[Text],
-        limit: usize,
+        (limit, unasked): (usize, Option<usize>),
     ) -> Vec<TopicUpdate> {
-        if self.flights[lane as usize].is_some() {
+        let busy = self.flights[lane as usize].is_some() || self.outgoing[lane as usize].is_some();
+        if busy || unasked.is_some_and(|longest| !self.has_too_large(lane, longest)) {
             return Vec::new();
         }
-        let mut left = limit;
-        let (mut updates, mut shipments) = (Vec::new(), Vec::new());
-        let lanes = self.lanes;
-        for (name, publication) in &mut self.topics {
-            let own = Lane::of(name);
-            let home = if lanes[own as usize] {
-                own
-            } else {
-                own.other()
-            };
-            let clear = publication.clear == Clear::Unsent;
-            if home != lane || left == 0 || (clear && reset.contains(name)) {
-                continue;
-            }
-            let writes = publication.ship(&mut left);
-            if writes.is_empty() && !clear {
-                continue;
-            }
-            if clear {
-                publication.clear = Clear::InFlight;
-            }
-            updates.push(TopicUpdate {
-                topic: name.clone(),
-                from_version: None,
-                clear,
-                items: writes
-                    .iter()
-                    .map(|(_, key)| (key.clone(), publication.value(key)))
-                    .collect(),
-            });
-            shipments.push(Shipment {
-                topic: name.clone(),
-                clear,
-                writes,
-            });
-        }
+        let shipments = self.ship(lane, reset, Most::bytes(limit));
+        let updates = self.updates_of(&shipments);
         if !shipments.is_empty() {
             self.flights[lane as usize] = Some(Flight {
                 connection,
@@ -278,6 +274,55 @@ impl Publisher {
             });
         }
         updates
+    }
+
+    /// Takes what a message of `lane` can carry.
+    fn ship(&mut self, lane: Lane, reset: &[Text], mut most: Most) -> Vec<Shipment> {
+        let mut shipments = Vec::new();
+        let lanes = self.lanes;
+        for (name, publication) in &mut self.topics {
+            let clear = publication.clear == Clear::Unsent;
+            if home(lanes, name) != lane || most.bytes == 0 || (clear && reset.contains(name)) {
+                continue;
+            }
+            let writes = publication.ship(&mut most);
+            if writes.is_empty() && !clear {
+                continue;
+            }
+            if clear {
+                publication.clear = Clear::InFlight;
+            }
+            shipments.push(Shipment {
+                topic: name.clone(),
+                clear,
+                writes,
+            });
+        }
+        shipments
+    }
+
+    /// The content of shipments, as it is wished for now. What a newer write has replaced goes
+    /// with that.
+    fn updates_of(&self, shipments: &[Shipment]) -> Vec<TopicUpdate> {
+        let update = |shipment: &Shipment| {
+            let publication = self.topics.get(&shipment.topic)?;
+            let writes = shipment.writes.iter();
+            let current = writes.filter(|(write, key)| publication.is_current(*write, key));
+            Some(TopicUpdate {
+                topic: shipment.topic.clone(),
+                from_version: None,
+                clear: shipment.clear,
+                items: current
+                    .map(|(_, key)| (key.clone(), publication.value(key)))
+                    .collect(),
+            })
+        };
+        shipments.iter().filter_map(update).collect()
+    }
+
+    /// The lane that carries what is published to a topic.
+    fn home(&self, topic: &Text) -> Lane {
+        home(self.lanes, topic)
     }
 
     fn topic(&mut self, topic: Text) -> &mut Publication {

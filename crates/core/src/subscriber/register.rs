@@ -37,6 +37,9 @@ impl Subscriber {
         outcome: Result<Reply, Status>,
         out: &mut Outbox,
     ) {
+        if self.publisher.is_carried_by(call) {
+            return self.unasked_ended(now, call, outcome, out);
+        }
         if self.left {
             return self.farewell_heard(call, outcome.as_ref().ok(), out);
         }
@@ -133,6 +136,7 @@ impl Subscriber {
             subscribe_catalogd_change: Some(self.config.follow_catalogd),
             catalogd_registration: self.config.catalogd.clone(),
             heartbeat_timeout_ms: Some(millis(self.config.patience())),
+            publishes: self.config.publishes.then_some(true),
         }
     }
 
@@ -243,6 +247,8 @@ impl Subscriber {
         }
         statestore.starting = false;
         statestore.phase = Phase::Following;
+        let limit = reply.publication_limit.map(usize::try_from);
+        statestore.publication_limit = limit.and_then(Result::ok);
         statestore.silent_since = now.time;
         statestore.active_version = reply.active_statestored_version.unwrap_or(0);
         out.push(Effect::Log(Event::Registered {

@@ -30,6 +30,8 @@ pub(super) struct Statestore {
     /// The last heartbeat that was answered with OK, or the start of this subscriber. Unlike the
     /// timer below no registration moves it: a vote tells of heartbeats alone (ha.md rule 9).
     pub(super) heard: Time,
+    /// It takes publications unasked, in messages of up to so many bytes.
+    pub(super) publication_limit: Option<usize>,
     /// That heartbeat named an epoch.
     pub(super) acts: bool,
     /// The epoch of its last accepted message that named one.
@@ -104,6 +106,7 @@ impl Statestore {
             last_heartbeat: None,
             last_heartbeat_at: None,
             heard: start,
+            publication_limit: None,
             acts: false,
             epoch: None,
             refusals: 0,

@@ -292,10 +292,10 @@ impl Subscriber {
                 ..TopicUpdate::default()
             })
             .collect();
-        let limit = self.config.max_publication;
+        let limits = (self.config.max_publication, self.unasked_limit());
         updates.extend(
             self.publisher
-                .compose(lane, connection, delivered, &reset_names, limit),
+                .compose(lane, connection, delivered, &reset_names, limits),
         );
         UpdateAnswer {
             updates,

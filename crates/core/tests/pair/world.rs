@@ -88,6 +88,7 @@ pub(crate) fn request(id: &str) -> wire::RegisterSubscriberRequest {
         subscribe_catalogd_change: Some(true),
         catalogd_registration: None,
         heartbeat_timeout_ms: Some(TIMEOUT.as_millis().try_into().unwrap()),
+        publishes: None,
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn registration(words: &str) -> wire::RegisterSubscriberRequest {
         subscribe_catalogd_change: None,
         catalogd_registration: None,
         heartbeat_timeout_ms: None,
+        publishes: None,
     };
     let mut flags = (None, None);
     for word in words {

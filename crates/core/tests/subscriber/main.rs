@@ -13,5 +13,6 @@ mod registering;
 mod roles;
 mod support;
 mod topics;
+mod unasked;
 mod votes;
 mod words;

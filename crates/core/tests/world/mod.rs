@@ -212,6 +212,7 @@ impl World {
             subscribe_catalogd_change: None,
             catalogd_registration: None,
             heartbeat_timeout_ms: None,
+            publishes: None,
         };
         self.plans.insert(self.drawn, number);
         let subscriber = &mut self.subscribers[who];

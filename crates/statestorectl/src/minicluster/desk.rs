@@ -181,6 +181,7 @@ mod tests {
             subscribe_catalogd_change: None,
             catalogd_registration: None,
             heartbeat_timeout_ms: None,
+            publishes: None,
         };
         let to = Address::new("127.0.0.1", desk.port());
         rpc::call(&to, Duration::from_secs(30), &request).map(drop)

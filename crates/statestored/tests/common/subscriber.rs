@@ -144,6 +144,7 @@ impl Subscriber {
             subscribe_catalogd_change: Some(false),
             catalogd_registration: None,
             heartbeat_timeout_ms: None,
+            publishes: None,
         }
     }
 

@@ -47,6 +47,14 @@ impl<C: Net> Caller<C> {
                 .map(Reply::ProtocolVersion)
                 .map_err(|error| error.status()),
             Body::Register(request) => self.register(&to, *request, timeout).await,
+            Body::Publish(publication) => {
+                let request = publication.into_request();
+                self.pool
+                    .call(&to, PURPOSE, &request, CallLimits::small(timeout))
+                    .await
+                    .map(Reply::Publish)
+                    .map_err(|error| error.status())
+            }
             Body::Unregister(request) => self
                 .pool
                 .call(&to, PURPOSE, &request, CallLimits::small(timeout))
@@ -86,7 +94,7 @@ impl<C: Net> Caller<C> {
             Status::error(StatusCode::INTERNAL_ERROR, text)
         };
         let point = match call.body {
-            Body::Unregister(_) => return None,
+            Body::Unregister(_) | Body::Publish(_) => return None,
             Body::Register(_) => InjectionPoint::RegisterFirstAttempt,
             Body::ProtocolVersion(_) => {
                 if call.startup

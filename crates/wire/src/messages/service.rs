@@ -1,7 +1,9 @@
 //! `StatestoreService`: what subscribers call on a statestored (wire.md section 5.3).
 //! A statestored answers these; what it calls itself is in `subscriber`, its peer in `ha`.
 
-use super::{CatalogVersion, Epoch, NetworkAddress, ProtocolVersion, SubscriberType, UniqueId};
+use super::{
+    CatalogVersion, Epoch, NetworkAddress, ProtocolVersion, SubscriberType, TopicDelta, UniqueId,
+};
 use crate::message;
 use crate::status::Status;
 use crate::text::Text;
@@ -60,6 +62,8 @@ message! {
         /// Milliseconds of silence after which this subscriber counts a statestored as lost. Who
         /// sets it understands the extensions of all messages.
         100 opt heartbeat_timeout_ms: i64,
+        /// It publishes by `Publish` where that is understood, so it need not be polled.
+        101 opt publishes: bool,
     }
 }
 
@@ -85,6 +89,41 @@ message! {
         8 opt active_statestored_version: i64,
         /// Of an active sender.
         100 opt epoch: Epoch,
+        /// `Publish` is understood, in messages of up to so many bytes.
+        101 opt publication_limit: i64,
+    }
+}
+
+message! {
+    /// A subscriber publishes without having been asked (extension).
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    PublishRequest {
+        /// The subscriber's version.
+        1 req protocol_version: ProtocolVersion,
+        /// Who publishes.
+        2 req subscriber_id: Text,
+        /// The registration that it does so under.
+        3 req registration_id: UniqueId,
+        /// 0 or 1; each counts by itself.
+        4 req stream: i32,
+        /// Rises from one publication of a stream to the next. The same again is the same
+        /// publication again, and is taken in once.
+        5 req sequence: i64,
+        /// As in the answer to an update.
+        6 req topic_updates: Vec<TopicDelta>,
+        /// More of what is wished for now follows.
+        7 opt more: bool,
+        /// The highest epoch that the subscriber has seen.
+        8 opt highest_epoch: Epoch,
+    }
+}
+
+message! {
+    /// The answer to a publication: once all of it is in the topics.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    PublishResponse {
+        /// Taken in or why not.
+        1 req status: Status,
     }
 }
 

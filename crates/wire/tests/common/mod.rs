@@ -102,6 +102,7 @@ fn content(
         StatestoreHaHandshakeRequest,
         StatestoreHaHeartbeatRequest,
         UnregisterSubscriberRequest,
+        PublishRequest,
         ForceStatestoreActiveRequest,
         StatestoreHaLeaveRequest,
     )

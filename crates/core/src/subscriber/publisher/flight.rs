@@ -32,6 +32,12 @@ pub(super) struct Shipment {
     pub(super) writes: Vec<Write>,
 }
 
+impl Shipment {
+    pub(super) fn len(&self) -> usize {
+        self.writes.len() + usize::from(self.clear)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Arrived,
@@ -41,10 +47,7 @@ pub(super) enum Verdict {
 
 impl Flight {
     pub(super) fn len(&self) -> usize {
-        self.shipments
-            .iter()
-            .map(|shipment| shipment.writes.len() + usize::from(shipment.clear))
-            .sum()
+        self.shipments.iter().map(Shipment::len).sum()
     }
 
     /// What the stream's next message, over another connection, tells: had the answer arrived,

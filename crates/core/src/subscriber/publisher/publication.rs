@@ -48,6 +48,28 @@ pub(super) enum Clear {
     InFlight,
 }
 
+/// What a message may carry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    /// Of all its items; counted down.
+    pub(super) bytes: usize,
+    /// Of one key and value; a longer one is not taken.
+    pub(super) value: usize,
+    /// What an item counts beside its key and value.
+    pub(super) overhead: usize,
+}
+
+impl Most {
+    /// So many bytes of keys and values; one item always fits.
+    pub(super) fn bytes(bytes: usize) -> Self {
+        Self {
+            bytes,
+            value: usize::MAX,
+            overhead: 0,
+        }
+    }
+}
+
 /// One write of one key.
 pub(super) type Write = (u64, Text);
 
@@ -101,25 +123,35 @@ impl Publication {
         self.unsent.len() + usize::from(self.clear == Clear::Unsent)
     }
 
-    /// Takes the oldest unsent writes that fit; at least one if anything is left.
-    pub(super) fn ship(&mut self, left: &mut usize) -> Vec<Write> {
+    /// Takes the oldest unsent writes that fit; at least one if anything is left that may go.
+    pub(super) fn ship(&mut self, most: &mut Most) -> Vec<Write> {
         let mut writes = Vec::new();
-        while let Some((write, key)) = self.unsent.pop_first() {
-            let value = self
-                .entries
-                .get(&key)
-                .and_then(|entry| entry.value.as_ref());
-            let size = key.len() + value.map_or(0, Bytes::len);
-            *left = left.saturating_sub(size);
+        while !self.first_is_over(most.value)
+            && let Some((write, key)) = self.unsent.pop_first()
+        {
+            let size = self.size(&key) + most.overhead;
+            most.bytes = most.bytes.saturating_sub(size);
             writes.push((write, key));
-            if *left == 0 {
+            if most.bytes == 0 {
                 break;
             }
         }
         writes
     }
 
-    fn is_current(&self, write: u64, key: &Text) -> bool {
+    /// True if the oldest unsent write is larger than that.
+    pub(super) fn first_is_over(&self, most: usize) -> bool {
+        let first = self.unsent.first_key_value();
+        first.is_some_and(|(_, key)| self.size(key) > most)
+    }
+
+    fn size(&self, key: &Text) -> usize {
+        let entry = self.entries.get(key);
+        let value = entry.and_then(|entry| entry.value.as_ref());
+        key.len() + value.map_or(0, Bytes::len)
+    }
+
+    pub(super) fn is_current(&self, write: u64, key: &Text) -> bool {
         self.entries
             .get(key)
             .is_some_and(|entry| entry.write == write)

@@ -1,0 +1,212 @@
+//! A subscriber publishes without having been asked (wire.md section 5.6), and is polled seldom.
+//!
+//! ```text
+//!   Publish --admit--> Intake --advance--> topics --finish--> the call is answered
+//! ```
+//!
+//! What it publishes takes the way of what a reply publishes. Its call is answered once all of it
+//! is written, so a subscriber that waits for the answer never has more under way than one call a
+//! stream. Calls travel by any connection and can overtake each other: a sequence number lets
+//! each in once and none after a later one.
+//!
+//! Deliberately absent: how items enter the topics (`intake`, `publish`). Invariant: nothing is
+//! taken in under a registration that is not current, nor by a statestored that is not active.
+
+use super::Node;
+use super::intake::Origin;
+use crate::ids::RequestId;
+use crate::lanes::Ending;
+use crate::members::{Member, MemberKey, rhythm_of};
+use crate::port::{Answer, Effect, Lane, Outbox};
+use crate::time::Now;
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+use statestore_wire as wire;
+use statestore_wire::{Status, StatusCode};
+
+/// What one stream of a registration has published.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stream {
+    /// The sequence number that is taken in last; the first one is 1.
+    done: i64,
+    /// One is being written.
+    busy: bool,
+}
+
+/// Names a publication while it is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unasked {
+    request_id: RequestId,
+    stream: usize,
+    sequence: i64,
+    more: bool,
+}
+
+impl Unasked {
+    /// The lane whose topics the stream publishes to.
+    fn lane(&self) -> Lane {
+        match self.stream {
+            0 => Lane::Priority,
+            _ => Lane::Bulk,
+        }
+    }
+}
+
+impl Node {
+    /// Answered here, unless something is to be written first.
+    pub(super) fn publish_unasked(
+        &mut self,
+        now: Now,
+        request_id: RequestId,
+        mut request: wire::PublishRequest,
+        out: &mut Outbox,
+    ) {
+        self.learn_epoch(now, request.highest_epoch, out);
+        let (key, unasked) = match self.admit_unasked(now, request_id, &request) {
+            Ok(Some(admitted)) => admitted,
+            Ok(None) => return respond(request_id, Status::ok(), out), // the same again
+            Err(why) => {
+                let status = Status::error(StatusCode::GENERAL, why);
+                return respond(request_id, status, out);
+            }
+        };
+        let Some(member) = self.members.find_mut(key) else {
+            return;
+        };
+        member.streams[unasked.stream].busy = true;
+        let registration = member.registration.clone();
+        for delta in &mut request.topic_updates {
+            delta.from_version = None; // T-22 is for the answer to the message that did not fit
+        }
+        let origin = Origin::Call(unasked);
+        self.take_in(now, registration, origin, request.topic_updates, out);
+    }
+
+    fn admit_unasked(
+        &self,
+        now: Now,
+        request_id: RequestId,
+        request: &wire::PublishRequest,
+    ) -> Result<Option<(MemberKey, Unasked)>, &'static str> {
+        if self.network_disabled {
+            return Err("Reject publication since network is disabled.");
+        }
+        if !self.acts() || self.is_silent(now) {
+            return Err("Reject publication since this statestored is not active.");
+        }
+        let named = self.members.named(&request.subscriber_id);
+        let current = |member: &&Member| {
+            member.registration.registration_id.0 == request.registration_id
+                && member.follows == self.acting()
+        };
+        let member = named
+            .filter(current)
+            .ok_or("Reject publication since it does not belong to the current registration.")?;
+        if !member.followed {
+            return Err("Reject publication of a catalogd that stands by.");
+        }
+        let streams = member.streams.iter().enumerate();
+        let mut wanted = streams.filter(|(i, _)| i32::try_from(*i) == Ok(request.stream));
+        let (stream, state) = wanted.next().ok_or("There are two streams, 0 and 1.")?;
+        if state.busy {
+            return Err("Reject publication since another one is being taken in.");
+        }
+        if request.sequence < state.done || request.sequence < 1 {
+            return Err("Reject publication since a later one was taken in.");
+        }
+        let unasked = Unasked {
+            request_id,
+            stream,
+            sequence: request.sequence,
+            more: request.more == Some(true),
+        };
+        let again = request.sequence == state.done;
+        Ok((!again).then_some((member.registration.key, unasked)))
+    }
+
+    /// Everything is written.
+    pub(super) fn unasked_written(
+        &mut self,
+        now: Now,
+        key: MemberKey,
+        unasked: &Unasked,
+        out: &mut Outbox,
+    ) {
+        respond(unasked.request_id, Status::ok(), out);
+        let Some(member) = self.members.find_mut(key) else {
+            return;
+        };
+        member.streams[unasked.stream] = Stream {
+            done: unasked.sequence,
+            busy: false,
+        };
+        let lane = unasked.lane();
+        if !unasked.more {
+            let topics = member.registration.topics.iter().enumerate();
+            let places = topics.filter(|(_, topic)| topic.lane == lane);
+            let places: Vec<usize> = places.map(|(place, _)| place).collect();
+            self.settle_inheritance(now, key, &places);
+        }
+        self.echo(now, key, lane);
+    }
+
+    /// Its topics were forgotten before.
+    pub(super) fn unasked_abandoned(
+        &mut self,
+        key: MemberKey,
+        unasked: &Unasked,
+        out: &mut Outbox,
+    ) {
+        let why = format!("publication {} was given up", unasked.sequence);
+        respond(
+            unasked.request_id,
+            Status::error(StatusCode::GENERAL, why),
+            out,
+        );
+        if let Some(member) = self.members.find_mut(key) {
+            member.streams[unasked.stream].busy = false;
+        }
+    }
+
+    /// Who published is not hurried by that, but is to know within a period.
+    fn echo(&mut self, now: Now, key: MemberKey, lane: Lane) {
+        let due = now.time + self.config.lane(lane).period;
+        if let (Some(member), Some(rhythm)) = (self.members.find_mut(key), rhythm_of(lane)) {
+            member.rhythms[rhythm].due_by(due, &mut self.schedule);
+        }
+    }
+
+    /// Until a lane's next message. Who publishes unasked and knows everything need not be asked:
+    /// changes are told at once. Where anybody wants to know how far everybody is (T-10), each
+    /// goes on telling.
+    pub(super) fn pause(&self, key: MemberKey, lane: Lane, ending: Ending) -> Duration {
+        let period = self.config.lane(lane).period;
+        let Some(member) = self.members.find(key) else {
+            return period;
+        };
+        let registration = &member.registration;
+        let rests = registration.publishes
+            && lane != Lane::Heartbeat
+            && ending == Ending::Done
+            && self.config.push_coalesce.is_some();
+        let mut carried = registration.topics.iter().zip(&member.progress);
+        let mut knows_all = || {
+            carried.all(|(subscription, progress)| {
+                let topic = self.topics.find(&subscription.topic);
+                subscription.lane != lane
+                    || topic.is_none_or(|t| t.wanting_min == 0 && progress.reached == t.log.last())
+            })
+        };
+        if rests && knows_all() {
+            period.max(self.config.idle_period)
+        } else {
+            period
+        }
+    }
+}
+
+fn respond(request_id: RequestId, status: Status, out: &mut Outbox) {
+    let answer = Answer::Publish(wire::PublishResponse { status });
+    out.push(Effect::Answer { request_id, answer });
+}
