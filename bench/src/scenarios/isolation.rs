@@ -9,10 +9,14 @@ use super::{
 use crate::crowd::{Conduct, Crowd, Lateness, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section};
+use crate::machine;
 use crate::server::Statestored;
 use clap::Parser;
+use rustix::process::setpriority_process;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 /// Punctuality beside hung subscribers, a large update under way, and slow readers.
 #[derive(Debug, Parser)]
@@ -115,8 +119,10 @@ async fn bulk(
     let (without, _) = stage.measure().await?;
 
     let records = Records::new();
-    let receivers = stage.crowd.add(size.receivers, Conduct::Answers, &records);
-    let endless = again_and_again(&stage, &receivers, &records);
+    let apart = Apart::start()?;
+    let crowd = apart.crowd().await?;
+    let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
+    let endless = again_and_again(&stage, &crowd, &receivers, &records);
     let measured = stage.measure();
     let ((with, this), sent) = tokio::select! {
         // Ends only by a failure.
@@ -152,16 +158,55 @@ async fn bulk(
     Ok(())
 }
 
+/// Threads for the receivers alone. Elsewhere they were other machines; here they must not take
+/// from those that are measured the moment to read the clock.
+struct Apart(Option<Runtime>);
+
+impl Apart {
+    const NICE: i32 = 10;
+
+    fn start() -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(machine::cores())
+            // What is not allowed only makes the figures worse.
+            .on_thread_start(|| {
+                let _ = setpriority_process(None, Self::NICE);
+            })
+            .enable_all()
+            .build();
+        Ok(Self(Some(runtime.map_err(Failure::io("start threads"))?)))
+    }
+
+    async fn crowd(&self) -> Result<Crowd, Failure> {
+        let Some(runtime) = &self.0 else {
+            return Crowd::open_as("receiver").await;
+        };
+        let opened = runtime.spawn(Crowd::open_as("receiver")).await;
+        opened.map_err(|error| Failure::io("open a crowd")(io::Error::other(error)))?
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        // Waiting for it is not allowed where there may be others to be run.
+        self.0
+            .take()
+            .into_iter()
+            .for_each(Runtime::shutdown_background);
+    }
+}
+
 /// Sends the topic to all receivers, and again as soon as all have it.
 async fn again_and_again(
     stage: &Stage,
+    crowd: &Crowd,
     receivers: &[Arc<Subscriber>],
     records: &Records,
 ) -> Failure {
     let followed = [Topic::all_of(BULK)];
     for round in 1.. {
         let address = stage.server.address();
-        if let Err(failure) = stage.crowd.register(&address, receivers, &followed).await {
+        if let Err(failure) = crowd.register(&address, receivers, &followed).await {
             return failure;
         }
         if records

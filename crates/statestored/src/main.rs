@@ -132,12 +132,22 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
     ended
 }
 
+/// How much the threads for large messages give way to the control thread, where all cores are
+/// busy: its turns are short, and it needs them at once.
+const GIVE_WAY: i32 = 5;
+
 /// Threads for pages and for large messages; never for a heartbeat.
 fn background() -> Result<Runtime, StartError> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Builder::new_multi_thread()
         .worker_threads(cores.max(2))
         .thread_name("bulk")
+        .on_thread_start(|| {
+            use rustix::process::{getpriority_process, setpriority_process};
+            // Of one thread, on Linux. Where it is not allowed, it only was a help.
+            let nice = getpriority_process(None).unwrap_or_default();
+            let _ = setpriority_process(None, nice.saturating_add(GIVE_WAY));
+        })
         .enable_all()
         .build()
         .map_err(|error| failed("worker threads", &error))
