@@ -88,16 +88,32 @@ pub(crate) struct Topic {
     pub(crate) name: &'static str,
     /// A publisher hides a topic from itself by a prefix that no key has.
     pub(crate) prefix: &'static str,
+    /// What is published goes with its publisher.
+    pub(crate) transient: bool,
 }
 
 impl Topic {
     pub(crate) fn all_of(name: &'static str) -> Self {
-        Self { name, prefix: "" }
+        Self {
+            name,
+            prefix: "",
+            transient: false,
+        }
     }
 
     pub(crate) fn nothing_of(name: &'static str) -> Self {
         let prefix = "no key begins so";
-        Self { name, prefix }
+        Self {
+            prefix,
+            ..Self::all_of(name)
+        }
+    }
+
+    pub(crate) fn owned(name: &'static str) -> Self {
+        Self {
+            transient: true,
+            ..Self::nothing_of(name)
+        }
     }
 }
 
@@ -202,6 +218,7 @@ impl Crowd {
     fn request(&self, who: &Subscriber, topics: &[Topic]) -> RegisterSubscriberRequest {
         let registration = |topic: &Topic| TopicRegistration {
             topic_name: topic.name.into(),
+            is_transient: topic.transient,
             filter_prefix: (!topic.prefix.is_empty()).then(|| topic.prefix.into()),
             ..TopicRegistration::default()
         };
@@ -230,9 +247,9 @@ impl Drop for Crowd {
 }
 
 impl Subscriber {
-    /// It had a call of each lane.
-    pub(crate) fn is_served(&self) -> bool {
-        lock(&self.memory).has_all_lanes()
+    /// It had calls of so many lanes.
+    pub(crate) fn is_served(&self, lanes: usize) -> bool {
+        lock(&self.memory).lanes() >= lanes
     }
 
     /// Publishes with the reply to the next update of a lane.

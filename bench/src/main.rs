@@ -6,6 +6,7 @@
 //!                                  |-- pair      two of them
 //!                                  |-- crowd     thousands of subscribers in this one
 //!                                  |-- followers some that follow a pair: the library
+//!                                  |-- peers     other servers, for the same work
 //!                                  |-- straight  the machine's limit for the same work
 //!                                  +-- figures --> report
 //! ```
@@ -18,12 +19,16 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use figures::Section;
 use report::Circumstances;
-use scenarios::{Bench, changes, failover, fanout, isolation, lanes, memory, steady, steps, storm};
+use scenarios::{
+    Bench, changes, failover, fanout, isolation, lanes, memory, peers as others, steady, steps,
+    storm,
+};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+mod apart;
 mod bed;
 mod crowd;
 mod failure;
@@ -32,6 +37,7 @@ mod followers;
 mod instructions;
 mod machine;
 mod pair;
+mod peers;
 mod report;
 mod scenarios;
 mod server;
@@ -93,6 +99,7 @@ enum Scenario {
     Changes(changes::Size),
     Steps(steps::Size),
     Storm(storm::Size),
+    Peers(others::Size),
     Failover(failover::Size),
     Steady(steady::Size),
 }
@@ -108,7 +115,22 @@ struct Line {
 /// The report: each scenario at the size of the promise, and tiny.
 const TABLE: &[[&str; 2]] = &[
     ["fanout", "fanout --items=300 --subscribers=3 --rounds=1"],
-    ["memory", "memory --items=300 --subscribers=2 --rewrites=2"],
+    [
+        "fanout --name=p1_gigabyte --items=1000000 --subscribers=10 --rounds=2",
+        "fanout --name=p1_gigabyte --items=300 --subscribers=2 --rounds=1",
+    ],
+    [
+        "fanout --name=p1_large --items=2500000 --subscribers=2 --rounds=1",
+        "fanout --name=p1_large --items=300 --subscribers=2 --rounds=1",
+    ],
+    [
+        "fanout --name=p1_small_items --items=1000000 --value=48 --rounds=3",
+        "fanout --name=p1_small_items --items=3000 --value=48 --subscribers=2 --rounds=1",
+    ],
+    [
+        "memory",
+        "memory --items=300 --subscribers=2 --rewrites=2 --transient=3",
+    ],
     [
         "heartbeats",
         "heartbeats --subscribers=2,3 --seconds=2 --warm-up=1",
@@ -129,7 +151,11 @@ const TABLE: &[[&str; 2]] = &[
     ],
     ["storm", "storm --subscribers=20"],
     [
-        "heartbeats --publishing --subscribers=10000",
+        "peers",
+        "peers --watchers=2,3 --rounds=3 --items=300 --receivers=2",
+    ],
+    [
+        "heartbeats --publishing --subscribers=5000",
         "heartbeats --publishing --subscribers=2 --seconds=2 --warm-up=1",
     ],
     ["steps", "steps --rows=3000 --subscribers=20"],
@@ -233,6 +259,7 @@ async fn measure(bench: &Bench, scenario: &Scenario) -> Result<Section, Failure>
         Scenario::Changes(size) => changes::run(bench, size).await,
         Scenario::Steps(size) => steps::run(size),
         Scenario::Storm(size) => storm::run(bench, size).await,
+        Scenario::Peers(size) => others::run(bench, size).await,
         Scenario::Failover(size) => failover::run(bench, size).await,
         Scenario::Steady(size) => steady::run(bench, size).await,
     }

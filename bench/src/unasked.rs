@@ -4,7 +4,7 @@
 
 use crate::crowd::{Conduct, Crowd, Records, Topic};
 use crate::failure::Failure;
-use crate::scenarios::{LIMIT, NORMAL, PRIORITY};
+use crate::scenarios::LIMIT;
 use statestore_rpc::{CallLimits, HostPort, Pool, PoolLimits, Purpose, TcpNet};
 use statestore_wire::{ItemBatch, PublishRequest, Text, TopicDelta, UniqueId};
 use std::sync::Arc;
@@ -25,12 +25,12 @@ impl Caller {
     pub(crate) async fn join(
         crowd: &Crowd,
         server: HostPort,
+        topics: &[Topic],
         records: &Arc<Records>,
     ) -> Result<Self, Failure> {
         let one = crowd.add(1, Conduct::Publishes, records);
-        let topics = [PRIORITY, NORMAL].map(Topic::nothing_of);
         let pool = Pool::new(TcpNet, PoolLimits::default());
-        let registered = crowd.register_one(&pool, &server, &one[0], &topics);
+        let registered = crowd.register_one(&pool, &server, &one[0], topics);
         let (id, registration) = registered.await?;
         Ok(Self {
             pool,

@@ -33,9 +33,9 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// A call of each lane has come.
-    pub(super) fn has_all_lanes(&self) -> bool {
-        self.last_call.iter().all(Option::is_some)
+    /// Lanes in which a call has come.
+    pub(super) fn lanes(&self) -> usize {
+        self.last_call.iter().flatten().count()
     }
 }
 

@@ -52,7 +52,8 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let topics = [PRIORITY, NORMAL].map(Topic::all_of);
     crowd.register(&server.address(), &all, &topics).await?;
     let mut publisher = if size.at_once {
-        Voice::Call(Caller::join(&crowd, server.address(), &records).await?)
+        let topics = [PRIORITY, NORMAL].map(Topic::nothing_of);
+        Voice::Call(Caller::join(&crowd, server.address(), &topics, &records).await?)
     } else {
         Voice::Reply(Publisher::join(&crowd, &server, &records).await?)
     };

@@ -2,7 +2,7 @@
 //!
 //! Rounds of the limit and of the statestored alternate, so that a disturbance meets both.
 
-use super::{Bench, LIMIT, Meter, NORMAL, Publisher, items, others, too_late};
+use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, items, numbered, others, too_late};
 use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section, median};
@@ -15,6 +15,9 @@ use std::time::Instant;
 /// A topic to many subscribers: time, CPU and memory beside the limit.
 #[derive(Debug, Parser)]
 pub(crate) struct Size {
+    /// Begins the names of its figures
+    #[arg(long, default_value = "p1")]
+    pub(crate) name: String,
     /// Entries of the topic
     #[arg(long, default_value_t = 100_000)]
     pub(crate) items: usize,
@@ -27,6 +30,9 @@ pub(crate) struct Size {
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
 }
+
+/// Keys and values published in one reply, in bytes.
+const PART: usize = 500_000_000;
 
 /// What a round took; seconds, and seconds of CPU.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +48,13 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let publisher = Publisher::join(&crowd, &server, &records).await?;
     let topic = || items(size.items, size.value, b'v', false);
     let filling = Meter::start(&server)?;
-    publisher.fill(&server, NORMAL, topic()).await?;
+    // A reply is shorter than two gigabytes, a topic need not be.
+    let part = PART / (KEY + size.value);
+    for first in (0..size.items).step_by(part.max(1)) {
+        let numbers = first..size.items.min(first + part.max(1));
+        let items = numbered(numbers, size.value);
+        publisher.fill(&server, NORMAL, items).await?;
+    }
     let filling = filling.stop()?;
     let peak_filling = server.process().peak_rss()?;
     let resident = server.process().rss()?;
@@ -73,19 +85,20 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     }
     let mut section = figures(size, &limits, &rounds);
     let peak = server.process().peak_rss()?;
-    let megabytes = |key, what, bytes: f64| Figure::new(key, what, bytes / 1e6, "MB");
+    let key = |what: &str| format!("{}.{what}", size.name);
+    let megabytes = |key: String, what, bytes: f64| Figure::new(key, what, bytes / 1e6, "MB");
     let whole = plain.len() as f64 / 1e6;
     section.figures.extend([
-        megabytes("p1.peak_rss", "peak memory while sending", peak).beside(whole),
-        megabytes("p1.rss", "memory before sending", resident).beside(whole),
+        megabytes(key("peak_rss"), "peak memory while sending", peak).beside(whole),
+        megabytes(key("rss"), "memory before sending", resident).beside(whole),
         megabytes(
-            "p1.peak_rss_filling",
+            key("peak_rss_filling"),
             "peak memory while the topic came",
             peak_filling,
         )
         .beside(whole),
         Figure::new(
-            "p1.filling_cpu",
+            key("filling_cpu"),
             "CPU to receive the topic",
             filling.server,
             "s",
@@ -143,6 +156,7 @@ fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
     let rate: fn(&Round) -> f64 = |round| round.bytes / round.time / 1e9;
     let cpu: fn(&Round) -> f64 = |round| round.cpu / (round.bytes / 1e9);
     let time: fn(&Round) -> f64 = |round| round.time;
+    let key = |what: &str| format!("{}.{what}", size.name);
     let bytes = of(rounds, |round| round.bytes) / size.subscribers as f64;
     Section {
         title: format!(
@@ -159,12 +173,12 @@ fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
             size.items, size.value, size.subscribers, size.rounds
         ),
         figures: vec![
-            Figure::new("p1.rate", "rate", of(rounds, rate), "GB/s")
+            Figure::new(key("rate"), "rate", of(rounds, rate), "GB/s")
                 .beside(of(limits, rate))
                 .promised("P1", Bound::LeastOfLimit(0.9)),
-            Figure::new("p1.time", "until the last has it", of(rounds, time), "s")
+            Figure::new(key("time"), "until the last has it", of(rounds, time), "s")
                 .beside(of(limits, time)),
-            Figure::new("p1.cpu", "sender's CPU", of(rounds, cpu), "s/GB")
+            Figure::new(key("cpu"), "sender's CPU", of(rounds, cpu), "s/GB")
                 .beside(of(limits, cpu))
                 .promised("P1", Bound::Most(0.25)),
         ],

@@ -6,17 +6,14 @@
 use super::{
     BULK, Bench, LIMIT, Meter, NORMAL, PRIORITY, Publisher, Taken, items, others, too_late,
 };
+use crate::apart::Apart;
 use crate::crowd::{Conduct, Crowd, Lateness, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section};
-use crate::machine;
 use crate::server::Statestored;
 use clap::Parser;
-use rustix::process::setpriority_process;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 
 /// Punctuality beside hung subscribers, a large update under way, and slow readers.
 #[derive(Debug, Parser)]
@@ -120,7 +117,7 @@ async fn bulk(
 
     let records = Records::new();
     let apart = Apart::start()?;
-    let crowd = apart.crowd().await?;
+    let crowd = apart.crowd("receiver").await?;
     let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
     let endless = again_and_again(&stage, &crowd, &receivers, &records);
     let measured = stage.measure();
@@ -156,44 +153,6 @@ async fn bulk(
         .figures
         .extend(compare("slow", &what, &without, &with));
     Ok(())
-}
-
-/// Threads for the receivers alone. Elsewhere they were other machines; here they must not take
-/// from those that are measured the moment to read the clock.
-struct Apart(Option<Runtime>);
-
-impl Apart {
-    const NICE: i32 = 10;
-
-    fn start() -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(machine::cores())
-            // What is not allowed only makes the figures worse.
-            .on_thread_start(|| {
-                let _ = setpriority_process(None, Self::NICE);
-            })
-            .enable_all()
-            .build();
-        Ok(Self(Some(runtime.map_err(Failure::io("start threads"))?)))
-    }
-
-    async fn crowd(&self) -> Result<Crowd, Failure> {
-        let Some(runtime) = &self.0 else {
-            return Crowd::open_as("receiver").await;
-        };
-        let opened = runtime.spawn(Crowd::open_as("receiver")).await;
-        opened.map_err(|error| Failure::io("open a crowd")(io::Error::other(error)))?
-    }
-}
-
-impl Drop for Apart {
-    fn drop(&mut self) {
-        // Waiting for it is not allowed where there may be others to be run.
-        self.0
-            .take()
-            .into_iter()
-            .for_each(Runtime::shutdown_background);
-    }
 }
 
 /// Sends the topic to all receivers, and again as soon as all have it.

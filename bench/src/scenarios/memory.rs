@@ -2,11 +2,13 @@
 //!
 //! Live bytes are keys and values of what is alive, without any overhead; the limit of memory.
 
-use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, items, others, too_late};
+use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, items, numbered, others, too_late};
+use crate::apart::Apart;
 use crate::crowd::{Conduct, Records, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section};
 use crate::server::Statestored;
+use crate::unasked::Caller;
 use clap::Parser;
 use std::time::{Duration, Instant};
 
@@ -25,15 +27,22 @@ pub(crate) struct Size {
     /// How often every entry is written anew
     #[arg(long, default_value_t = 10)]
     pub(crate) rewrites: usize,
+    /// Then so many publishers, each with as many keys, come and die
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) transient: usize,
 }
 
 /// The allocator gives memory back after half a second, and looks now and then.
 const DECAY: Duration = Duration::from_millis(1_500);
+/// Bytes of a value of a transient entry.
+const TRANSIENT_VALUE: usize = 100;
 /// What P2 allows for each subscriber.
 const PER_SUBSCRIBER: f64 = 32.0 * 1024.0;
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
-    let (server, crowd) = bench.start(&[]).await?;
+    // So that the dead are soon known to be.
+    let flags = ["--statestore_max_missed_heartbeats=3"];
+    let (server, crowd) = bench.start(&flags).await?;
     let meter = Meter::start(&server)?;
     let records = Records::new();
     let publisher = Publisher::join(&crowd, &server, &records).await?;
@@ -87,6 +96,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     figures.push(
         Figure::new("p2.deleted", "after all was deleted", deleted, "MB").beside(empty / 1e6),
     );
+    figures.extend(transient(&server, size.transient, empty).await?);
     let megabytes = peak / 1e6;
     figures.push(
         Figure::new("p2.peak", "peak while it was rewritten", megabytes, "MB").beside(live / 1e6),
@@ -120,6 +130,41 @@ fn section(size: &Size) -> Section {
         ],
         ..Section::default()
     }
+}
+
+/// Publishers whose keys go with them: resident memory with them, and after their death.
+async fn transient(server: &Statestored, count: usize, empty: f64) -> Result<[Figure; 2], Failure> {
+    const TOPIC: &str = "transient";
+    let apart = Apart::start()?;
+    let crowd = apart.crowd("transient").await?;
+    let records = Records::new();
+    for number in 0..count {
+        let topics = [Topic::owned(TOPIC)];
+        let mut caller = Caller::join(&crowd, server.address(), &topics, &records).await?;
+        let keys = numbered(number * count..(number + 1) * count, TRANSIENT_VALUE);
+        caller.publish(TOPIC, keys).await?;
+    }
+    let before = settled(server).await?;
+    drop(crowd);
+    drop(apart);
+    let start = Instant::now();
+    while server.entries(TOPIC).await? > 0 {
+        if start.elapsed() > LIMIT {
+            return Err(too_late("the end of all transient entries".to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let after = settled(server).await?;
+    let bytes = (count * count * (KEY + TRANSIENT_VALUE)) as f64;
+    let allowed = 1.3 * bytes + PER_SUBSCRIBER * count as f64;
+    let what = format!("with {count} transient publishers of {count} keys");
+    let died = "after all of them died";
+    Ok([
+        Figure::new("p2.transient", what, before / 1e6, "MB")
+            .beside(bytes / 1e6)
+            .promised("P2", Bound::Most(allowed / 1e6)),
+        Figure::new("p2.dead", died, after / 1e6, "MB").beside(empty / 1e6),
+    ])
 }
 
 /// Resident memory when nothing has changed for a while.

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::machine::{self, Process};
 use crate::server::Statestored;
 use statestore_wire::{ItemBatch, TopicDelta};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub(crate) mod fanout;
 pub(crate) mod isolation;
 pub(crate) mod lanes;
 pub(crate) mod memory;
+pub(crate) mod peers;
 pub(crate) mod steady;
 pub(crate) mod steps;
 pub(crate) mod storm;
@@ -101,8 +103,17 @@ impl Publisher {
 /// Items with keys `key-00000000` and on, values of one letter.
 pub(crate) fn items(count: usize, value: usize, letter: u8, deleted: bool) -> ItemBatch {
     let value = vec![letter; if deleted { 0 } else { value }];
-    let keys: Vec<String> = (0..count).map(|i| format!("key-{i:08}")).collect();
-    let items = keys.iter().map(|key| (key.as_bytes(), &value[..], deleted));
+    batch(0..count, &value, deleted)
+}
+
+/// The items of these numbers.
+pub(crate) fn numbered(numbers: Range<usize>, value: usize) -> ItemBatch {
+    batch(numbers, &vec![b'n'; value], false)
+}
+
+fn batch(numbers: Range<usize>, value: &[u8], deleted: bool) -> ItemBatch {
+    let keys: Vec<String> = numbers.map(|i| format!("key-{i:08}")).collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), value, deleted));
     ItemBatch::from_items(items)
 }
 

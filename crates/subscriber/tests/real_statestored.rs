@@ -156,6 +156,31 @@ async fn members_see_each_other_come_and_go() {
     statestored.stop().await;
 }
 
+// T-8, built otherwise: polled every 20 ms it would be sent some fifty updates.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_publishes_at_once_is_left_alone_while_nothing_changes() {
+    let statestored = Statestored::start(0, 1).await;
+    let a = member(&statestored, "a").await;
+    let b = member(&statestored, "b").await;
+    holds(&a, MEMBERSHIP, &["a", "b"]).await;
+    a.flush().await.unwrap();
+    b.flush().await.unwrap();
+    let counts = || {
+        let view = a.metrics().view;
+        let heartbeats = view.statestores[0].heartbeat_intervals.count;
+        (heartbeats, view.update_intervals.count)
+    };
+    let (heartbeats, updates) = counts();
+    while counts().0 < heartbeats + 20 {
+        tokio::task::yield_now().await;
+    }
+    let more = counts().1 - updates;
+    assert!(more < 5, "{more} updates in twenty heartbeats");
+    b.publish(MEMBERSHIP, "late", "news").await.unwrap();
+    holds(&a, MEMBERSHIP, &["a", "b", "late"]).await;
+    statestored.stop().await;
+}
+
 // B-10..B-13, R-8, T-9
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_statestored_gets_everything_again() {
