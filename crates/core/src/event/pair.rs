@@ -14,6 +14,7 @@ pub(super) fn severity(news: &News) -> Severity {
         | News::PeerLost
         | News::Stranger(_)
         | News::UnbelievableEpoch(_)
+        | News::PeerTimeoutDiffers { .. }
         | News::MajorityLostActive { .. }
         | News::Silent
         | News::PeerFound {
@@ -56,6 +57,13 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         News::PeerLost => f.write_str("Peer statestored lost: it does not answer HA heartbeats"),
         News::PeerLeft(id) => write!(f, "Peer statestored {id} stopped on purpose"),
+        News::PeerTimeoutDiffers { own, theirs } => write!(
+            f,
+            "The peer takes over after {} ms of silence, this statestored after {} ms: the lease \
+             follows the shorter; give both the same --statestore_peer_timeout_seconds",
+            theirs.as_millis(),
+            own.as_millis()
+        ),
         News::PeerIsMyself => f.write_str(
             "--state_store_peer_host and --state_store_peer_ha_port point to this statestored \
              itself",

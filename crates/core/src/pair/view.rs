@@ -103,9 +103,6 @@ impl<V: Ord + Clone> Pair<V> {
     /// What is to be seen.
     pub fn view(&self, now: Time) -> PairView<V> {
         let left = |until: Option<Time>| until.map_or(Duration::ZERO, |until| until.since(now));
-        let by_peer = self
-            .peer_acknowledged
-            .map(|at| at + self.config.limits.peer_lease);
         PairView {
             id: self.id,
             role: self.role,
@@ -118,7 +115,7 @@ impl<V: Ord + Clone> Pair<V> {
             peer_is_extended: self.peer.extended,
             missed: self.peer.missed,
             silence: now.since(self.heard),
-            held_by_peer: left(by_peer),
+            held_by_peer: left(self.held_by_peer()),
             held_by_voters: left(self.held_by_voters()),
             agreed: self.electorate.agreed().len(),
             unilateral: self.unilateral,

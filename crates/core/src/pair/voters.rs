@@ -75,6 +75,8 @@ pub struct Voter {
     pub voice: Option<Voice>,
     /// Since when it skips what an active sends (rule 21).
     pub skips_since: Option<Time>,
+    /// One that is alone has asked it, and may serve it (rule 18).
+    pub served: bool,
     unknown: Option<Unknown>,
     /// Before that, a former life with a longer limit may have acknowledged the other server.
     votes_after: Option<Time>,
@@ -89,6 +91,7 @@ impl Voter {
             unproven: None,
             voice: None,
             skips_since: None,
+            served: false,
             unknown: None,
             votes_after: None,
         }
@@ -145,6 +148,23 @@ impl Voter {
             });
         self.unknown = Some(unknown);
         sent.since(unknown.since) >= certainly(self.terms.timeout)
+    }
+
+    /// Rule 18: whether one that is alone may serve it, going by what it has just said. Whoever
+    /// knows another server is left to that one until, by rule 8, none of its leases can be left.
+    pub(super) fn may_be_served(&self, waited: bool) -> bool {
+        self.voice.is_some_and(|voice| match voice.state {
+            ConnState::UNKNOWN => true,
+            ConnState::OK => waited && self.terms.extended && !voice.other_is_active,
+            _ => waited && voice.lost,
+        })
+    }
+
+    /// It says that it follows the other server; one of the reference, that it hears it.
+    pub(super) fn follows_other(&self) -> bool {
+        self.voice.is_some_and(|voice| {
+            voice.state == ConnState::OK && (voice.other_is_active || !self.terms.extended)
+        })
     }
 
     /// Its connection broke, or it did not answer: a new process may be behind it (rule 9).
@@ -242,6 +262,14 @@ impl<V: Ord + Clone> Voters<V> {
         entry.voice = None;
         entry.unknown = None;
         entry.skips_since = None;
+        entry.served = false;
+    }
+
+    /// Nobody is served any more by one that is alone, or all who may be are.
+    pub(super) fn serve(&mut self, may: impl Fn(&Voter) -> bool) {
+        for voter in self.all.values_mut() {
+            voter.served = may(voter);
+        }
     }
 
     /// A registration ends; its acknowledgement does not (rule 13).

@@ -313,6 +313,10 @@ impl World {
         if request.epoch.is_some_and(lower) {
             response.status = Status::error(StatusCode::GENERAL, "lower epoch");
         } else {
+            if let Some(epoch) = request.epoch {
+                self.epochs.insert(id.clone(), epoch); // B-34: it follows
+                response.highest_epoch = Some(epoch);
+            }
             self.heard
                 .insert((id.clone(), which), (self.now, request.epoch.is_some()));
         }

@@ -162,3 +162,36 @@ fn when_most_voters_keep_skipping_it_steps_down() {
     a.update_answered(at(16_400), &1, at(16_400).time, false);
     assert_eq!(a.whys(), [Why::Skipped]);
 }
+
+fn with_peer_timeout(n: i64, seconds: u64) -> Pair<u8> {
+    let config = Config {
+        limits: Limits::new(Duration::from_secs(seconds), TIMEOUT, WAIT),
+        ..config()
+    };
+    Pair::new(config, id(n), at(0).time)
+}
+
+// rules 1, 7: the two have different T_p
+#[test]
+fn different_peer_timeouts_never_two_leased_actives() {
+    let (mut a, mut b) = (with_peer_timeout(1, 30), with_peer_timeout(2, 10));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(600)));
+    for voter in 1..=3 {
+        a.voter_registered(at(700).time, voter, terms(true));
+        b.voter_registered(at(700).time, voter, terms(true));
+    }
+    for now in [800, 900, 1_000] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    for now in [11_100, 11_200] {
+        for voter in 1..=3 {
+            b.heard_from(at(now), voter, &ours(true));
+        }
+    }
+    a.observe(at(11_200).time);
+    assert!(
+        !(a.may_act(at(11_200)) && b.may_act(at(11_200))),
+        "two leased actives"
+    );
+}
