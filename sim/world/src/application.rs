@@ -23,7 +23,7 @@ pub(crate) struct Application {
     pub(crate) mirrors: [Kept; TOPICS.len()],
     /// What each topic is to hold of this life.
     pub(crate) wishes: [BTreeMap<Text, Bytes>; TOPICS.len()],
-    made: u64,
+    pub(crate) made: u64,
     pub(crate) deliveries: BTreeMap<Token, Delivery>,
 }
 
@@ -31,12 +31,16 @@ pub(crate) struct Application {
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     pub(crate) mirror: Mirror,
-    pub(crate) from: Option<(Option<Epoch>, u32)>,
+    pub(crate) from: Option<Source>,
 }
+
+/// One life of one topic in one activation. Two lives of a statestored may have the same epoch.
+pub(crate) type Source = (Life, Option<Epoch>, u32);
 
 /// Which activation a message is from, and which lives of its topics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
+    pub(crate) server: Life,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) topics: TopicLives,
 }

@@ -16,6 +16,7 @@ mod epochs_rise;
 mod one_acts;
 mod one_source;
 
+use crate::application::Source;
 use crate::event::Life;
 use statestore_wire::Epoch;
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub(crate) struct Watch {
     /// Who was activated under which epoch.
     activations: BTreeMap<Epoch, Life>,
     /// What a topic holds at a version, of one activation and life of the topic.
-    contents: BTreeMap<(Epoch, usize, u32, i64), u64>,
+    contents: BTreeMap<(Source, usize, i64), u64>,
     /// Two act where nobody can know better; remembered so that it is counted once.
     excused: bool,
 }

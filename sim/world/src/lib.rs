@@ -24,6 +24,7 @@ mod event;
 mod faults;
 mod heal;
 mod invariants;
+mod late;
 mod members;
 mod message;
 mod network;

@@ -206,6 +206,7 @@ impl World<'_> {
                     return;
                 };
                 let mark = Mark {
+                    server: asked.way_back.caller,
                     epoch: asked.epoch,
                     topics: asked.topics,
                 };

@@ -13,7 +13,8 @@ use statestore_core::Node;
 use statestore_core::ids::RequestId;
 use statestore_core::port::{Answer, Call, CallFault, Effect, Fence, Identity, Input, Outbox};
 use statestore_wire as wire;
-use statestore_wire::{Epoch, NetworkAddress, ProtocolVersion, Status, StatusCode, Text};
+use statestore_wire::{Epoch, NetworkAddress, ProtocolVersion, Status, StatusCode, Text, UniqueId};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a statestored that stops waits for its peer to hear so.
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     pub(crate) node: Option<Node>,
     pub(crate) fence: Option<Fence>,
     topics: TopicLives,
+    /// The last registration of each subscriber.
+    pub(crate) registered: BTreeMap<Proc, UniqueId>,
     spare: Outbox,
 }
 
@@ -95,7 +98,12 @@ impl World<'_> {
             },
         );
         let fence = match &answer {
-            Some(Answer::Register { fence, .. }) => *fence,
+            Some(Answer::Register { fence, response }) => {
+                let registered = &mut self.servers[proc].registered;
+                let id = response.registration_id.filter(|_| response.status.is_ok());
+                registered.extend(id.map(|id| (parcel.way_back.caller.proc, id)));
+                *fence
+            }
             _ => None,
         };
         if let Some(reply) = answer.and_then(Reply::from_server) {
@@ -123,6 +131,9 @@ impl World<'_> {
         flight: &Flight,
         outcome: Result<(Reply, u64), &'static str>,
     ) {
+        if let Ok((reply, _)) = &outcome {
+            self.notes_late(flight, reply);
+        }
         let outcome = match outcome {
             Ok((reply, connection)) => reply.to_server(connection).ok_or("another reply"),
             Err(why) => Err(why),

@@ -46,6 +46,12 @@ pub(crate) struct Wanted {
     pub(crate) topics: TopicLives,
 }
 
+impl Flight {
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+}
+
 impl World<'_> {
     pub(crate) fn calls(&mut self, caller: Proc, wanted: Wanted) {
         self.next_flight += 1;

@@ -16,6 +16,7 @@ use crate::event::{Event, FlightId, Life};
 use crate::faults::Struck;
 use crate::heal::Phase;
 use crate::invariants::{Breach, Watch};
+use crate::late::Late;
 use crate::members::Member;
 use crate::network::Network;
 use crate::plan::{FIRST, Plan, Proc, name};
@@ -47,6 +48,7 @@ pub(crate) struct World<'a> {
     pub(crate) next_flight: FlightId,
     pub(crate) struck: Vec<Option<Struck>>,
     pub(crate) phase: Phase,
+    pub(crate) late: Late,
     pub(crate) watch: Watch,
     pub(crate) breach: Option<Breach>,
     pub(crate) coverage: Coverage,
@@ -79,6 +81,7 @@ impl<'a> World<'a> {
             next_flight: 0,
             struck: plan.strikes.iter().map(|_| None).collect(),
             phase: Phase::Troubles,
+            late: Late::default(),
             watch: Watch::default(),
             breach: None,
             coverage: Coverage::default(),

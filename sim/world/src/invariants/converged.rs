@@ -4,7 +4,7 @@
 //!
 //! "No more" has one exception: what a subscriber that is gone wrote into a topic that is not
 //! transient stays there until the activation ends (T-31), so such keys may be there, and are the
-//! same in all mirrors that show them.
+//! same in all mirrors that show them. What late answers wrote is written again first (`late`).
 
 use crate::application::writer_of;
 use crate::plan::{FIRST, Proc, SERVERS, TOPICS, name};
@@ -18,10 +18,26 @@ use std::collections::BTreeMap;
 
 impl World<'_> {
     /// What is not as it should be; one statestored may be `lost`.
-    pub(crate) fn unsettled(&self, lost: Option<Proc>) -> Option<String> {
+    pub(crate) fn unsettled(&mut self, lost: Option<Proc>) -> Option<String> {
+        let active = match self.acting(lost) {
+            Ok(active) => active,
+            Err(why) => return Some(why),
+        };
+        let standby = Some(1 - active).filter(|proc| Some(*proc) != lost);
+        self.pair_unsettled(active, standby)
+            .or_else(|| {
+                self.subscribers()
+                    .find_map(|it| self.member_unsettled(it, active, standby))
+            })
+            .or_else(|| self.mends_late(active))
+            .or_else(|| (0..TOPICS.len()).find_map(|topic| self.topic_unsettled(topic)))
+    }
+
+    /// Who acts, if that is one and everybody is alive.
+    fn acting(&self, lost: Option<Proc>) -> Result<Proc, String> {
         let alive = |proc: &Proc| Some(*proc) != lost;
         if let Some(dead) = (0..self.processes.len()).find(|p| alive(p) && !self.is_well(*p)) {
-            return Some(format!("{} is not alive", name(dead)));
+            return Err(format!("{} is not alive", name(dead)));
         }
         let acting: Vec<Proc> = SERVERS
             .into_iter()
@@ -29,15 +45,9 @@ impl World<'_> {
             .collect();
         let [active] = acting[..] else {
             let roles = SERVERS.map(|proc| self.role(proc));
-            return Some(format!("{acting:?} act; roles {roles:?}"));
+            return Err(format!("{acting:?} act; roles {roles:?}"));
         };
-        let standby = Some(1 - active).filter(alive);
-        self.pair_unsettled(active, standby)
-            .or_else(|| {
-                self.subscribers()
-                    .find_map(|it| self.member_unsettled(it, active, standby))
-            })
-            .or_else(|| (0..TOPICS.len()).find_map(|topic| self.topic_unsettled(topic)))
+        Ok(active)
     }
 
     fn is_well(&self, proc: Proc) -> bool {

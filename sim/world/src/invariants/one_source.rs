@@ -23,7 +23,7 @@ impl World<'_> {
         let prefix = &self.plan.members[proc - FIRST].config.topics[topic].prefix;
         let whole = prefix.is_empty();
         let kept = &mut self.members[proc - FIRST].application.mirrors[topic];
-        let from = (mark.epoch, mark.topics[topic]);
+        let from = (mark.server, mark.epoch, mark.topics[topic]);
         let before = kept.from.replace(from);
         let changes = !delta.topic_entries.is_empty() || !delta.is_delta;
         kept.mirror.apply(delta);
@@ -31,12 +31,12 @@ impl World<'_> {
             let says = format!("topic {topic}: a delta of {from:?} upon {before:?}");
             return self.breaks_rule("one source", says);
         }
-        let Some(epoch) = mark.epoch.filter(|_| whole && changes) else {
+        if mark.epoch.is_none() || !whole || !changes {
             return;
-        };
+        }
         self.coverage.count("mirror compared");
         let content = content(&kept.mirror);
-        let key = (epoch, topic, from.1, kept.mirror.version());
+        let key = (from, topic, kept.mirror.version());
         let same = *self.watch.contents.entry(key).or_insert(content);
         if same != content {
             let entries: Vec<_> = kept.mirror.iter().collect();
