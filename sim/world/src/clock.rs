@@ -64,6 +64,12 @@ impl Clock {
         }
     }
 
+    /// It is far too fast or far too slow.
+    pub(crate) fn drift(&mut self, fast: bool) {
+        let far = 400_000;
+        self.rate = if fast { far } else { -far };
+    }
+
     pub(crate) fn time(&self, now: Real) -> Time {
         let nanos = i128::from(now.0);
         let drift = nanos * i128::from(self.rate) / 1_000_000;
@@ -85,6 +91,9 @@ impl Clock {
         let mut real = Real(nanos as u64);
         while self.time(real) < at {
             real.0 += 1;
+        }
+        while real.0 > 0 && self.time(Real(real.0 - 1)) >= at {
+            real.0 -= 1;
         }
         real
     }

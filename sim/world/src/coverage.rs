@@ -3,6 +3,36 @@
 use statestore_core::pair::{News, Why};
 use std::collections::BTreeMap;
 
+/// What many worlds together must show, or they prove little.
+pub const DEMANDED: [&str; 26] = [
+    "active: alone",
+    "active: claim acknowledged",
+    "active: granted",
+    "active: peer left",
+    "active: takeover",
+    "active's message not accepted",
+    "barred by the fence",
+    "call sent again",
+    "encore survived",
+    "fault: calendar set",
+    "fault: connections reset",
+    "fault: crash",
+    "fault: cut",
+    "fault: cut one way",
+    "fault: delay",
+    "fault: forced",
+    "fault: pause",
+    "fault: stop on purpose",
+    "fault: subscriber leaves",
+    "late answer written",
+    "mirror compared",
+    "reply came too late",
+    "stepped down: higher epoch",
+    "stepped down: lease expired",
+    "stepped down: others hear peer",
+    "subscriber failed over",
+];
+
 /// Counters by name; those of many worlds add up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {

@@ -7,6 +7,7 @@ use crate::clock::Real;
 use crate::event::Event;
 use crate::plan::strike::{Ways, Whom};
 use crate::plan::{Encore, Proc, SERVERS};
+use crate::sabotage::Sabotage;
 use crate::world::World;
 use statestore_core::port::Input;
 use std::time::Duration;
@@ -59,7 +60,8 @@ impl World<'_> {
     }
 
     fn repair(&mut self) {
-        self.network.heal();
+        let keep = self.plan.sabotage == Some(Sabotage::Cuts);
+        self.network.heal(keep);
         for proc in 0..self.processes.len() {
             let pause = self.processes[proc].pause;
             self.resumes(proc, pause);

@@ -32,13 +32,15 @@ mod plan;
 mod process;
 mod queue;
 mod reference;
+mod sabotage;
 mod servers;
 mod trace;
 mod transport;
 mod world;
 
-pub use coverage::Coverage;
+pub use coverage::{Coverage, DEMANDED};
 pub use invariants::Breach;
+pub use sabotage::Sabotage;
 pub use trace::Trace;
 
 use plan::Plan;
@@ -56,6 +58,17 @@ pub enum Mode {
     Forced,
 }
 
+impl Mode {
+    /// The mode of a seed for which none is wanted.
+    pub fn of(seed: u64) -> Self {
+        match seed % 4 {
+            0 | 1 => Self::Ours,
+            2 => Self::Reference,
+            _ => Self::Forced,
+        }
+    }
+}
+
 /// What became of one world.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -67,13 +80,39 @@ pub struct Outcome {
     pub events: u64,
 }
 
-/// Lets the world of a seed happen; without the faults of these numbers.
-pub fn simulate(seed: u64, mode: Mode, without: &[usize], trace: Trace<'_>) -> Outcome {
-    let mut plan = Plan::draw(seed, mode);
+/// Which world is to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// What kind of world.
+    pub mode: Mode,
+    /// Faults of the seed that do not strike, by number.
+    pub without: Vec<usize>,
+    /// What is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Recipe {
+    /// The world of a seed as it is.
+    pub fn new(seed: u64, mode: Mode) -> Self {
+        Self {
+            seed,
+            mode,
+            without: Vec::new(),
+            sabotage: None,
+        }
+    }
+}
+
+/// Lets a world happen.
+pub fn simulate(recipe: &Recipe, trace: Trace<'_>) -> Outcome {
+    let mut plan = Plan::draw(recipe.seed, recipe.mode);
+    plan.sabotage(recipe.sabotage);
     let mut number = 0;
     plan.strikes.retain(|_| {
         number += 1;
-        !without.contains(&(number - 1))
+        !recipe.without.contains(&(number - 1))
     });
     let mut world = World::new(plan, trace);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));

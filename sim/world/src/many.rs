@@ -1,6 +1,11 @@
-//! Many worlds on some threads.
+//! Many worlds on some threads, each seed on one of them.
+//!
+//! Deliberately absent: how results are told.
+//!
+//! Invariant: what is told does not depend on the number of threads, but for the time it took and
+//! where it stops after too many breaches.
 
-use statestore_world::{Breach, Coverage, Mode, Trace, simulate};
+use statestore_world::{Breach, Coverage, Recipe, Trace, simulate};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,13 +26,17 @@ pub(crate) struct Worlds {
 }
 
 /// Lets the worlds of all these seeds happen.
-pub(crate) fn run(seeds: Range<u64>, mode: Mode, threads: usize) -> Worlds {
+pub(crate) fn run(
+    seeds: Range<u64>,
+    recipe: impl Fn(u64) -> Recipe + Sync,
+    threads: usize,
+) -> Worlds {
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let all = Mutex::new(Worlds::default());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            scope.spawn(|| work(&next, seeds.end, mode, &all));
+            scope.spawn(|| work(&next, seeds.end, &recipe, &all));
         }
     });
     let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -36,13 +45,13 @@ pub(crate) fn run(seeds: Range<u64>, mode: Mode, threads: usize) -> Worlds {
     all
 }
 
-fn work(next: &AtomicU64, end: u64, mode: Mode, all: &Mutex<Worlds>) {
+fn work(next: &AtomicU64, end: u64, recipe: &impl Fn(u64) -> Recipe, all: &Mutex<Worlds>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
             return;
         }
-        let outcome = simulate(seed, mode, &[], Trace::Nothing);
+        let outcome = simulate(&recipe(seed), Trace::Nothing);
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         all.seeds += 1;
         all.events += outcome.events;

@@ -8,6 +8,7 @@ use crate::event::{Event, Life, Parcel, TopicLives, WayBack};
 use crate::message::{Reply, Request};
 use crate::plan::{FIRST, Proc};
 use crate::reference::{Call as Wish, Reference};
+use crate::sabotage::Sabotage;
 use crate::transport::{Flight, Wanted};
 use crate::world::World;
 use statestore_core::ids::{CallId, RequestId};
@@ -16,6 +17,7 @@ use statestore_core::subscriber::port::{Answer, Effect, Input, Outbox};
 use statestore_core::time::Time;
 use statestore_wire::{Epoch, Status, StatusCode};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One subscriber.
@@ -122,7 +124,11 @@ impl World<'_> {
             }
             return self.arm(proc);
         }
-        let Some(request) = parcel.request.to_member(parcel.way_back.connection) else {
+        let shown = match self.plan.sabotage {
+            Some(Sabotage::Epochs) => Rc::new(parcel.request.without_epoch()),
+            _ => Rc::clone(&parcel.request),
+        };
+        let Some(request) = shown.to_member(parcel.way_back.connection) else {
             return;
         };
         let member = &mut self.members[proc - FIRST];
@@ -152,7 +158,7 @@ impl World<'_> {
             return self.reference_calls(proc, calls);
         }
         let outcome = match outcome {
-            Ok((reply, _)) => reply.to_member().ok_or("another reply"),
+            Ok((reply, _)) => reply.into_member().ok_or("another reply"),
             Err(why) => Err(why),
         };
         let fault = |why| Status::error(StatusCode::RPC_GENERAL_ERROR, why);

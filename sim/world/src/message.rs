@@ -75,6 +75,19 @@ impl Request {
         }
     }
 
+    /// As one says it who knows no epochs.
+    pub(crate) fn without_epoch(&self) -> Self {
+        let mut request = self.clone();
+        match &mut request {
+            Self::Heartbeat(request) => request.epoch = None,
+            Self::Update(request) => request.epoch = None,
+            Self::Catalogd(request) => request.epoch = None,
+            Self::Role(request) => request.epoch = None,
+            _ => {}
+        }
+        request
+    }
+
     pub(crate) fn from_server(body: server::Body) -> Self {
         match body {
             server::Body::Heartbeat(request) => Self::Heartbeat(request),
@@ -147,7 +160,7 @@ impl Reply {
     }
 
     /// As the core of the statestored that called takes it in.
-    pub(crate) fn to_server(self, connection: u64) -> Option<server::Reply> {
+    pub(crate) fn into_server(self, connection: u64) -> Option<server::Reply> {
         Some(match self {
             Self::Heartbeat(response) => server::Reply::Heartbeat {
                 response,
@@ -164,7 +177,7 @@ impl Reply {
     }
 
     /// As the core of the subscriber that called takes it in.
-    pub(crate) fn to_member(self) -> Option<member::Reply> {
+    pub(crate) fn into_member(self) -> Option<member::Reply> {
         Some(match self {
             Self::Version(response) => member::Reply::ProtocolVersion(response),
             Self::Register(response) => member::Reply::Register(response),

@@ -91,9 +91,11 @@ impl Network {
         }
     }
 
-    /// Everything works again.
-    pub(crate) fn heal(&mut self) {
-        self.ways = Default::default();
+    /// Everything works again, but for cuts that are to be kept.
+    pub(crate) fn heal(&mut self, keep_cuts: bool) {
+        if !keep_cuts {
+            self.ways = Default::default();
+        }
         self.weather = Weather::calm();
     }
 

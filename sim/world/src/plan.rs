@@ -7,6 +7,7 @@
 use crate::Mode;
 use crate::clock::{Clock, Real};
 use crate::dice::{Dice, Stream};
+use crate::sabotage::Sabotage;
 use statestore_core::config::{CatalogConfig, Config, HaConfig, LaneConfig};
 use statestore_core::pair::{self, Limits};
 use statestore_core::subscriber;
@@ -39,6 +40,7 @@ pub(crate) const TOPICS: [(&str, bool); 3] = [
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) mode: Mode,
+    pub(crate) sabotage: Option<Sabotage>,
     /// The longest timeout: how long anything takes is a multiple of it.
     pub(crate) unit: Duration,
     /// Of both statestoreds; address and peer are each one's own.
@@ -125,6 +127,7 @@ impl Plan {
         Self {
             seed,
             mode,
+            sabotage: None,
             unit,
             machines,
             weather,
@@ -133,6 +136,15 @@ impl Plan {
             encore: encore(dice),
             server,
             members,
+        }
+    }
+
+    pub(crate) fn sabotage(&mut self, sabotage: Option<Sabotage>) {
+        self.sabotage = sabotage;
+        if sabotage == Some(Sabotage::Clocks) {
+            for (proc, machine) in self.machines.iter_mut().enumerate() {
+                machine.clock.drift(proc % 2 == 0);
+            }
         }
     }
 

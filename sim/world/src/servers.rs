@@ -135,7 +135,7 @@ impl World<'_> {
             self.notes_late(flight, reply);
         }
         let outcome = match outcome {
-            Ok((reply, connection)) => reply.to_server(connection).ok_or("another reply"),
+            Ok((reply, connection)) => reply.into_server(connection).ok_or("another reply"),
             Err(why) => Err(why),
         };
         let fault = |why| CallFault(Status::error(StatusCode::RPC_GENERAL_ERROR, why));

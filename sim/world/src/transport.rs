@@ -8,10 +8,11 @@
 //! Deliberately absent: what a call is about.
 
 use crate::event::{Event, FlightId, Life, Parcel, Return, TopicLives, WayBack};
-use crate::message::{Reply, Request};
+use crate::message::{Purpose, Reply, Request};
 use crate::network::{Blocked, Luck};
-use crate::plan::Proc;
+use crate::plan::{FIRST, Proc};
 use crate::process::Idle;
+use crate::sabotage::Sabotage;
 use crate::world::World;
 use statestore_core::ids::CallId;
 use statestore_wire::Epoch;
@@ -22,7 +23,7 @@ use std::time::Duration;
 const THERE: u8 = u8::MAX;
 
 /// A call under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Flight {
     pub(crate) caller: Life,
     pub(crate) core: CallId,
@@ -313,9 +314,20 @@ impl World<'_> {
         let Some(flight) = self.flights.remove(&id) else {
             return;
         };
+        if self.plan.sabotage == Some(Sabotage::Calls) && flight.caller.proc < FIRST {
+            self.keeps(&flight);
+        }
         match flight.caller.proc {
             0 | 1 => self.server_called(&flight, outcome),
             _ => self.member_called(&flight, outcome),
+        }
+    }
+
+    /// Sabotage: a heartbeat that has ended stays on the list.
+    fn keeps(&mut self, flight: &Flight) {
+        if flight.request.purpose() == Purpose::Heartbeat && self.network.dice.chance(1) {
+            self.next_flight += 1;
+            self.flights.insert(self.next_flight, flight.clone());
         }
     }
 

@@ -35,3 +35,35 @@ impl World<'_> {
         self.clock(proc).wall.0 + 1 < counter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use crate::{Mode, Trace};
+    use statestore_core::pair::Why;
+
+    /// The second activation is of `proc` in its life `life`, under an epoch that the calendar is
+    /// `ahead` of by so many microseconds.
+    fn breach(proc: Proc, life: u32, ahead: i64) -> bool {
+        let mut world = World::new(Plan::draw(1, Mode::Ours), Trace::Nothing);
+        let epoch = Epoch((world.clock(proc).wall.0 - ahead) << 1);
+        let news = News::Active {
+            epoch,
+            why: Why::Alone,
+        };
+        world.processes[0].life.number = 1;
+        world.check_news(0, &news);
+        world.processes[proc].life.number = life;
+        world.check_news(proc, &news);
+        world.breach.is_some()
+    }
+
+    #[test]
+    fn one_epoch_is_seen_twice_and_excused_only_if_the_clock_could_not_help() {
+        assert!(breach(1, 1, -1_000_000), "two statestoreds");
+        assert!(breach(0, 1, -1_000_000), "one life");
+        assert!(breach(0, 2, 1_000_000), "the calendar is ahead");
+        assert!(!breach(0, 2, -1_000_000), "the calendar is behind");
+    }
+}

@@ -6,10 +6,11 @@
 
 use crate::application::Mark;
 use crate::plan::{FIRST, Proc};
+use crate::sabotage::Sabotage;
 use crate::trace::{EMPTY, mix};
 use crate::world::World;
 use statestore_core::subscriber::Mirror;
-use statestore_wire::TopicDelta;
+use statestore_wire::{ItemBatch, TopicDelta};
 
 impl World<'_> {
     /// A delta reaches a mirror: applies it, and looks at what comes out.
@@ -26,7 +27,17 @@ impl World<'_> {
         let from = (mark.server, mark.epoch, mark.topics[topic]);
         let before = kept.from.replace(from);
         let changes = !delta.topic_entries.is_empty() || !delta.is_delta;
-        kept.mirror.apply(delta);
+        let broken = self.plan.sabotage == Some(Sabotage::Deltas);
+        if broken && delta.is_delta && self.whims.chance(20) {
+            let topic_entries = ItemBatch::new();
+            let empty = TopicDelta {
+                topic_entries,
+                ..delta.clone()
+            };
+            kept.mirror.apply(&empty);
+        } else {
+            kept.mirror.apply(delta);
+        }
         if delta.is_delta && before.is_some_and(|before| before != from) {
             let says = format!("topic {topic}: a delta of {from:?} upon {before:?}");
             return self.breaks_rule("one source", says);
