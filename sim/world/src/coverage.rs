@@ -1,4 +1,6 @@
 //! What happened how often, so that one sees that things really happen.
+//!
+//! Deliberately absent: whether it was right; invariants look at that.
 
 use statestore_core::pair::{News, Why};
 use std::collections::BTreeMap;

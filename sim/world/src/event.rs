@@ -1,4 +1,6 @@
 //! What can happen in a world.
+//!
+//! Deliberately absent: what it does; `World::happens` hands each event to whom it concerns.
 
 use crate::clock::Real;
 use crate::message::{Reply, Request};

@@ -1,4 +1,7 @@
 //! What is going to happen, by time; what happens at one time, in the order in which it was added.
+//!
+//! Deliberately absent: taking anything back; whoever is told of something looks whether it still
+//! concerns it.
 
 use crate::clock::Real;
 use std::cmp::Ordering;

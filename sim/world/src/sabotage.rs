@@ -3,13 +3,13 @@
 //! | name | what is broken | what must be seen |
 //! |---|---|---|
 //! | `clocks` | clocks drift apart by far more than r (ha.md section 1) | one acts |
-//! | `epochs` | subscribers are not shown epochs, as if nobody refused lower ones (rule 17) | epochs rise |
+//! | `epochs` | subscribers are shown no epochs, so refuse none (rule 17) | epochs rise |
 //! | `deltas` | now and then a mirror does not apply a delta | one source |
 //! | `calls` | a driver does not let go of a call that has ended | bounded |
 //! | `cuts` | cuts stay when all is said to be well | converges |
 //!
-//! `statestore-world sabotage` looks whether each is seen. Deliberately absent: rules left out of the
-//! core, which is the one that ships; and `epochs_differ`, which has a test of its own.
+//! `statestore-world sabotage` looks whether each is seen. Deliberately absent: rules left out of
+//! the core, which is the one that ships; and `epochs_differ`, which has a test of its own.
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
