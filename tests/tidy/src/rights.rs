@@ -26,6 +26,7 @@ const RIGHTS: [Right; 5] = [
             "crates/agent/src/",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/world/src/many.rs",
         ],
     },
     Right {
@@ -90,6 +91,7 @@ const RIGHTS: [Right; 5] = [
             "crates/agent/src/",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/world/src/main.rs",
         ],
     },
 ];

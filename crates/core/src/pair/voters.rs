@@ -183,11 +183,9 @@ impl Voter {
             return;
         }
         self.skips_since = None;
-        if let Some(at) = self.unproven.filter(|at| *at <= sent)
-            && self.acknowledged.is_none_or(|before| before < at)
-        {
-            self.acknowledged = Some(at);
-            self.unproven = None;
+        // Also if a vote that was counted since is newer: kept, it would hide every later one.
+        if let Some(at) = self.unproven.take_if(|at| *at <= sent) {
+            self.acknowledged = self.acknowledged.max(Some(at));
         }
     }
 

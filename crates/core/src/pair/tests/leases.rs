@@ -144,6 +144,23 @@ fn a_reference_voter_holds_only_what_an_update_proves() {
     assert_eq!(a.voters.held_until(a.electorate.agreed()), None);
 }
 
+// rule 20
+#[test]
+fn an_answer_that_nothing_proved_in_one_activation_does_not_hide_those_of_the_next() {
+    let (mut a, _) = running(1);
+    let voter = a.voters.find_mut(&1).unwrap();
+    voter.terms.extended = false;
+    voter.answered(at(5_000).time, 1, &here(), true);
+    voter.answered(at(6_000).time, 1, &here(), false); // a vote: it had stepped down
+    voter.updated(at(6_500).time, true);
+    voter.answered(at(7_000).time, 1, &here(), true);
+    voter.updated(at(7_100).time, true);
+    assert_eq!(
+        a.voters.held_until(a.electorate.agreed()),
+        Some(at(14_500).time)
+    );
+}
+
 // rule 21
 #[test]
 fn when_most_voters_keep_skipping_it_steps_down() {
