@@ -55,8 +55,8 @@ pub struct Voice {
 
 /// Since when a voter says nothing but UNKNOWN, on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Unknown {
-    since: Time,
+pub(super) struct Unknown {
+    pub(super) since: Time,
     connection: u64,
 }
 
@@ -75,9 +75,9 @@ pub struct Voter {
     pub voice: Option<Voice>,
     /// Since when it skips what an active sends (rule 21).
     pub skips_since: Option<Time>,
-    unknown: Option<Unknown>,
+    pub(super) unknown: Option<Unknown>,
     /// Before that, a former life with a longer limit may have acknowledged the other server.
-    votes_after: Option<Time>,
+    pub(super) votes_after: Option<Time>,
 }
 
 impl Voter {
@@ -211,6 +211,16 @@ impl<V: Ord + Clone> Voters<V> {
     /// Everybody, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&V, &Voter)> {
         self.all.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voter> {
+        self.all.values_mut()
+    }
+
+    /// The same voters under other names (`canon`).
+    pub(super) fn rename(&mut self, name: impl Fn(&V) -> V) {
+        let all = core::mem::take(&mut self.all).into_iter();
+        self.all = all.map(|(id, voter)| (name(&id), voter)).collect();
     }
 
     /// Who is registered here, in order.
