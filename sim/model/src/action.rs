@@ -74,7 +74,8 @@ impl Action {
             each_fate(rules, world, late.beats, |fate| {
                 out.push(Self::Beat(server, fate));
             });
-            if world.servers[server].pair.seeks_peer(world.now(rules).time) {
+            let seeks = world.servers[server].pair.seeks_peer(world.now(rules).time);
+            if rules.hellos && seeks {
                 each_fate(rules, world, late.hellos, |fate| {
                     out.push(Self::Hello(server, fate));
                 });
@@ -245,7 +246,11 @@ pub fn describe(letter: &Letter) -> String {
                 format!("answer {} -> {}", voter_name(*v), server_name(*to))
             }
             Reply::Update((v, _), (to, _), ..) => {
-                format!("answer to an update {} -> {}", voter_name(*v), server_name(*to))
+                format!(
+                    "answer to an update {} -> {}",
+                    voter_name(*v),
+                    server_name(*to)
+                )
             }
             Reply::Beat(to, ..) | Reply::Stranger(to, ..) => {
                 format!("answer to the HA heartbeat of {}", server_name(*to))

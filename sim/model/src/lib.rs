@@ -15,8 +15,10 @@
 //!
 //! [`Pair`]: statestore_core::pair::Pair
 
+pub mod ablations;
 pub mod action;
 pub mod exchange;
+pub mod heal;
 pub mod letter;
 pub mod print;
 pub mod report;

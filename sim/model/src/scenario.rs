@@ -98,6 +98,10 @@ pub struct Scenario {
     pub activations: usize,
     /// No epochs beyond that.
     pub counter: i64,
+    /// Servers look for each other; without, roles change by votes and HA heartbeats only.
+    pub hellos: bool,
+    /// Clocks run on and nothing is levelled, to compare with: such a search never ends.
+    pub raw: bool,
     /// Voters may change names, as long as nobody looks.
     pub alike: bool,
     /// A server that is not active sends heartbeats only when a takeover is near.
@@ -141,6 +145,8 @@ impl Scenario {
             },
             activations: 2,
             counter: 2,
+            hellos: false,
+            raw: false,
             alike: true,
             quiet: true,
             calendar: false,
@@ -149,11 +155,11 @@ impl Scenario {
         }
     }
 
-    /// What every clock reads at any time; `activations` stands for the calendar.
-    pub fn now(&self, activations: usize) -> Now {
+    /// What every clock reads after so many ticks; `activations` stands for the calendar.
+    pub fn now(&self, passed: u64, activations: usize) -> Now {
         let wall = if self.calendar { activations } else { 0 };
         Now {
-            time: Time::ZERO + ticks(self.clock),
+            time: Time::ZERO + ticks(self.clock + passed),
             wall: Wall(i64::try_from(wall).unwrap_or(i64::MAX)),
         }
     }
@@ -183,6 +189,31 @@ impl Scenario {
         };
         self.sabotage.terms(server, &mut terms);
         terms
+    }
+
+    /// What is bounded, in words.
+    pub fn bounds(&self) -> String {
+        let mut all = vec![format!("{} activations", self.activations)];
+        let mut say = |wanted: bool, text: String| all.extend(wanted.then_some(text));
+        let faults = &self.faults;
+        say(self.timeout != 3, format!("T = {} ticks", self.timeout));
+        say(self.mail > 0, format!("k = {}", self.mail));
+        say(self.hellos, "handshakes".to_owned());
+        say(!self.quiet, "standby speaks at any time".to_owned());
+        let [a, b] = faults.restarts;
+        say(a + b > 0, format!("{a} + {b} server restarts"));
+        let some = [
+            (faults.voter_restarts, "voter restarts"),
+            (faults.leaves, "leaves"),
+            (faults.returns, "returns"),
+            (faults.removals, "removals"),
+            (faults.deaf, "deaf"),
+            (faults.goodbyes, "goodbyes"),
+        ];
+        for (count, what) in some {
+            say(count > 0, format!("{count} {what}"));
+        }
+        all.join(", ")
     }
 
     /// True if rule 19 is in reach of the clocks.

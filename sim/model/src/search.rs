@@ -50,9 +50,7 @@ impl Search {
         let acts = |server| world.acting(&self.rules, server).is_some();
         match goal {
             Goal::Takeover => world.history.activations > 1 && acts(1),
-            Goal::Reversal => {
-                acts(1) && a.pair.role() == Role::Standby && b.pair.found_peer()
-            }
+            Goal::Reversal => acts(1) && a.pair.role() == Role::Standby && b.pair.found_peer(),
             Goal::Third => world.history.activations > 2 && (acts(0) || acts(1)),
             Goal::Change => {
                 let view = |server: usize| {
@@ -107,8 +105,12 @@ impl Model for Search {
             Property::always(EPOCHS_DIFFER, |it: &Self, world: &World| {
                 !it.first(1, || world.history.twins)
             }),
-            Property::always(NOBODY_DOWN, |it: &Self, world: &World| !it.first(2, || world.history.down)),
-            Property::always(NOBODY_DEAF, |it: &Self, world: &World| !it.first(3, || world.history.deaf)),
+            Property::always(NOBODY_DOWN, |it: &Self, world: &World| {
+                !it.first(2, || world.history.down)
+            }),
+            Property::always(NOBODY_DEAF, |it: &Self, world: &World| {
+                !it.first(3, || world.history.deaf)
+            }),
         ];
         all.extend(self.rules.goals.iter().map(|goal| match goal {
             Goal::Takeover => Property::sometimes("takeover", |it: &Self, world: &World| {

@@ -14,12 +14,7 @@ use statestore_core::time::Time;
 /// The state after an action.
 pub fn step(rules: &Scenario, before: &World, action: Action) -> Option<World> {
     let mut world = before.clone();
-    if let Action::Time(count) = action {
-        world.pass(rules, count);
-    } else {
-        world.act(rules, action)?;
-        world.settle(rules, 0);
-    }
+    world.apply(rules, action)?;
     (world != *before).then_some(world)
 }
 
@@ -54,6 +49,13 @@ pub fn start(rules: &Scenario) -> World {
 }
 
 impl World {
+    /// An action, here and now; none if it is impossible.
+    pub fn apply(&mut self, rules: &Scenario, action: Action) -> Option<()> {
+        self.act(rules, action)?;
+        self.settle(rules, 0);
+        Some(())
+    }
+
     fn act(&mut self, rules: &Scenario, action: Action) -> Option<()> {
         let now = self.now(rules);
         match action {
@@ -186,12 +188,14 @@ impl World {
         let now = self.now(rules).time;
         let id = self.servers[server].id;
         if rules.sabotage == Sabotage::UndeadLeaver {
-            self.mail.push(Letter::Request(Request::Goodbye(server, id)));
+            self.mail
+                .push(Letter::Request(Request::Goodbye(server, id)));
             return Some(());
         }
         self.at(server, |pair| pair.resign(now))?;
         self.restart(rules, server, true);
-        self.mail.push(Letter::Request(Request::Goodbye(server, id)));
+        self.mail
+            .push(Letter::Request(Request::Goodbye(server, id)));
         Some(())
     }
 }

@@ -7,8 +7,8 @@
 //! Deliberately absent: the shipped subscriber. Its rules about heartbeats are few, and theirs
 //! are the tests of `statestore-core`; here they are written down once more, to be read.
 
-use crate::scenario::Scenario;
 use crate::sabotage::Sabotage;
+use crate::scenario::Scenario;
 use statestore_core::pair::VoterReply;
 use statestore_wire::{ConnState, Epoch};
 

@@ -1,0 +1,178 @@
+//! Each rule left out, in the smallest world that misses it.
+
+use crate::sabotage::Sabotage;
+use crate::scenario::{Faults, Late, Scenario};
+use crate::search::{EPOCHS_DIFFER, NOBODY_DEAF, NOBODY_DOWN, ONE_ACTS};
+
+/// A scenario that must fail.
+#[derive(Debug, Clone)]
+pub struct Ablation {
+    /// What is walked.
+    pub rules: Scenario,
+    /// What does not hold in it.
+    pub breaks: &'static str,
+}
+
+/// All.
+pub fn all() -> Vec<Ablation> {
+    let mut all = times();
+    all.extend(meetings());
+    all.extend(voters());
+    for ablation in &mut all {
+        // Traces tell of voters by name.
+        ablation.rules.alike = false;
+    }
+    all
+}
+
+fn of(name: &'static str, voters: usize, sabotage: Sabotage) -> Scenario {
+    Scenario {
+        sabotage,
+        ..Scenario::plain(name, voters)
+    }
+}
+
+fn one_acts(rules: Scenario) -> Ablation {
+    Ablation {
+        rules,
+        breaks: ONE_ACTS,
+    }
+}
+
+const LATE: Late = Late {
+    heartbeats: true,
+    beats: false,
+    hellos: false,
+    updates: false,
+    replies: true,
+};
+
+fn times() -> Vec<Ablation> {
+    vec![
+        one_acts(of("all: an endless lease", 2, Sabotage::EndlessLease)),
+        one_acts(Scenario {
+            timeout: 7,
+            clock: 8,
+            steps: &[1, 3],
+            ..of("1: L = T", 2, Sabotage::LeaseIsTimeout)
+        }),
+        one_acts(Scenario {
+            mail: 1,
+            late: LATE,
+            ..of("2: from the arrival", 1, Sabotage::ArrivalTime)
+        }),
+        one_acts(Scenario {
+            mail: 1,
+            late: LATE,
+            ..of("4: a lease revives", 2, Sabotage::Revival)
+        }),
+        one_acts(of("6: votes of any age", 2, Sabotage::OldVotes)),
+    ]
+}
+
+fn meetings() -> Vec<Ablation> {
+    let hellos = |name, sabotage| Scenario {
+        hellos: true,
+        activations: 3,
+        ..of(name, 1, sabotage)
+    };
+    vec![
+        one_acts(hellos("7: no promise", Sabotage::NoPromise)),
+        one_acts(Scenario {
+            mail: 1,
+            late: Late {
+                hellos: true,
+                heartbeats: false,
+                ..LATE
+            },
+            ..hellos("7: an old grant", Sabotage::OldGrant)
+        }),
+        one_acts(Scenario {
+            faults: Faults {
+                restarts: [0, 1],
+                ..Faults::default()
+            },
+            ..of("8: no wait", 1, Sabotage::NoWait)
+        }),
+        one_acts(Scenario {
+            faults: Faults {
+                goodbyes: 1,
+                ..Faults::default()
+            },
+            ..of("15: the leaver goes on", 1, Sabotage::UndeadLeaver)
+        }),
+        Ablation {
+            rules: Scenario {
+                faults: Faults {
+                    restarts: [0, 1],
+                    ..Faults::default()
+                },
+                activations: 4,
+                ..hellos("16: the calendar stands still", Sabotage::None)
+            },
+            breaks: EPOCHS_DIFFER,
+        },
+        Ablation {
+            rules: Scenario {
+                activations: 3,
+                ..of("16: voters keep epochs secret", 1, Sabotage::SecretEpochs)
+            },
+            breaks: NOBODY_DEAF,
+        },
+        Ablation {
+            rules: Scenario {
+                mail: 1,
+                late: LATE,
+                ..of("17: voters follow anybody", 1, Sabotage::ObedientVoters)
+            },
+            breaks: NOBODY_DOWN,
+        },
+    ]
+}
+
+fn voters() -> Vec<Ablation> {
+    vec![
+        one_acts(Scenario {
+            faults: Faults {
+                voter_restarts: 1,
+                ..Faults::default()
+            },
+            ..of("9: a newborn votes", 2, Sabotage::NewbornVotes)
+        }),
+        one_acts(Scenario {
+            agreed: 1,
+            ..of("12: one joins, on one side", 2, Sabotage::OneSidedChange)
+        }),
+        one_acts(Scenario {
+            faults: Faults {
+                removals: 1,
+                ..Faults::default()
+            },
+            ..of(
+                "13: one is dropped, on one side",
+                3,
+                Sabotage::OneSidedChange,
+            )
+        }),
+        one_acts(Scenario {
+            faults: Faults {
+                leaves: 1,
+                returns: 1,
+                ..Faults::default()
+            },
+            ..of(
+                "14: one leaves and returns, on one side",
+                3,
+                Sabotage::OneSidedChange,
+            )
+        }),
+        one_acts(Scenario {
+            ours: false,
+            faults: Faults {
+                deaf: 1,
+                ..Faults::default()
+            },
+            ..of("20: reference taken for ours", 1, Sabotage::ReferenceAsOurs)
+        }),
+    ]
+}
