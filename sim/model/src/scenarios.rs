@@ -24,8 +24,7 @@ fn small() -> Vec<Scenario> {
         Scenario {
             hellos: true,
             agreed: 0,
-            activations: 3,
-            goals: &[Goal::Start, Goal::Takeover, Goal::Third],
+            goals: &[Goal::Start, Goal::Takeover],
             ..Scenario::plain("1 voter, start", 1)
         },
         Scenario {

@@ -161,8 +161,9 @@ impl<V: Ord + Clone> Pair<V> {
         let alone = matches!(self.tenure, Tenure::Alone { .. });
         let leads = self.role.acts() && !alone;
         let (from, limits) = (self.votes_from, self.config.limits);
-        // Without an electorate one that was never heard counts however long ago it said so.
-        let only_votes = !alone && !self.electorate.is_none() && !self.takes_turns(now);
+        // Who may start alone looks at voices of any age.
+        let starts = Time::ZERO + limits.preemption_wait <= now && self.electorate.is_none();
+        let only_votes = !alone && !starts && !self.takes_turns(now);
         for voter in self.voters.iter_mut() {
             let lease = super::limits::lease(voter.terms.timeout);
             voter.acknowledged.take_if(|at| *at + lease <= now);
