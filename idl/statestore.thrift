@@ -358,6 +358,8 @@ struct TStatestoreHaHeartbeatRequest {
   104: optional string active_catalogd
   // Counts designations.
   105: optional i64 catalogd_version
+  // The sender is not active yet, it asks to be.
+  106: optional bool claims
 }
 
 struct TStatestoreHaHeartbeatResponse {

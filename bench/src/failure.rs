@@ -4,6 +4,7 @@
 //! absent: recovery; a run that could not be made is made again by a person.
 
 use statestore_rpc::RpcError;
+use statestore_subscriber::StartError;
 use std::io;
 use std::time::Duration;
 use thiserror::Error;
@@ -27,6 +28,9 @@ pub(crate) enum Failure {
         /// The end of what it logged.
         log: String,
     },
+    /// A subscriber did not start.
+    #[error("a subscriber did not start: {0}")]
+    Start(#[from] StartError),
     /// A registration was not accepted.
     #[error("{subscriber} could not register: {why}")]
     Registration {

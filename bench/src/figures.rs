@@ -45,6 +45,8 @@ pub(crate) struct Section {
     /// How they were got.
     pub(crate) how: String,
     pub(crate) figures: Vec<Figure>,
+    /// More numbers, as a table of Markdown; empty for none.
+    pub(crate) table: String,
     /// What a reader must know to judge them.
     pub(crate) notes: Vec<String>,
     /// The part of the machine that neither server nor load generator used, at most; 0 to 1.

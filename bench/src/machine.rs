@@ -24,14 +24,25 @@ impl Process {
 
     /// User and system time of all its threads so far, in seconds.
     pub(crate) fn cpu(self) -> Result<f64, Failure> {
+        self.seconds(&[14, 15])
+    }
+
+    /// The same, with that of all processes that it has started and seen end.
+    pub(crate) fn cpu_with_ended(self) -> Result<f64, Failure> {
+        self.seconds(&[14, 15, 16, 17])
+    }
+
+    /// The sum of these fields of `/proc/PID/stat`.
+    fn seconds(self, fields: &[usize]) -> Result<f64, Failure> {
         let stat = self.file("stat")?;
         // The name is in parentheses and may hold spaces; the state follows it as field 3.
         let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
-        let field = |n: usize| -> f64 {
+        let field = |n: &usize| -> f64 {
             let text = after.split_ascii_whitespace().nth(n - 3);
             text.and_then(|text| text.parse().ok()).unwrap_or_default()
         };
-        Ok((field(14) + field(15)) / rustix::param::clock_ticks_per_second() as f64)
+        let ticks: f64 = fields.iter().map(field).sum();
+        Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
     }
 
     /// Resident memory in bytes.

@@ -3,7 +3,9 @@
 //! ```text
 //!   report, or one scenario --> scenarios: what is done and measured
 //!                                  |-- server    the shipped statestored, as a process
+//!                                  |-- pair      two of them
 //!                                  |-- crowd     thousands of subscribers in this one
+//!                                  |-- followers some that follow a pair: the library
 //!                                  |-- straight  the machine's limit for the same work
 //!                                  +-- figures --> report
 //! ```
@@ -16,7 +18,7 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use figures::Section;
 use report::Circumstances;
-use scenarios::{Bench, changes, fanout, isolation, lanes, memory};
+use scenarios::{Bench, changes, failover, fanout, isolation, lanes, memory, steady};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +27,9 @@ use std::time::{Duration, Instant};
 mod crowd;
 mod failure;
 mod figures;
+mod followers;
 mod machine;
+mod pair;
 mod report;
 mod scenarios;
 mod server;
@@ -52,6 +56,9 @@ struct Arguments {
 enum What {
     /// All scenarios, at the sizes of the promises, as a page of Markdown
     Report {
+        /// Those of a pair of statestoreds instead: half an hour
+        #[arg(long)]
+        pair: bool,
         /// Also write the page to this file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -70,6 +77,8 @@ enum Scenario {
     Heartbeats(lanes::Size),
     Isolation(isolation::Size),
     Changes(changes::Size),
+    Failover(failover::Size),
+    Steady(steady::Size),
 }
 
 /// A line of [`TABLE`].
@@ -81,7 +90,7 @@ struct Line {
 }
 
 /// The report: each scenario at the size of the promise, and tiny.
-const TABLE: [[&str; 2]; 6] = [
+const TABLE: &[[&str; 2]] = &[
     ["fanout", "fanout --items=300 --subscribers=3 --rounds=1"],
     ["memory", "memory --items=300 --subscribers=2 --rewrites=2"],
     [
@@ -98,6 +107,22 @@ const TABLE: [[&str; 2]; 6] = [
          --warm-up=0",
     ],
     ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
+];
+
+/// The same, of a pair.
+const PAIR_TABLE: &[[&str; 2]] = &[
+    [
+        "failover --limit-ms=1000 --period-ms=100",
+        "failover --limit-ms=1000 --period-ms=100 --subscribers=2,3 --repetitions=2",
+    ],
+    [
+        "failover --pairs=5",
+        "failover --limit-ms=900 --period-ms=90 --subscribers=2 --repetitions=2 --pairs=2",
+    ],
+    [
+        "steady",
+        "steady --minutes=0.03 --load=1 --subscribers=2 --limit-ms=2000",
+    ],
 ];
 
 fn main() -> ExitCode {
@@ -131,13 +156,17 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             let text = report::text(&section);
             (vec![section], text)
         }
-        What::Report { out, tiny } => {
-            let sections = report(&bench, *tiny, patience).await;
+        What::Report { pair, out, tiny } => {
+            let (head, table) = match pair {
+                true => (report::PAIR_HEAD, PAIR_TABLE),
+                false => (report::HEAD, TABLE),
+            };
+            let sections = report(&bench, table, *tiny, patience).await;
             let circumstances = Circumstances {
                 seconds: start.elapsed().as_secs_f64(),
                 tiny: *tiny,
             };
-            let text = report::page(&circumstances, &sections);
+            let text = report::page(head, &circumstances, &sections);
             if let Some(out) = out {
                 write(out, &text)?;
             }
@@ -164,14 +193,21 @@ async fn measure(bench: &Bench, scenario: &Scenario) -> Result<Section, Failure>
         Scenario::Heartbeats(size) => lanes::run(bench, size).await,
         Scenario::Isolation(size) => isolation::run(bench, size).await,
         Scenario::Changes(size) => changes::run(bench, size).await,
+        Scenario::Failover(size) => failover::run(bench, size).await,
+        Scenario::Steady(size) => steady::run(bench, size).await,
     }
 }
 
-/// Every scenario of the table. One that fails does not take the others' figures away; its
+/// Every scenario of a table. One that fails does not take the others' figures away; its
 /// section says why. Waits for nobody else to work before each, `patience` in all.
-async fn report(bench: &Bench, tiny: bool, mut patience: Duration) -> Vec<Section> {
+async fn report(
+    bench: &Bench,
+    table: &[[&str; 2]],
+    tiny: bool,
+    mut patience: Duration,
+) -> Vec<Section> {
     let mut sections = Vec::new();
-    for line in TABLE {
+    for line in table {
         let line = line[usize::from(tiny)];
         let Line { scenario } = Line::parse_from(line.split_ascii_whitespace());
         if !patience.is_zero() {

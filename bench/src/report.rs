@@ -7,7 +7,8 @@ use crate::figures::{Bound, Figure, Promise, Section};
 use crate::machine;
 use std::fmt::Write;
 
-const HEAD: &str = "\
+/// What opens the page of `./check bench`.
+pub(crate) const HEAD: &str = "\
 # Benchmarks
 
 Written by `./check bench`, which builds the release binaries, runs the whole table and writes this
@@ -22,7 +23,21 @@ server and for its limit alike. Work that the kernel's network threads do is in 
 
 **Limit** is measured in the same run on the same machine: what the plainest means reach, or the
 same figure without the disturbance; each section says which. **Ratio** is measured by limit. A
-promise that does not hold says so.
+promise that does not hold says so. Failovers of a pair have a page of their own:
+[failover.md](failover.md).
+";
+
+/// What opens the page of `./check failover`.
+pub(crate) const PAIR_HEAD: &str = "\
+# Failover in figures
+
+Written by `./check failover`, which builds the release binaries, runs the whole table and writes
+this page; do not edit it by hand. One scenario alone, at any size: `target/release/statestore-bench
+help`.
+
+Both statestoreds are the shipped binary, as processes of their own; all subscribers are the shipped
+library in one other process, on the same machine. How the times of a takeover come about:
+[protocol.md](protocol.md). All other figures: [benchmarks.md](benchmarks.md).
 ";
 
 /// What a run was like.
@@ -32,8 +47,8 @@ pub(crate) struct Circumstances {
 }
 
 /// The whole page.
-pub(crate) fn page(circumstances: &Circumstances, sections: &[Section]) -> String {
-    let mut page = format!("{HEAD}\n| This run | |\n|---|---|\n");
+pub(crate) fn page(head: &str, circumstances: &Circumstances, sections: &[Section]) -> String {
+    let mut page = format!("{head}\n| This run | |\n|---|---|\n");
     let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(page, "| {name} | {value} |");
@@ -91,6 +106,9 @@ pub(crate) fn text(section: &Section) -> String {
     }
     if !section.figures.is_empty() {
         let _ = writeln!(text, "\nBusy meanwhile: {}.", others(section.others));
+    }
+    if !section.table.is_empty() {
+        let _ = write!(text, "\n{}", section.table);
     }
     for note in &section.notes {
         let _ = write!(text, "\n{}\n", wrapped(note));

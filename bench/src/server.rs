@@ -33,6 +33,13 @@ pub(crate) fn beside() -> PathBuf {
 impl Statestored {
     /// Starts the binary and waits until it is ready.
     pub(crate) async fn start(binary: &Path, flags: &[&str]) -> Result<Self, Failure> {
+        let mut this = Self::launch(binary, flags)?;
+        this.become_ready().await?;
+        Ok(this)
+    }
+
+    /// Starts the binary.
+    pub(crate) fn launch(binary: &Path, flags: &[&str]) -> Result<Self, Failure> {
         let folder = TempDir::new().map_err(Failure::io("make a folder for logs"))?;
         let log = File::create(folder.path().join("log")).map_err(Failure::io("make a log"))?;
         let child = Command::new(binary)
@@ -41,28 +48,26 @@ impl Statestored {
             .arg("--logtostderr")
             .arg(format!("--log_dir={}", folder.path().display()))
             .args(flags)
+            // The times of its log.
+            .env("TZ", "UTC")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .map_err(Failure::io(format!("start {}", binary.display())))?;
-        let mut this = Self {
+        Ok(Self {
             child,
             folder,
             port: 0,
             web: 0,
-        };
-        this.become_ready().await?;
-        Ok(this)
+        })
     }
 
-    async fn become_ready(&mut self) -> Result<(), Failure> {
+    /// Waits until it is ready.
+    pub(crate) async fn become_ready(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
         while !self.log().contains("statestored is ready") {
-            let ended = self.child.try_wait().map_err(Failure::io("wait for it"))?;
-            if let Some(status) = ended {
-                return Err(self.failure(format!("ended: {status}")));
-            }
+            self.expect_alive()?;
             if start.elapsed() > START {
                 return Err(self.failure(format!("was not ready within {START:?}")));
             }
@@ -71,6 +76,14 @@ impl Statestored {
         self.port = self.logged_port("StatestoreService listening on port ")?;
         self.web = self.logged_port("Web server listening on port ")?;
         Ok(())
+    }
+
+    /// An error if it has ended.
+    pub(crate) fn expect_alive(&mut self) -> Result<(), Failure> {
+        let ended = self.child.try_wait().map_err(Failure::io("wait for it"))?;
+        ended.map_or(Ok(()), |status| {
+            Err(self.failure(format!("ended: {status}")))
+        })
     }
 
     /// Where StatestoreService listens.
@@ -130,7 +143,15 @@ impl Statestored {
         Ok(found.unwrap_or_default())
     }
 
-    fn log(&self) -> String {
+    /// `kill -9`, and waits for its end.
+    pub(crate) fn end(&mut self) {
+        // Both fail only if it is gone already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
@@ -155,8 +176,6 @@ impl Statestored {
 
 impl Drop for Statestored {
     fn drop(&mut self) {
-        // Both fail only if it is gone already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }

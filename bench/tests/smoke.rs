@@ -13,10 +13,47 @@ type Figures = BTreeMap<String, Value>;
 
 #[test]
 fn every_scenario_runs_and_its_figures_are_possible() {
+    let (figures, page) = tiny(&[]);
+    fan_out_and_memory(&figures);
+    punctuality(&figures);
+    changes(&figures);
+
+    for part in [
+        "| Date |",
+        "## Promises",
+        "P1",
+        "P2",
+        "P3",
+        "P3b",
+        "P4",
+        "P5",
+    ] {
+        assert!(page.contains(part), "{part} is missing:\n{page}");
+    }
+}
+
+// P6, P7, H-17, H-30
+#[test]
+fn pairs_fail_over_and_their_figures_are_possible() {
+    let (figures, page) = tiny(&["--pair"]);
+    for (ms, count) in [(1_000, 2), (1_000, 3), (900, 2)] {
+        let figure = |what| measured(&figures, &format!("p6.{ms}.{count}.{what}"));
+        assert!(within(figure("last"), 0.5, 30.0), "{}", figure("last"));
+        assert_eq!((figure("missing"), figure("two")), (0.0, 0.0));
+    }
+    assert_eq!(measured(&figures, "steady.2000.two"), 0.0);
+    for part in ["| Date |", "P6", "P7", "| 3 | the last one follows |"] {
+        assert!(page.contains(part), "{part} is missing:\n{page}");
+    }
+}
+
+/// Runs a table, tiny: its figures by key, its page.
+fn tiny(table: &[&str]) -> (Figures, String) {
     let folder = tempfile::tempdir().unwrap();
     let (json, page) = (folder.path().join("json"), folder.path().join("page.md"));
     let run = Command::new(env!("CARGO_BIN_EXE_statestore-bench"))
         .args(["report", "--tiny"])
+        .args(table)
         .args([Path::new("--statestored"), &statestored()])
         .args([Path::new("--json"), &json])
         .args([Path::new("--out"), &page])
@@ -35,29 +72,13 @@ fn every_scenario_runs_and_its_figures_are_possible() {
             "{key}: {figure}"
         );
     }
-
-    fan_out_and_memory(&figures);
-    punctuality(&figures);
-    changes(&figures);
-
     let page = std::fs::read_to_string(&page).unwrap();
     assert_eq!(
         page,
         String::from_utf8_lossy(&run.stdout),
         "printed as written"
     );
-    for part in [
-        "| Date |",
-        "## Promises",
-        "P1",
-        "P2",
-        "P3",
-        "P3b",
-        "P4",
-        "P5",
-    ] {
-        assert!(page.contains(part), "{part} is missing:\n{page}");
-    }
+    (figures, page)
 }
 
 fn fan_out_and_memory(figures: &Figures) {

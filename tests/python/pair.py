@@ -19,6 +19,7 @@ import time
 from statestored import BINARY, eventually
 
 PATIENCE = 2.0
+LEASE = 0.75 * PATIENCE
 TOPIC = "members"
 SERVICE, HA, WEB, AGENT_WEB = 24_000, 24_020, 25_010, 25_000
 
@@ -128,6 +129,11 @@ class Server(Daemon):
         page = self.page("/ha")
         return page and page["role"]
 
+    def silence(self):
+        """Seconds since it heard its peer."""
+        page = eventually(lambda: self.page("/ha"), f"an answer of {self.name}")
+        return page["since_peer_was_heard_ms"] / 1e3
+
     def topic_version(self):
         page = self.page("/topics") or {"topics": []}
         found = [row["version"] for row in page["topics"] if row["topic_id"] == TOPIC]
@@ -136,6 +142,8 @@ class Server(Daemon):
 
 class Agent(Daemon):
     """A subscriber."""
+
+    is_catalogd = False
 
     def __init__(self, host, servers, folder, flags):
         first, second = (server.host.address for server in servers)
@@ -146,6 +154,14 @@ class Agent(Daemon):
             "state_store_subscriber_port": 23_000,
             "statestore_subscriber_recovery_grace_period_ms": 3000,
             "publish": f"{TOPIC}:{host.name}=up", "transient": TOPIC, "follow": TOPIC, **flags})
+
+    def become_catalogd(self):
+        """Plays one of two catalogds, before it is started. The one that stands by is sent no
+        topics, so neither takes part in what all publish."""
+        self.is_catalogd = True
+        self.flags |= {"role": "catalogd", "enable_catalogd_ha": "true"}
+        for name in ("publish", "transient", "follow"):
+            del self.flags[name]
 
     def statestores(self):
         """What it knows of each, by address; empty while it does not answer."""
@@ -238,9 +254,10 @@ class Cluster:
     def unserved(self, active, connected=2):
         """Agents that this server does not serve, or that miss what others have published."""
         version = active.topic_version()
-        everybody = {agent.name for agent in self.agents}
+        agents = [agent for agent in self.agents if not agent.is_catalogd]
+        everybody = {agent.name for agent in agents}
         wrong = []
-        for agent in self.agents:
+        for agent in agents:
             known = agent.statestores()
             row = known.get(active.host.address)
             good = (row and row["role"] == "primary" and agent.topic_version() == version

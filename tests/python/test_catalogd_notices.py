@@ -55,7 +55,8 @@ def test_a_notice_that_failed_is_sent_again(cluster, failure):
     coordinator.await_calls(3, "UpdateCatalogd")
     await_counters(c.daemon, 1, 2)
     assert set(told(coordinator)) == {(1, one.catalogd_port)}
-    assert re.search(r"^E.*'coordinator'.* could not be told", c.daemon.log(), re.MULTILINE)
+    said = re.compile(r"^E.*'coordinator'.* could not be told", re.MULTILINE)
+    eventually(lambda: said.search(c.daemon.log()), "the failure in the log")
 
 
 def test_a_skipped_notice_is_sent_again_and_not_counted(cluster):

@@ -167,7 +167,7 @@ def test_an_address_that_serves_something_else_fails_alone(busy, subscriber):
         where = ttypes.TNetworkAddress("127.0.0.1", port)
         busy.register(liar, subscriber_id=name, subscriber_location=where)
     busy.await_subscribers("a")
-    assert "removed after 3" in busy.log()
+    busy.await_log("removed after 3")
 
 
 def test_noise_and_idlers_on_the_web_port_hold_up_nobody(busy):

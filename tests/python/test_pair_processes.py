@@ -27,14 +27,53 @@ def test_when_the_primary_is_killed_the_standby_takes_over(pair):
     assert trial.none < 2.5 * PATIENCE, trial.timeline()
 
 
-def test_a_primary_that_was_halted_says_nothing_more_when_it_wakes_up(pair):
-    """Rules 1, 3, 4, 17: nobody hears its old epoch, it notices at once and stands by."""
-    cluster = pair()
+def test_the_active_catalogd_stays_the_one_when_the_primary_dies(pair):
+    """W11, N-1: each of the two statestoreds would have elected by itself."""
+    cluster = pair(enable_catalogd_ha="true")
+    catalogds = cluster.agents[:2]
+    for agent in catalogds:
+        agent.become_catalogd()
+
+    def active():
+        metric = "catalog-server.active-status"
+        pages = [agent.page("/jsonmetrics") or {} for agent in catalogds]
+        found = [agent for agent, page in zip(catalogds, pages) if page.get(metric) is True]
+        return found[0] if len(found) == 1 else None
+
     primary, standby = cluster.start()
-    with cluster.trial("primary halted (SIGSTOP), later SIGCONT") as trial:
-        primary.halt()
+    chosen = eventually(active, "one active catalogd")
+    assert address(primary) == chosen.host.address
+    chosen_at = time.time()
+    eventually(lambda: time.time() - standby.silence() > chosen_at, "the standby knows it")
+    with cluster.trial("primary killed, with two catalogds"):
+        primary.end()
         cluster.await_active(standby)
         eventually(lambda: not cluster.unserved(standby, connected=1), "everybody is served")
+        assert (active(), address(standby)) == (chosen, chosen.host.address)
+        primary.start()
+        assert cluster.await_settled() == [standby, primary]
+    assert active() == chosen
+
+
+def address(server):
+    """Host of the active catalogd, as the active statestored has it."""
+    page = server.page("/catalog_ha_info") or {}
+    return page.get("active_catalogd_address", "").rsplit(":", 1)[0]
+
+
+@pytest.mark.parametrize("woken", ["at the takeover", "long after it"])
+def test_a_primary_that_was_halted_says_nothing_more_when_it_wakes_up(pair, woken):
+    """Rules 1, 3, 4, 7, 17; H-5f: nobody hears its old epoch, it notices at once and stands by,
+    whatever the other one had asked it meanwhile."""
+    cluster = pair()
+    primary, standby = cluster.start()
+    with cluster.trial(f"primary halted (SIGSTOP), woken {woken}") as trial:
+        primary.halt()
+        cluster.await_active(standby)
+        if woken == "long after it":
+            eventually(lambda: not cluster.unserved(standby, connected=1), "everybody is served")
+            halted = primary.halts[0][1]
+            eventually(lambda: time.time() > halted + 2 * PATIENCE, "every limit is over twice")
         primary.wake()
         assert cluster.await_settled() == [standby, primary]
     assert len(trial.activations) == 1, trial.timeline()
@@ -120,4 +159,4 @@ def test_made_one_again_it_serves_everybody(pair, first):
             and agent.keys() == {it.name for it in cluster.agents} for agent in cluster.agents)
 
     eventually(served, "everybody is served by the one")
-    assert left.page("/ha") is None and time.time() > 0
+    assert left.page("/ha") is None

@@ -1,9 +1,9 @@
 """Who of a pair was active when: exactly by the logs, and by looking all the time.
 
 All processes run on one machine, so that the times of their logs are of one clock. A server acts
-from the line that says so to the line that says it does no longer, or to its end. One that was
-halted for longer than any lease ends where it was halted: what it says of itself between waking
-up and noticing is no act; that nobody heard it is the test's to ask (`Agent.refusals`).
+from the line that says so to the line that says it does no longer, or to its end. One that got no
+CPU notices late; the line says how long ago its lease had ended, and that is when it ceased to
+act. One that was halted acts no more from then on, unless it goes on within its lease.
 
 Looking shows what logs cannot lie about. Two are active only if the same activation of one was
 seen before and after the other's: no delay between two looks can pretend it.
@@ -14,11 +14,12 @@ import re
 import threading
 import time
 
-from pair import PATIENCE
+from pair import LEASE
 
 LINE = re.compile(r"^[IWEF](\d{8} \d\d:\d\d:\d\d)\.(\d{6}) +\d+ [^\]]*\] (.*)$")
 BEGAN = re.compile(r"Active statestored \(epoch (\d+)\): (.*)")
-ENDED = re.compile(r"No longer the active statestored \(epoch (\d+) is over\)[^:]*: (.*)")
+ENDED = re.compile(r"No longer the active statestored \(epoch (\d+) is over\)[^:]*: ([^;]*)"
+                   r"(?:; its lease ended ([\d.]+) ms ago)?")
 FOLLOWS = re.compile(
     r"Active statestored (?:is |changed from \S+ to |)(\S+):\d+ (?:\(version|became active anew)"
     r"|Registered with statestored (\S+):\d+ \(statestore id \S+, active\)")
@@ -53,7 +54,7 @@ def periods(server):
     events = [(at, "says", text) for at, text in lines(server)]
     events += [(after, "end", "its process ended") for _, after in server.ends]
     for (_, halted), (woken, _) in zip(server.halts, [*server.wakes, (time.time(), 0)]):
-        if woken - halted > PATIENCE:
+        if woken - halted > LEASE:
             events.append((halted, "end", "its process was halted"))
     found = []
     for at, kind, text in sorted(events):
@@ -62,7 +63,8 @@ def periods(server):
         if kind == "says" and began:
             found.append(Period(server, at, began[2]))
         elif acts and (kind == "end" or ended):
-            found[-1].end, found[-1].ended = at, ended[2] if ended else text
+            late = float(ended[3] or 0) / 1e3 if ended else 0
+            found[-1].end, found[-1].ended = at - late, ended[2] if ended else text
     return found
 
 

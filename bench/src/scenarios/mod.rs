@@ -13,10 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) mod changes;
+pub(crate) mod failover;
 pub(crate) mod fanout;
 pub(crate) mod isolation;
 pub(crate) mod lanes;
 pub(crate) mod memory;
+pub(crate) mod steady;
 
 /// A topic whose updates go out every 2 s, and one of those that are sent every 100 ms.
 pub(crate) const NORMAL: &str = "catalog-update";

@@ -30,9 +30,6 @@ use statestore_daemon::process::{ServiceState, Shutdown, notify};
 use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_daemon::web::pages::BasePages;
 use statestore_daemon::web::{Document, Readiness, Server, Site, WebConfig, serve};
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use agent::{Agent, Shared};
@@ -52,8 +49,6 @@ static TABLES: &[&FlagTable] = &[
 ];
 
 fn main() {
-    // Before the log may take standard error.
-    let terminal = std::io::stderr().as_fd().try_clone_to_owned().ok();
     let program = Program {
         name: NAME,
         usage: "A subscriber of a statestore as a process: publishes, follows and mirrors topics.",
@@ -70,7 +65,7 @@ fn main() {
     };
     match outcome {
         Ok(reason) => end(&app, &reason),
-        Err(error) => fail(&app, terminal.map(File::from), &error),
+        Err(error) => fail(&app, &error),
     }
 }
 
@@ -98,6 +93,7 @@ async fn run(app: &App) -> Result<String, StartError> {
                 ready.set(true);
                 notify(ServiceState::Ready);
                 tracing::info!("{NAME} is ready");
+                app.logging.flush();
             }
             std::future::pending().await
         }
@@ -187,13 +183,9 @@ fn end(app: &App, reason: &str) -> ! {
 }
 
 /// Tells the log and the terminal; exit code 1 whatever it is.
-fn fail(app: &App, terminal: Option<File>, error: &StartError) -> ! {
+fn fail(app: &App, error: &StartError) -> ! {
     tracing::error!("{error}");
     app.logging.flush();
-    if app.logging.info_file().is_some()
-        && let Some(mut terminal) = terminal
-    {
-        let _ = writeln!(terminal, "ERROR: {error}");
-    }
+    app.logging.tell_starter(&format!("ERROR: {error}"));
     std::process::exit(1)
 }

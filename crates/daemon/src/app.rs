@@ -174,8 +174,7 @@ impl App {
     }
 }
 
-/// The text of `--version` (flags.md section 11). The build's hash and time come from the
-/// environment of the compiler, `STATESTORE_BUILD_HASH` and `STATESTORE_BUILD_TIME`.
+/// The text of `--version` (flags.md section 11). The build's hash and time come from `build.rs`.
 pub fn version(program: &str, version: &str) -> String {
     format!(
         "{}\nBuilt on {}",

@@ -15,6 +15,7 @@
 //! character in it, so nothing logged can pass for another line; a log that cannot be written
 //! costs lines, never the process.
 
+mod console;
 mod file;
 pub mod format;
 mod layer;
@@ -112,7 +113,7 @@ impl LogConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// The folder does not exist or is not ours to write to.
-    #[error("Could not open file in log_dir {}", .dir.display())]
+    #[error("Could not open file in log_dir {}: {source}", .dir.display())]
     Folder {
         /// The folder.
         dir: PathBuf,
@@ -225,6 +226,22 @@ impl Logging {
     /// Writes out what waits in memory.
     pub fn flush(&self) {
         self.sinks().flush();
+        self.mourn();
+    }
+
+    /// Tells whoever started the process what otherwise only stands in the log's files.
+    pub fn tell_starter(&self, line: &str) {
+        let mut sinks = self.sinks();
+        if sinks.has_files() {
+            sinks.console().tell(line);
+        }
+    }
+
+    /// The start is over: writes out what waits, and lets go of a pipe that standard error was,
+    /// since its reader may wait for the end of it.
+    pub fn started(&self) {
+        self.flush();
+        self.sinks().console().started();
     }
 
     /// Logs a FATAL line and aborts, as the reference does when it cannot serve (flags.md 9).
@@ -240,6 +257,20 @@ impl Logging {
     fn write(&self, severity: Severity, file: &str, line: u32, message: &str) {
         let text = self.shared.style.line(severity, file, line, message);
         self.sinks().write(severity, &text);
+        self.mourn();
+    }
+
+    /// A log that can be written again says what is missing in it.
+    fn mourn(&self) {
+        let mut sinks = self.sinks();
+        if let Some(lost) = sinks.recovered() {
+            let text = format!("{lost} lines are missing above: the log could not be written");
+            let line = self
+                .shared
+                .style
+                .line(Severity::Warning, file!(), line!(), &text);
+            sinks.write(Severity::Warning, &line);
+        }
     }
 
     /// A panic while logging leaves files and buffers usable, so a poisoned lock is no obstacle.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 /// Built by cargo beside the tests.
 fn bare() -> Command {
@@ -49,12 +49,27 @@ struct Daemon {
 impl Daemon {
     /// Runs until it tells the service manager that it is ready.
     fn start(args: &[&str]) -> Self {
+        Self::spawn(bare(), args)
+    }
+
+    /// The same where files can hold only so many blocks of 512 bytes, as on a full disk.
+    fn start_on_full_disk(blocks: u32, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(bare().get_program());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Self::spawn(command, args)
+    }
+
+    fn spawn(mut command: Command, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
-        let mut command = bare();
         command
             .arg(format!("--log_dir={}", dir.path().display()))
             .args(args);
@@ -67,9 +82,12 @@ impl Daemon {
         daemon
     }
 
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().unwrap())
+    }
+
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     fn end(mut self, signal: Signal) -> (Output, tempfile::TempDir) {
@@ -207,10 +225,10 @@ fn bad_flags_help_and_version_have_their_exit_codes() {
 fn an_unwritable_log_folder_ends_the_start_with_its_name() {
     let output = output(&["--log_dir=/no/such/folder"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        text(&output.stderr),
-        "Could not open file in log_dir /no/such/folder\n"
-    );
+    let stderr = text(&output.stderr);
+    let named = "Could not open file in log_dir /no/such/folder: No such file";
+    assert!(stderr.starts_with(named), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
 }
 
 #[test]
@@ -243,4 +261,32 @@ fn a_taken_port_is_a_fatal_line_and_an_abort() {
         );
         assert!(line.contains(&format!("0.0.0.0:{port}")));
     }
+}
+
+// flags.md section 9
+#[test]
+fn a_full_disk_is_told_once_and_costs_only_lines() {
+    let daemon = Daemon::start_on_full_disk(1, &["--logbuflevel=-1"]);
+    let limit = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    // There is room again.
+    prlimit(Some(daemon.pid()), Resource::Fsize, limit).unwrap();
+    let folder = daemon.dir.path().to_owned();
+    let (output, _dir) = daemon.end(Signal::TERM);
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = text(&output.stderr);
+    let told = format!("WARNING: the log in --log_dir={} cannot", folder.display());
+    assert!(stderr.starts_with(&told), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+
+    let log = log(&folder, "INFO");
+    let (before, after) = log.split_at(512);
+    assert!(before.ends_with('\n') || after.starts_with('\n'), "{log}");
+    let mut after = after.lines();
+    let missing = after.find(|line| line.contains(" lines are missing above: "));
+    assert!(missing.is_some_and(|line| line.starts_with('W')), "{log}");
+    let last = after.last().unwrap_or_default();
+    assert_eq!(last, "Caught signal: SIGTERM. Daemon will exit.", "{log}");
 }

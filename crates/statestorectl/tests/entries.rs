@@ -143,10 +143,7 @@ async fn a_guest_is_forgotten_by_missed_heartbeats() {
     ]);
     let _publisher = statestored.publisher("t", &ENTRIES).await;
     stdout(statestored.ctl(&["get", "t"]));
-    assert!(
-        statestored.log().contains("statestorectl@"),
-        "it was registered"
-    );
+    statestored.await_log("statestorectl@");
     eventually("the guest's removal", || {
         let present = statestored.json(&["subscribers"]);
         (present.as_array().unwrap().len() == 1).then_some(())

@@ -18,9 +18,7 @@ use statestored::fanout::FanoutLimits;
 use statestored::flags::{Config, LOG_MAINTENANCE_STDERR};
 use statestored::views::{Views, views};
 use statestored::{HA_SERVER, SERVER, World};
-use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -49,11 +47,6 @@ static TABLES: &[&FlagTable] = &[
 ];
 
 fn main() {
-    let terminal = std::io::stderr()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(File::from)
-        .ok();
     let program = Program {
         name: NAME,
         usage: "The statestore: who is here, and what everybody should know.",
@@ -64,7 +57,7 @@ fn main() {
     let app = App::start(&program, settle).unwrap_or_else(|exit| exit.leave());
     match run(&app) {
         Ok(reason) => app.end(&reason),
-        Err(error) => fail(&app, terminal, &error),
+        Err(error) => fail(&app, &error),
     }
 }
 
@@ -121,7 +114,7 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         ready.set(true);
         notify(ServiceState::Ready);
         tracing::info!("statestored is ready");
-        app.logging.flush();
+        app.logging.started();
     };
     let control = Builder::new_current_thread()
         .enable_all()
@@ -236,13 +229,9 @@ fn failed(what: &str, error: &std::io::Error) -> StartError {
 
 /// Tells the log, and the terminal too if standard error has gone into the log. Always exit
 /// code 1: the reference aborts where a port is in use, but a core file helps nobody there.
-fn fail(app: &App, terminal: Option<File>, error: &StartError) -> ! {
+fn fail(app: &App, error: &StartError) -> ! {
     tracing::error!("{error}. {NAME} exiting.");
     app.logging.flush();
-    if app.logging.info_file().is_some()
-        && let Some(mut terminal) = terminal
-    {
-        let _ = writeln!(terminal, "ERROR: {error}");
-    }
+    app.logging.tell_starter(&format!("ERROR: {error}"));
     std::process::exit(1)
 }

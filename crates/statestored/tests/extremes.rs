@@ -97,10 +97,7 @@ fn a_crowd_of_idle_connections_takes_no_files_from_heartbeats() {
     let crowd: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(statestored.rpc).unwrap())
         .collect();
-    eventually("no more are accepted", || {
-        let log = statestored.log();
-        log.contains("more have to wait").then_some(())
-    });
+    statestored.await_log("more have to wait");
     assert!(statestored.open_files() < 48 / 4 + 30);
     assert!(!statestored.log().contains("accepting connections fails"));
     healthy.await_heartbeats(5);

@@ -205,8 +205,8 @@ fn a_refused_handshake_is_none_and_neither_is_one_with_oneself() {
     let mut mirror = Pair::new(&[]).launch(0, &[&itself, &port]);
     mirror.await_ready();
     assert_eq!(mirror.json("/ha")["peer_found"], false);
-    let log = mirror.log();
-    assert!(log.contains(&itself) && log.contains("itself"), "{log}");
+    mirror.await_log(&itself);
+    mirror.await_log("itself");
 }
 
 /// The answer of a peer that takes part in nothing.

@@ -112,7 +112,8 @@ fn injected_failures_of_first_attempts_change_nothing_but_counters() {
         false => (second, first),
     };
     let peer = "Injected RPC error to 127.0.0.1:";
-    assert!(active.log().contains(peer) && standby.log().contains(peer));
+    active.await_log(peer);
+    standby.await_log(peer);
     let voter = [Voter::new("a")];
     join(&voter, &active, &standby);
     drop(active);

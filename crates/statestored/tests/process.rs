@@ -59,7 +59,7 @@ fn every_spelling_of_a_flag_works_and_the_last_one_wins() {
         |name: &str| flags.iter().find(|flag| flag["name"] == name).unwrap()["current"].clone();
     assert_eq!(current("statestore_heartbeat_frequency_ms"), "16");
     assert_eq!(current("statestore_max_missed_heartbeats"), "4");
-    assert!(statestored.log().contains("Ignoring removed flag be_port"));
+    statestored.await_log("Ignoring removed flag be_port");
 }
 
 // flags.md sections 2 to 9
@@ -100,11 +100,7 @@ fn every_flag_of_the_reference_is_known_and_shown() {
         }
     }
     assert!(seen > 80, "the table was read: {seen}");
-    assert!(
-        statestored
-            .log()
-            .contains("flag statestore_num_update_threads is accepted")
-    );
+    statestored.await_log("flag statestore_num_update_threads is accepted");
 }
 
 // flags.md sections 8 and 3

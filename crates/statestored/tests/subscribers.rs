@@ -266,7 +266,7 @@ fn an_injected_failure_of_the_first_catalogd_notice_is_counted_and_made_good() {
         let told = statestored.metric("statestore.num-successful-update-catalogd-rpc");
         (failed == 1 && told == 1).then_some(())
     });
-    assert!(statestored.log().contains("Injected RPC error to"));
+    statestored.await_log("Injected RPC error to");
 }
 
 // H-9

@@ -49,8 +49,7 @@ fn a_dead_port_is_given_up_after_the_limit_of_missed_heartbeats() {
         "five misses 200 ms apart: {took:?}"
     );
     assert!(took < Duration::from_secs(5), "{took:?}");
-    let log = statestored.log();
-    assert!(log.contains("removed after 5 missed heartbeats"), "{log}");
+    statestored.await_log("removed after 5 missed heartbeats");
 }
 
 // F-2, F-5, S-6 and W14: no workers that a hung one could occupy
@@ -149,12 +148,7 @@ fn who_answered_is_reported_once_a_period() {
     ]);
     let a = Subscriber::new("a");
     a.register(statestored.rpc, &[]);
-    eventually("the report", || {
-        statestored
-            .log()
-            .contains("1/1 subscribers successfully heartbeat")
-            .then_some(())
-    });
+    statestored.await_log("1/1 subscribers successfully heartbeat");
     eventually("the gauge", || {
         (statestored.metric("statestore.subscribers-received-heartbeat") == 1).then_some(())
     });
@@ -171,9 +165,5 @@ fn an_injected_delay_holds_back_every_message_and_a_failure_is_only_logged() {
     a.await_heartbeats(4);
     let least = a.beat().into_iter().min().unwrap();
     assert!(least >= Duration::from_millis(340), "{least:?}");
-    assert!(
-        statestored
-            .log()
-            .contains("Ignoring debug action failure: ")
-    );
+    statestored.await_log("Ignoring debug action failure: ");
 }

@@ -243,6 +243,7 @@ fn pair() {
             known_members_version: Some(2),
             active_catalogd: Some("catalog-server@größe:26000".into()),
             catalogd_version: Some(3),
+            claims: Some(true),
             ..beat
         },
         &StatestoreHaHeartbeatResponse {

@@ -84,6 +84,7 @@ const RIGHTS: [Right; 5] = [
             "fs::write",
         ],
         holders: &[
+            "crates/daemon/build.rs",
             "crates/daemon/src/",
             "crates/statestored/src/main.rs",
             "crates/agent/src/",

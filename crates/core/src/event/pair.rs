@@ -30,10 +30,23 @@ pub(super) fn severity(news: &News) -> Severity {
 pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match news {
         News::Active { epoch, why } => write!(f, "Active statestored (epoch {epoch}): {why}"),
-        News::SteppedDown { epoch, why } => write!(
-            f,
-            "No longer the active statestored (epoch {epoch} is over), recovery begins: {why}"
-        ),
+        News::SteppedDown {
+            epoch,
+            why,
+            expired,
+        } => {
+            write!(
+                f,
+                "No longer the active statestored (epoch {epoch} is over), recovery begins: {why}"
+            )?;
+            match why {
+                Why::LeaseExpired => {
+                    let ms = expired.as_secs_f64() * 1e3;
+                    write!(f, "; its lease ended {ms:.3} ms ago")
+                }
+                _ => Ok(()),
+            }
+        }
         News::StandsBy(why) => write!(f, "Standby statestored: {why}"),
         News::PeerFound { id, extended: true } => write!(f, "Peer statestored {id} found"),
         News::PeerFound { id, .. } => write!(

@@ -117,9 +117,9 @@ impl Node {
         let period = config.heartbeat_report_period.max(SHORTEST);
         schedule.add(now.time + period, Task::Report);
         let ha = config.ha.clone().map(|ha| {
-            schedule.add(now.time, Task::PeerTurn);
+            let turn = schedule.add(now.time, Task::PeerTurn);
             let pair = Pair::new(ha.pair.clone(), identity.statestore_id, now.time);
-            Paired::new(ha, pair, now.time)
+            Paired::new(ha, pair, turn)
         });
         Self {
             identity,

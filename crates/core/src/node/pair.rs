@@ -40,8 +40,8 @@ pub(super) struct Paired {
     pub(super) notice: Notice,
     pub(super) next_round: Option<Slot>,
     wake: Option<Slot>,
-    /// The one next turn towards the peer.
-    pub(super) turn: Option<Slot>,
+    /// The next one planned.
+    pub(super) turn: Slot,
     pub(super) beat_pending: bool,
     pub(super) hello_pending: bool,
     pub(super) next_hello: Time,
@@ -54,17 +54,18 @@ pub(super) struct Paired {
 }
 
 impl Paired {
-    pub(super) fn new(config: HaConfig, pair: Pair, now: Time) -> Self {
+    /// `turn` is the first one.
+    pub(super) fn new(config: HaConfig, pair: Pair, turn: Slot) -> Self {
         Self {
             config,
             pair,
             notice: Notice::default(),
             next_round: None,
             wake: None,
-            turn: None,
+            turn,
             beat_pending: false,
             hello_pending: false,
-            next_hello: now,
+            next_hello: turn.at,
             first_hello: true,
             asking: false,
             stranger_logged: None,
@@ -314,6 +315,14 @@ impl Node {
         self.withdraw_role();
         self.forget_topics(now, out);
         self.look_again(now);
+    }
+
+    /// The next turn is then, and no other one is planned.
+    pub(super) fn plan_turn(&mut self, at: Time) {
+        if let Some(ha) = &mut self.ha {
+            self.schedule.cancel(ha.turn);
+            ha.turn = self.schedule.add(at, Task::PeerTurn);
+        }
     }
 
     /// The peer is looked for from now on, in a new round.

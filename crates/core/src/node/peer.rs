@@ -6,10 +6,9 @@
 use super::calls::{Asked, Manner};
 use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
-use crate::lanes::Task;
 use crate::pair::{Beat, BeatReply, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
-use crate::time::{Now, Time};
+use crate::time::Now;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
@@ -38,18 +37,7 @@ impl Node {
             Duration::ZERO => tick,
             sooner => tick.min(sooner),
         };
-        self.turn_at(now.time + next);
-    }
-
-    /// There is one next turn, never two: whoever asks for another replaces it.
-    fn turn_at(&mut self, at: Time) {
-        let Some(ha) = &mut self.ha else {
-            return;
-        };
-        let slot = self.schedule.add(at, Task::PeerTurn);
-        if let Some(former) = ha.turn.replace(slot) {
-            self.schedule.cancel(former);
-        }
+        self.plan_turn(now.time + next);
     }
 
     /// An HA heartbeat, if one is due and none is pending.
@@ -80,6 +68,7 @@ impl Node {
             known_members_version: Some(beat.known_members),
             active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
             catalogd_version: Some(self.catalog.election.version()),
+            claims: beat.claims.then_some(true),
         };
         let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
         self.calls.send_to_peer(&ha.config.peer, call, manner, out);
@@ -186,12 +175,12 @@ impl Node {
                 ..Default::default()
             };
         };
-        if let Some(ha) = &mut self.ha {
-            // A claim is worth nothing before it is acknowledged: do not wait for the next tick.
-            let claims = welcome.active && !ha.pair.role().acts();
-            if claims {
-                self.turn_at(now.time + SHORTEST);
-            }
+        // A claim is worth nothing before it is acknowledged, and who is alone has no lease before:
+        // do not wait for the next tick.
+        let soon = now.time + SHORTEST;
+        let ha = self.ha.as_ref().filter(|ha| soon < ha.turn.at);
+        if ha.is_some_and(|ha| ha.pair.awaits_first_acknowledgement()) {
+            self.plan_turn(soon);
         }
         wire::StatestoreHaHandshakeResponse {
             status: Status::ok(),
@@ -230,6 +219,7 @@ impl Node {
             src,
             dst,
             epoch: request.epoch,
+            claims: request.claims == Some(true),
             electorate_version: request.electorate_version.unwrap_or(0),
             electorate: request
                 .electorate

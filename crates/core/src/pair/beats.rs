@@ -18,6 +18,8 @@ pub struct Beat<V: Ord> {
     pub dst: StatestoreId,
     /// Ours only: under which the sender is active or claims to be.
     pub epoch: Option<Epoch>,
+    /// The sender is not active yet: it asks to be (rule 7, last sentence).
+    pub claims: bool,
     /// Names the electorate within the epoch.
     pub electorate_version: i64,
     /// The electorate, unless the receiver has this version.
@@ -90,6 +92,7 @@ impl<V: Ord + Clone> Pair<V> {
             src: self.id,
             dst,
             epoch: Some(epoch),
+            claims: self.claim.is_some(),
             electorate_version: version,
             electorate: due.then(|| set.clone()),
             known_members: self.peer.members_version,
@@ -101,6 +104,13 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: version,
         };
         Some((beat, sent))
+    }
+
+    /// True if nothing holds but what the next acknowledged HA heartbeat will make of it: a claim,
+    /// or being alone.
+    pub fn awaits_first_acknowledgement(&self) -> bool {
+        let alone = self.role.acts() && matches!(self.tenure, Tenure::Alone { .. });
+        self.claim.is_some() || alone
     }
 
     /// True for a beat of the peer that is known, or of one that knows us: worth reading.
@@ -123,6 +133,8 @@ impl<V: Ord + Clone> Pair<V> {
         }
         let accepted = match beat.epoch {
             None => self.reference_beat(now.time),
+            // The greeting that it claims on is older than this server's activation (H-5f).
+            Some(_) if beat.claims && self.role.acts() => false,
             Some(epoch) => self.epoch_beat(now, epoch, beat),
         };
         let adopted = self
@@ -201,6 +213,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.learn_epoch(now, reply.highest);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
+        if reply.is_active {
+            self.claim.take_if(|claim| claim.epoch == sent.epoch);
+        }
         if !reply.accepted || reply.is_active || !looked {
             return;
         }

@@ -29,8 +29,10 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         }
         self.refreshed = now;
+        let before = self.held_until;
         self.held_until = self.lease_end();
         if self.held_until.is_none_or(|until| until <= now) {
+            self.held_until = self.held_until.max(before);
             self.step_down(now, Why::LeaseExpired);
         }
     }
@@ -83,15 +85,19 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     pub(super) fn step_down(&mut self, now: Time, why: Why) {
+        let leased = self.tenure == Tenure::Leased;
+        let until = self.held_until.take().filter(|_| leased);
         self.role = Role::Recovery;
         self.tenure = Tenure::Leased;
         self.forget_votes(now);
         self.peer_acknowledged = None;
-        self.held_until = None;
         self.undecided_since = now;
         self.silence_from = now;
-        let epoch = self.epoch;
-        self.news.push(News::SteppedDown { epoch, why });
+        self.news.push(News::SteppedDown {
+            epoch: self.epoch,
+            why,
+            expired: until.map_or(Duration::ZERO, |until| now.since(until)),
+        });
     }
 
     pub(super) fn become_active(&mut self, now: Now, tenure: Tenure, why: Why) {

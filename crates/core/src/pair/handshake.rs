@@ -182,7 +182,10 @@ impl<V: Ord + Clone> Pair<V> {
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {
-            if welcome.active && unmoved {
+            // Elected since it asked, it was answered as one that is inactive, perhaps by a
+            // claim. Of two of ours that have leases epochs decide, and they have already.
+            let decided = self.tenure == Tenure::Leased && welcome.highest.is_some();
+            if welcome.active && unmoved && !decided {
                 self.step_down(now.time, Why::PeerActive);
                 self.yielded += 1;
                 self.stand_by(now.time, Why::PeerActive);

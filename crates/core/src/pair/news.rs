@@ -3,6 +3,7 @@
 //! Deliberately absent: wording; `event` has it. News are facts that have happened already.
 
 use crate::ids::StatestoreId;
+use core::time::Duration;
 use statestore_wire::Epoch;
 
 /// One thing that happened.
@@ -21,6 +22,8 @@ pub enum News {
         epoch: Epoch,
         /// Why.
         why: Why,
+        /// How long its lease had been over by then: who gets no CPU notices late.
+        expired: Duration,
     },
     /// It stands by for an active peer.
     StandsBy(Why),

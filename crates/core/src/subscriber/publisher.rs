@@ -211,9 +211,12 @@ impl Publisher {
                 self.settle(flight, verdict, deltas);
             }
         }
-        for (topic, delta) in deltas.iter().filter(|(_, delta)| !delta.is_delta) {
+        for (topic, delta) in deltas {
             if let Some(publication) = self.topics.get_mut(topic) {
-                publication.compare(delta);
+                match delta.is_delta {
+                    true => publication.restore(delta),
+                    false => publication.compare(delta),
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Starting, failing over, stopping: two nodes and their subscribers as a whole.
 
 use super::world::{World, config, request};
+use statestore_core::pair::Tenure;
 use statestore_core::port::{Answer, Input, Request};
 use statestore_core::role::Role;
 use statestore_wire as wire;
@@ -53,6 +54,42 @@ fn one_alone_is_active_after_the_preemption_wait_and_asks_before_it_is_followed(
     assert!(node.totals().counters.updates.count > 0);
     world.wait(100 * SECOND);
     assert_eq!(world.role(0), Role::Active);
+}
+
+// rule 18, H-5f: before its subscribers hear the other one, which would make it yield
+#[test]
+fn one_alone_has_a_lease_as_soon_as_the_other_one_is_there() {
+    let mut world = World::new(&config(false));
+    world.dead.insert(1);
+    world.wait(3 * SECOND);
+    world.register_with(0, request("a"));
+    world.wait(SECOND);
+    world.restart(1, 2);
+    world.wait(Duration::from_millis(30));
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+    let view = world.servers[0].node.pair(world.stamp()).unwrap();
+    assert_eq!(view.tenure, Some(Tenure::Leased));
+    assert!(!view.held_by_peer.is_zero());
+}
+
+// H-10: whatever brings a turn forward
+#[test]
+fn there_is_one_rhythm_of_ha_heartbeats_however_often_the_two_have_met() {
+    let mut world = World::new(&config(false));
+    let hello = wire::StatestoreHaHandshakeRequest {
+        src_statestore_id: UniqueId { hi: 0, lo: 2 },
+        highest_epoch: Some(wire::Epoch::default()),
+        ..Default::default()
+    };
+    for _ in 0..5 {
+        world.ask(0, Request::Handshake(hello.clone()));
+    }
+    world.wait(5 * SECOND);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+    world.servers[0].calls.clear();
+    world.wait(10 * SECOND);
+    let beats = world.servers[0].calls.len();
+    assert!((19..=21).contains(&beats), "{beats} in 20 ticks");
 }
 
 // H-15, H-17, H-19, H-30, 6.6-3, P6: within the limits and a little

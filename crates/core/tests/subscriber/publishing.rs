@@ -4,6 +4,7 @@ use crate::support::*;
 use crate::words::*;
 use statestore_core::subscriber::TopicConfig;
 use statestore_core::subscriber::port::*;
+use statestore_wire::{ItemBatch, TopicDelta};
 
 fn transient(name: &str) -> TopicConfig {
     TopicConfig {
@@ -161,6 +162,27 @@ fn what_is_missing_in_a_full_message_is_sent_again_and_nothing_else() {
     // W13: somebody cleared the topic and wrote one of ours with another value.
     let answer = world.update(1, vec![delta("t", 0, 5, &[("a", "1"), ("b", "other")])]);
     assert_eq!(published(&answer), ["t b=2", "t c=3"]);
+}
+
+#[test]
+fn t32_what_a_delta_says_is_gone_is_sent_again_unless_that_is_wished() {
+    let mut world = World::following(vec![transient("m")]);
+    world.publish(vec![put("m", "me", "1"), put("m", "old", "2")]);
+    world.update(1, vec![delta("m", 0, 0, &[])]);
+    world.publish(vec![delete("m", "old")]);
+    let both = [("me", "1"), ("old", "2")];
+    let answer = world.update(1, vec![delta("m", 0, 2, &both)]);
+    assert_eq!(published(&answer), ["m -old"]);
+    // A late answer to the former registration has taken one of them along.
+    let gone = ["me", "old", "another's"].map(|key| (key.as_bytes(), &b""[..], true));
+    let taken = TopicDelta {
+        topic_entries: ItemBatch::from_items(gone),
+        ..delta("m", 2, 6, &[])
+    };
+    let answer = world.update(1, vec![taken]);
+    assert_eq!(published(&answer), ["m me=1"]);
+    let back = world.update(1, vec![delta("m", 6, 7, &[("me", "1")])]);
+    assert!(published(&back).is_empty() && world.view().outstanding == 0);
 }
 
 #[test]

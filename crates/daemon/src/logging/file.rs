@@ -43,6 +43,10 @@ impl Naming {
         }
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn file_name(&self, severity: Severity, time: &str) -> String {
         format!("{}.{}.{time}.{}", self.stem, severity.name(), self.pid)
     }
@@ -102,6 +106,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     time: String,
     size: u64,
+    /// The last line is not whole: the disk was full.
+    torn: bool,
 }
 
 impl LogFile {
@@ -127,6 +133,7 @@ impl LogFile {
             path,
             time,
             size,
+            torn: false,
         })
     }
 
@@ -144,9 +151,27 @@ impl LogFile {
         due.then(|| Self::create(naming, self.severity))
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.size += bytes.len() as u64;
+    /// Writes whole lines. What follows half a line begins on a line of its own.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.write_bytes(b"\n")?;
+        }
+        self.write_bytes(lines)
+    }
+
+    fn write_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.size += written as u64;
+                    self.torn = bytes[written - 1] != b'\n';
+                    bytes = &bytes[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 }

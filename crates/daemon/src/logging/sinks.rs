@@ -1,18 +1,23 @@
 //! Where lines go: up to four files, or stderr, with a little memory in front of each file.
 //!
 //! A message goes to the file of its severity and to those of all lower ones, so the INFO file
-//! tells the whole story. Buffers are bounded; what cannot be written is counted and dropped.
+//! tells the whole story. Buffers are bounded; what cannot be written is counted and dropped, the
+//! console is told when that begins, and the log itself when it ends.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::LogConfig;
+use super::console::Console;
 use super::file::{LogFile, Naming};
 use super::format::Severity;
 
 /// A buffer is written out when it is this large, whatever its age.
 const MAX_BUFFER: usize = 256 * 1024;
+
+/// A disk that is full now and then is told of only so often.
+const TELL_PERIOD: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Sinks {
@@ -26,9 +31,12 @@ pub(super) struct Sinks {
     /// No attempt to write before this moment, after a full disk.
     resting_until: Option<Instant>,
     redirected: bool,
+    /// Where standard error led at the start.
+    console: Console,
+    told: Option<Instant>,
+    /// Lines lost in all, and before the present trouble.
     lost: u64,
-    /// Whether the present trouble was already reported on stderr.
-    reported: bool,
+    lost_before: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +45,8 @@ struct Slot {
     buffer: Vec<u8>,
     /// Lines in the buffer.
     lines: u64,
+    /// The last attempt to write failed.
+    fails: bool,
 }
 
 impl Sinks {
@@ -50,8 +60,10 @@ impl Sinks {
             rest: config.rest_when_full.then_some(config.buffer_time),
             resting_until: None,
             redirected: false,
+            console: Console::of_stderr(),
+            told: None,
             lost: 0,
-            reported: false,
+            lost_before: 0,
         };
         if let Some(naming) = &sinks.naming {
             sinks.slots[0].file = Some(LogFile::create(naming, Severity::Info)?);
@@ -106,6 +118,24 @@ impl Sinks {
         self.lost
     }
 
+    pub(super) fn has_files(&self) -> bool {
+        self.naming.is_some()
+    }
+
+    pub(super) fn console(&mut self) -> &mut Console {
+        &mut self.console
+    }
+
+    /// How many lines are missing, once the file that has all of them can be written again.
+    pub(super) fn recovered(&mut self) -> Option<u64> {
+        let lost = self.lost - self.lost_before;
+        if lost == 0 || self.slots[0].fails {
+            return None;
+        }
+        self.lost_before = self.lost;
+        Some(lost)
+    }
+
     fn flush_slot(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         if slot.buffer.is_empty() {
@@ -125,18 +155,30 @@ impl Sinks {
         slot.buffer.clear();
         match result {
             Some(Ok(())) => {
+                slot.fails = false;
                 self.resting_until = None;
-                self.reported = false;
             }
             Some(Err(error)) => {
+                slot.fails = true;
                 self.lost += lines;
                 self.resting_until = self.rest.and_then(|rest| Instant::now().checked_add(rest));
-                if !std::mem::replace(&mut self.reported, true) {
-                    let text = format!("Could not write the log, dropping lines: {error}\n");
-                    let _ = io::stderr().write_all(text.as_bytes());
-                }
+                self.tell(&error);
             }
             None => self.lost += lines,
+        }
+    }
+
+    /// Says once in a while that lines are lost.
+    fn tell(&mut self, error: &io::Error) {
+        if self.told.is_some_and(|told| told.elapsed() < TELL_PERIOD) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        if let Some(naming) = &self.naming {
+            let dir = naming.dir().display();
+            self.console.tell(&format!(
+                "WARNING: the log in --log_dir={dir} cannot be written: {error}; lines are lost"
+            ));
         }
     }
 

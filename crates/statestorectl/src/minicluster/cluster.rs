@@ -1,12 +1,14 @@
 //! The processes of the demonstration and the folders they work on.
 //!
-//! Deliberately absent: the story. This file knows who there is and with which flags; ports are
-//! picked by the system and read from what the daemons log.
+//! Deliberately absent: the story. This file knows who there is; flags are where the processes
+//! are (`pair`, `agent`).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::pair::{LIMIT, Pair};
+use super::agent::{Agent, Launch, Seen};
+use super::links::Network;
+use super::pair::Pair;
 use super::process::Process;
 use super::tree::{self, LeftOut, Listing};
 use super::{Failure, Options};
@@ -19,40 +21,22 @@ pub(crate) const MEMBERSHIP: &str = "impala-membership";
 
 /// A running cluster.
 pub(crate) struct Cluster {
-    /// The primary's pages.
-    pub(crate) pages: Pages,
     /// What the catalogd publishes.
     pub(crate) source: PathBuf,
     /// Its files when the demonstration began.
     pub(crate) listing: Listing,
     /// What of the folder that was named is not among them.
     pub(crate) left_out: LeftOut,
+    /// The catalogd.
+    pub(crate) catalogd: Agent,
     /// The coordinators, each with the folder that it keeps equal to the source.
-    pub(crate) coordinators: Vec<(Process, PathBuf)>,
+    pub(crate) coordinators: Vec<(Agent, PathBuf)>,
     /// The executors.
-    pub(crate) executors: Vec<Process>,
+    pub(crate) executors: Vec<Agent>,
     /// The two statestoreds.
     pub(crate) pair: Pair,
-    catalogd: Process,
-}
-
-/// A subscriber's own page.
-pub(crate) struct AgentPages {
-    /// The process.
-    pub(crate) name: String,
-    pages: Pages,
-}
-
-impl AgentPages {
-    /// True if its primary is the statestored with this port.
-    pub(crate) fn follows(&self, port: u16) -> bool {
-        let page = self.pages.json("/statestores").unwrap_or_default();
-        let rows = page["statestores"].as_array().cloned().unwrap_or_default();
-        rows.iter().any(|row| {
-            let address = row["address"].as_str().unwrap_or_default();
-            row["role"] == "primary" && address.ends_with(&format!(":{port}"))
-        })
-    }
+    /// Last, so that it outlives the processes that it joins.
+    _network: Network,
 }
 
 impl Cluster {
@@ -67,89 +51,90 @@ impl Cluster {
                 options.dir.display()
             )));
         }
-        let pair = Pair::start(&programs.statestored, root)?;
-        let primary = pair.primary().unwrap_or_default();
-        let pages = pair.0[primary].pages.clone();
+        let network = Network::start()?;
+        let pair = Pair::start(&network, &programs.statestored, root)?;
         let launch = Launch {
-            programs: &programs,
+            program: &programs.agent,
             root,
-            ports: [pair.0[0].port, pair.0[1].port],
+            network: &network,
+            pair: &pair,
         };
         let publish = format!("--publish_dir={CATALOG}:{}", source.display());
         let catalogd = launch.agent("catalogd", "catalogd", 0, &[publish])?;
+        let follow = format!("--follow={MEMBERSHIP}");
         let mut coordinators = Vec::new();
         for n in 1..=2 {
             let mirror = root.join(format!("mirror-{n}"));
-            let flag = format!("--mirror={CATALOG}::{}", mirror.display());
+            let flags = [
+                follow.clone(),
+                format!("--mirror={CATALOG}::{}", mirror.display()),
+            ];
             let name = format!("coordinator-{n}");
-            coordinators.push((launch.agent(&name, "coordinator", n, &[flag])?, mirror));
+            coordinators.push((launch.agent(&name, "coordinator", n, &flags)?, mirror));
         }
-        let executors = (3..=5)
-            .map(|n| launch.agent(&format!("executor-{}", n - 2), "executor", n, &[]))
-            .collect::<Result<_, _>>()?;
+        let executor = |n: u16| {
+            let name = format!("executor-{}", n - 2);
+            launch.agent(&name, "executor", n, std::slice::from_ref(&follow))
+        };
+        let executors = (3..=5).map(executor).collect::<Result<_, _>>()?;
         Ok(Self {
-            pages,
             source,
             listing,
             left_out,
+            catalogd,
             coordinators,
             executors,
-            catalogd,
             pair,
+            _network: network,
         })
+    }
+
+    /// Everybody who subscribes.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &Agent> {
+        std::iter::once(&self.catalogd).chain(self.witnesses())
     }
 
     /// How many processes are subscribers.
     pub(crate) fn size(&self) -> usize {
-        1 + self.coordinators.len() + self.executors.len()
+        self.agents().count()
     }
 
     /// An error if any process has ended by itself.
     pub(crate) fn expect_alive(&mut self) -> Result<(), Failure> {
         self.pair.expect_alive()?;
-        self.catalogd.expect_alive()?;
+        self.catalogd.process.expect_alive()?;
         self.coordinators
             .iter_mut()
-            .try_for_each(|(process, _)| process.expect_alive())?;
+            .try_for_each(|(agent, _)| agent.process.expect_alive())?;
         self.executors
             .iter_mut()
-            .try_for_each(Process::expect_alive)
+            .try_for_each(|agent| agent.process.expect_alive())
     }
 
-    /// From now on the pages of this statestored are shown.
-    pub(crate) fn look_at(&mut self, which: usize) {
-        self.pages = self.pair.0[which].pages.clone();
+    /// The pages of the primary, or of the one that answers.
+    pub(crate) fn pages(&self) -> &Pages {
+        let answers = |i: &usize| self.pair.0[*i].standing().is_some();
+        let which = self.pair.primary().or_else(|| (0..2).find(answers));
+        self.pair.0[which.unwrap_or_default()].pages()
     }
 
-    /// The pages of everybody who subscribes.
-    pub(crate) fn agents(&self) -> Vec<AgentPages> {
-        let all = std::iter::once(&self.catalogd).chain(self.witnesses());
-        let pages = all.filter_map(|process| {
-            let log = process.log("statestore-agent");
-            let port = announced_port(&log, "Web server listening on port")?;
-            Some(AgentPages {
-                name: process.name().to_owned(),
-                pages: Pages::new(format!("127.0.0.1:{port}")),
+    /// True if everybody follows this one and hears both.
+    pub(crate) fn hears_both(&self, primary: usize) -> bool {
+        self.agents().all(|agent| {
+            let seen = agent.sees();
+            seen.is_some_and(|both| {
+                both[primary].role == "primary"
+                    && both[1 - primary].role == "standby"
+                    && both.iter().all(Seen::is_heard)
             })
-        });
-        pages.collect()
+        })
     }
 
-    /// The place of the statestored that everybody follows, if there is one.
-    pub(crate) fn following(&self) -> Option<usize> {
-        let agents = self.agents();
-        let followed = |which: &usize| {
-            let port = self.pair.0[*which].port;
-            agents.len() == self.size() && agents.iter().all(|agent| agent.follows(port))
-        };
-        (0..2).find(followed)
-    }
-
-    /// Everybody who prints what it learns of the membership, by name.
-    pub(crate) fn witnesses(&self) -> impl Iterator<Item = &Process> {
+    /// Everybody who prints what it learns of the membership.
+    pub(crate) fn witnesses(&self) -> impl Iterator<Item = &Agent> {
         self.coordinators
             .iter()
-            .map(|(process, _)| process)
+            .map(|(agent, _)| agent)
             .chain(&self.executors)
     }
 }
@@ -187,55 +172,6 @@ impl Programs {
     }
 }
 
-/// The port that follows `what` in a log.
-fn announced_port(log: &str, what: &str) -> Option<u16> {
-    log.split(what)
-        .nth(1)?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
-}
-
-/// How agents are started.
-struct Launch<'a> {
-    programs: &'a Programs,
-    root: &'a Path,
-    ports: [u16; 2],
-}
-
-impl Launch<'_> {
-    fn agent(&self, name: &str, role: &str, n: usize, more: &[String]) -> Result<Process, Failure> {
-        let folder = self.root.join(name);
-        let mut args = vec![
-            format!("--role={role}"),
-            "--hostname=127.0.0.1".to_owned(),
-            "--enable_statestored_ha".to_owned(),
-            "--state_store_host=127.0.0.1".to_owned(),
-            format!("--state_store_port={}", self.ports[0]),
-            "--state_store_2_host=127.0.0.1".to_owned(),
-            format!("--state_store_2_port={}", self.ports[1]),
-            format!(
-                "--statestore_subscriber_timeout_seconds={}",
-                LIMIT.as_secs()
-            ),
-            "--statestore_heartbeat_frequency_ms=200".to_owned(),
-            "--logbuflevel=-1".to_owned(),
-            "--state_store_subscriber_port=0".to_owned(),
-            "--webserver_port=0".to_owned(),
-            "--webserver_interface=127.0.0.1".to_owned(),
-            // Only part of the subscriber id: nothing listens there.
-            format!("--krpc_port={}", 27_000 + n),
-            format!("--log_dir={}", folder.display()),
-        ];
-        if role != "catalogd" {
-            args.push(format!("--follow={MEMBERSHIP}"));
-        }
-        args.extend_from_slice(more);
-        Process::start(name, &self.programs.agent, &folder, &args)
-    }
-}
-
 /// When the first line about `key` came to `process` after `since`, in the form `look` accepts.
 pub(crate) fn learned(
     process: &Process,
@@ -246,24 +182,4 @@ pub(crate) fn learned(
     process
         .line_since(since, |line| line.contains(key) && look(line))
         .map(|(at, _)| at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::announced_port;
-
-    #[test]
-    fn a_port_follows_its_announcement() {
-        let log = "I2026 x.rs:1] Web server listening on port 4711\nmore";
-        assert_eq!(
-            announced_port(log, "Web server listening on port"),
-            Some(4711)
-        );
-        assert_eq!(announced_port("", "Web server listening on port"), None);
-        let log = "StatestoreService listening on port 24000 without TLS";
-        assert_eq!(
-            announced_port(log, "StatestoreService listening on port"),
-            Some(24000)
-        );
-    }
 }

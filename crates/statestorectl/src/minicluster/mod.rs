@@ -2,20 +2,28 @@
 //!
 //! A pair of statestoreds; a catalogd that publishes a folder; two coordinators that mirror it;
 //! three executors. The story is told in `story.rs`, the scenes about the pair in `failover.rs`;
-//! `cluster.rs` and `pair.rs` start the processes, `observe.rs` reads the primary's pages,
-//! `tree.rs` compares folders, `table.rs` draws.
+//! `cluster.rs`, `pair.rs` and `agent.rs` start the processes; `links.rs` and `desk.rs` are the
+//! network between them; `actives.rs` looks who acts, `turns.rs` who was followed; `observe.rs`
+//! reads the primary's pages, `journal.rs` the logs; `tree.rs` compares folders, `table.rs` draws.
 //!
 //! Deliberately absent: any short cut into the processes. Everything that is shown comes from
-//! their pages, their output and the files that they write.
+//! their pages, their output, their logs and the files that they write; everything that is done
+//! to them is a signal or a cut link.
 
+mod actives;
+mod agent;
 mod cluster;
+mod desk;
 mod failover;
+mod journal;
+mod links;
 mod observe;
 mod pair;
 mod process;
 mod story;
 mod table;
 mod tree;
+mod turns;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,47 +1,75 @@
 //! The two statestoreds of the demonstration: started as a pair, asked for their roles, killed,
 //! halted, cut off, started again.
 //!
-//! Who acted when is read from their logs: both are written on this machine, with its one clock.
+//! All their ports are picked by the system and read from their logs; whoever has to know one
+//! before it exists is given the near end of a link that leads there later.
 //! Deliberately absent: the story. Invariant: only processes started here are ever signalled.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use statestore_wire::{ProtocolVersion, SetStatestoreDebugActionRequest};
 
 use super::Failure;
+use super::desk::Desk;
+use super::journal::{announced, said_since};
+use super::links::{Link, Network};
 use super::process::{Process, wait_for};
-use crate::address::Address;
 use crate::pages::Pages;
-use crate::rpc;
 
 /// Silence after which the other one, or a subscriber, counts as lost.
 pub(crate) const LIMIT: Duration = Duration::from_secs(2);
+/// Between two heartbeats.
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(200);
+/// How long a page may take, lest one that was halted stops the table.
+pub(crate) const GLANCE: Duration = Duration::from_secs(1);
 /// How long a process may take until it serves.
 const START: Duration = Duration::from_secs(30);
 
 /// One statestored.
 pub(crate) struct Statestored {
     pub(crate) process: Process,
-    pub(crate) pages: Pages,
-    /// Port of its service.
-    pub(crate) port: u16,
+    /// Where subscribers find it.
+    pub(crate) desk: Desk,
+    pages: Pages,
+    /// The way to it for the other one.
+    link: Link,
     program: PathBuf,
     folder: PathBuf,
     args: Vec<String>,
+    lives: u32,
 }
 
 /// What it says of itself at one moment.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) role: String,
+    /// It may act: its role says so, and what that rests on holds.
+    pub(crate) acts: bool,
     pub(crate) epoch: i64,
+    /// How long it may act if nobody answers any more; none if it needs no lease.
+    pub(crate) lease: Option<Duration>,
     pub(crate) electorate: u64,
     pub(crate) peer_found: bool,
-    /// Voters that have lost the other one.
-    pub(crate) lost: usize,
-    pub(crate) voters: usize,
+}
+
+impl Standing {
+    /// From the page `/ha`.
+    fn read(page: &Value) -> Option<Self> {
+        let millis = |field: &str| page[field].as_u64().map(Duration::from_millis);
+        let by_peer = millis("lease_held_by_peer_ms")?;
+        let by_voters = millis("lease_held_by_voters_ms")?;
+        let is_active = page["is_active"].as_bool()?;
+        let lease = (page["rests_on"] == "a lease").then(|| by_peer.max(by_voters));
+        Some(Self {
+            role: page["seed_role"].as_str()?.to_owned(),
+            acts: is_active && lease.is_none_or(|lease| !lease.is_zero()),
+            epoch: page["epoch"].as_i64()?,
+            lease,
+            electorate: page["electorate_size"].as_u64()?,
+            peer_found: page["peer_found"].as_bool()?,
+        })
+    }
 }
 
 /// Both.
@@ -49,22 +77,16 @@ pub(crate) struct Pair(pub(crate) [Statestored; 2]);
 
 impl Pair {
     /// Starts both and waits until they have agreed.
-    pub(crate) fn start(program: &Path, root: &Path) -> Result<Self, Failure> {
-        let ports = free_ports()?;
-        let [service_1, service_2, ha_1, ha_2, web_1, web_2] = ports;
-        let first = Statestored::new(
-            "statestored-1",
-            program,
-            root,
-            [service_1, ha_1, ha_2, web_1],
-        )?;
-        let second = Statestored::new(
-            "statestored-2",
-            program,
-            root,
-            [service_2, ha_2, ha_1, web_2],
-        )?;
-        let mut pair = Self([first, second]);
+    pub(crate) fn start(network: &Network, program: &Path, root: &Path) -> Result<Self, Failure> {
+        let links = [network.link()?, network.link()?];
+        let start = |n: usize| {
+            let own = links[n].clone();
+            let args = flags(links[1 - n].port());
+            let name = format!("statestored-{}", n + 1);
+            Statestored::start(&name, program, root, args, own, Desk::open(network)?)
+        };
+        let mut pair = Self([start(0)?, start(1)?]);
+        pair.0.iter_mut().try_for_each(Statestored::await_service)?;
         wait_for("one primary and one standby", START, || {
             pair.expect_alive()?;
             Ok(pair.is_settled().then_some(()))
@@ -74,15 +96,17 @@ impl Pair {
 
     /// The place of the primary, if one says so.
     pub(crate) fn primary(&self) -> Option<usize> {
-        (0..2).find(|i| self.0[*i].standing().is_some_and(|it| it.role == "active"))
+        (0..2).find(|i| self.0[*i].standing().is_some_and(|it| it.acts))
     }
 
-    /// True if one is active and the other stands by.
+    /// True if one is primary and the other stands by.
     pub(crate) fn is_settled(&self) -> bool {
-        let roles = self.0.iter().map(|it| it.standing().map(|it| it.role));
-        let mut roles: Vec<Option<String>> = roles.collect();
-        roles.sort();
-        roles == [Some("active".to_owned()), Some("standby".to_owned())]
+        let roles = self.0.each_ref().map(|it| it.standing().map(|it| it.role));
+        let roles = roles.each_ref().map(|role| role.as_deref());
+        matches!(
+            roles,
+            [Some("primary"), Some("standby")] | [Some("standby"), Some("primary")]
+        )
     }
 
     /// An error if either has ended by itself.
@@ -91,118 +115,173 @@ impl Pair {
             .iter_mut()
             .try_for_each(|it| it.process.expect_alive())
     }
+
+    /// Cuts the two from each other, or joins them again.
+    pub(crate) fn cut(&self, cut: bool) {
+        self.0.iter().for_each(|it| it.link.cut(cut));
+    }
+}
+
+/// With the other one behind this port.
+fn flags(peer: u16) -> Vec<String> {
+    let seconds = LIMIT.as_secs();
+    vec![
+        "--hostname=127.0.0.1".to_owned(),
+        "--enable_statestored_ha".to_owned(),
+        "--state_store_port=0".to_owned(),
+        "--state_store_ha_port=0".to_owned(),
+        "--state_store_peer_host=127.0.0.1".to_owned(),
+        format!("--state_store_peer_ha_port={peer}"),
+        "--webserver_port=0".to_owned(),
+        "--webserver_interface=127.0.0.1".to_owned(),
+        format!("--statestore_peer_timeout_seconds={seconds}"),
+        format!("--statestore_subscriber_timeout_seconds={seconds}"),
+        format!(
+            "--statestore_heartbeat_frequency_ms={}",
+            HEARTBEAT.as_millis()
+        ),
+        "--statestore_ha_heartbeat_monitoring_frequency_ms=100".to_owned(),
+        "--statestore_ha_preemption_wait_period_ms=3000".to_owned(),
+        // A dead subscriber is found after 6 x 200 ms, so that nobody waits for the story.
+        "--statestore_max_missed_heartbeats=6".to_owned(),
+        "--logbuflevel=-1".to_owned(),
+    ]
 }
 
 impl Statestored {
-    fn new(
+    fn start(
         name: &str,
         program: &Path,
         root: &Path,
-        [service, own_ha, peer_ha, web]: [u16; 4],
+        args: Vec<String>,
+        link: Link,
+        desk: Desk,
     ) -> Result<Self, Failure> {
         let folder = root.join(name);
-        let seconds = LIMIT.as_secs();
-        let args = vec![
-            "--hostname=127.0.0.1".to_owned(),
-            "--enable_statestored_ha".to_owned(),
-            format!("--state_store_port={service}"),
-            format!("--state_store_ha_port={own_ha}"),
-            "--state_store_peer_host=127.0.0.1".to_owned(),
-            format!("--state_store_peer_ha_port={peer_ha}"),
-            format!("--webserver_port={web}"),
-            "--webserver_interface=127.0.0.1".to_owned(),
-            format!("--statestore_peer_timeout_seconds={seconds}"),
-            format!("--statestore_subscriber_timeout_seconds={seconds}"),
-            "--statestore_heartbeat_frequency_ms=200".to_owned(),
-            "--statestore_ha_heartbeat_monitoring_frequency_ms=100".to_owned(),
-            "--statestore_ha_preemption_wait_period_ms=3000".to_owned(),
-            // A dead subscriber is found after 6 x 200 ms, so that nobody waits for the story.
-            "--statestore_max_missed_heartbeats=6".to_owned(),
-            // For the scene in which the primary is cut off.
-            "--debug_actions=DISABLE_STATESTORE_NETWORK".to_owned(),
-            "--logbuflevel=-1".to_owned(),
-            format!("--log_dir={}", folder.display()),
-        ];
+        let mut process = spawn(name, program, &folder, &args, 1)?;
+        let pages = await_pages(&mut process, &link)?;
         Ok(Self {
-            process: Process::start(name, program, &folder, &args)?,
-            pages: Pages::new(format!("127.0.0.1:{web}")),
-            port: service,
+            process,
+            desk,
+            pages,
+            link,
             program: program.to_owned(),
             folder,
             args,
+            lives: 1,
         })
     }
 
     /// A new process in the place of one that has ended.
     pub(crate) fn start_again(&mut self) -> Result<(), Failure> {
-        let name = self.process.name().to_owned();
-        self.process = Process::start(&name, &self.program, &self.folder, &self.args)?;
+        self.lives += 1;
+        let name = self.name().to_owned();
+        self.process = spawn(&name, &self.program, &self.folder, &self.args, self.lives)?;
+        self.pages = await_pages(&mut self.process, &self.link)?;
+        self.await_service()
+    }
+
+    /// It takes registrations only once its role is decided.
+    fn await_service(&mut self) -> Result<(), Failure> {
+        let port = await_port(&mut self.process, "StatestoreService")?;
+        self.desk.hand_on_to(port);
         Ok(())
+    }
+
+    /// How it is called.
+    pub(crate) fn name(&self) -> &str {
+        self.process.name()
+    }
+
+    /// Its pages, which no link is cut for: that is how it is watched.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
     }
 
     /// What it says now; none if it does not answer.
     pub(crate) fn standing(&self) -> Option<Standing> {
-        let page = self.pages.json("/ha").ok()?;
-        let voters = page["voters"].as_array()?;
-        let lost = |row: &&Value| row["vote_is_for_takeover"] == true;
-        Some(Standing {
-            role: page["role"].as_str()?.to_owned(),
-            epoch: page["epoch"].as_i64()?,
-            electorate: page["electorate_size"].as_u64()?,
-            peer_found: page["peer_found"].as_bool()?,
-            lost: voters.iter().filter(lost).count(),
-            voters: voters.len(),
-        })
+        let pages = Pages::within(GLANCE, self.pages.address());
+        Standing::read(&pages.json("/ha").ok()?)
     }
 
-    /// Cuts it off from everybody, in both directions, or joins it again (H-9).
-    pub(crate) fn cut_off(&self, cut: bool) -> Result<(), Failure> {
-        let request = SetStatestoreDebugActionRequest {
-            protocol_version: ProtocolVersion::V2,
-            disable_network: Some(cut),
-        };
-        let to = Address::new("127.0.0.1", self.port);
-        let answer = rpc::call(&to, START, &request);
-        answer.map(drop).map_err(|e| Failure::Broken(e.to_string()))
+    /// Whether it acts, for somebody who goes on looking: a halted one answers when it goes on.
+    pub(crate) fn acts(&self) -> impl Fn() -> bool + Send + 'static {
+        let pages = self.pages.clone();
+        let standing = move || Standing::read(&pages.json("/ha").ok()?);
+        move || standing().is_some_and(|it| it.acts)
     }
 
-    /// When its log last said so, in microseconds of the day.
-    pub(crate) fn said(&self, what: &str) -> Option<i64> {
-        let log = self.process.log("statestored");
-        let line = log.lines().rfind(|line| line.contains(what))?;
-        micros_of_day(line.split_whitespace().nth(1)?)
+    /// When its log first said so since then.
+    pub(crate) fn said(&self, since: SystemTime, what: &str) -> Option<SystemTime> {
+        said_since(&self.process.log("statestored"), since, what)
     }
 }
 
-/// `HH:MM:SS.uuuuuu` of a log line.
-fn micros_of_day(clock: &str) -> Option<i64> {
-    let mut parts = clock.split([':', '.']).map(|part| part.parse::<i64>().ok());
-    let mut next = || parts.next().flatten();
-    let (hours, minutes, seconds, micros) = (next()?, next()?, next()?, next()?);
-    Some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros)
+/// Each life has a folder of its own, so that no log of an earlier one is read.
+fn spawn(
+    name: &str,
+    program: &Path,
+    folder: &Path,
+    args: &[String],
+    life: u32,
+) -> Result<Process, Failure> {
+    let folder = folder.join(format!("life-{life}"));
+    let mut args = args.to_owned();
+    args.push(format!("--log_dir={}", folder.display()));
+    Process::start(name, program, &folder, &args)
 }
 
-/// Ports that were free a moment ago: each of the two must know the other's before it starts.
-fn free_ports() -> Result<[u16; 6], Failure> {
-    let failed = |e| Failure::io("find free ports for", Path::new("127.0.0.1"), e);
-    let mut held = Vec::new();
-    let mut ports = [0; 6];
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-        *port = listener.local_addr().map_err(failed)?.port();
-        held.push(listener);
-    }
-    Ok(ports)
+/// Its pages; the link leads to it from now on.
+fn await_pages(process: &mut Process, link: &Link) -> Result<Pages, Failure> {
+    link.lead_to(await_port(process, "StatestoreHaService")?);
+    let web = await_port(process, "Web server")?;
+    Ok(Pages::new(format!("127.0.0.1:{web}")))
+}
+
+fn await_port(process: &mut Process, service: &str) -> Result<u16, Failure> {
+    let what = format!("{service} listening on port");
+    wait_for(&what, START, || {
+        process.expect_alive()?;
+        Ok(announced(&process.log("statestored"), &what))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::micros_of_day;
+    use super::*;
+    use serde_json::json;
+
+    fn page(is_active: bool, rests_on: &str, by_peer: u64, by_voters: u64) -> Value {
+        json!({
+            "seed_role": if is_active { "primary" } else { "standby" },
+            "is_active": is_active,
+            "rests_on": rests_on,
+            "lease_held_by_peer_ms": by_peer,
+            "lease_held_by_voters_ms": by_voters,
+            "epoch": 7,
+            "electorate_size": 5,
+            "peer_found": true,
+        })
+    }
 
     #[test]
-    fn a_log_line_tells_the_time_of_day() {
-        assert_eq!(micros_of_day("00:00:01.000002"), Some(1_000_002));
-        assert_eq!(micros_of_day("23:59:59.999999"), Some(86_399_999_999));
-        assert_eq!(micros_of_day("noon"), None);
+    fn who_has_the_role_but_no_lease_does_not_act() {
+        let acts = |page: Value| Standing::read(&page).map(|it| it.acts);
+        assert_eq!(acts(page(true, "a lease", 0, 3)), Some(true));
+        assert_eq!(acts(page(true, "a lease", 0, 0)), Some(false));
+        assert_eq!(
+            acts(page(true, "nobody else being there", 0, 0)),
+            Some(true)
+        );
+        assert_eq!(acts(page(false, "nothing: not active", 9, 9)), Some(false));
+        assert_eq!(acts(json!({"error": "gone"})), None);
+    }
+
+    #[test]
+    fn the_lease_ends_when_its_last_support_does() {
+        let lease = |page| Standing::read(&page).and_then(|it| it.lease);
+        let longer = Some(Duration::from_millis(40));
+        assert_eq!(lease(page(true, "a lease", 40, 3)), longer);
+        assert_eq!(lease(page(true, "nobody else being there", 40, 3)), None);
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Process {
     child: Child,
     folder: PathBuf,
     lines: Lines,
+    killed: bool,
 }
 
 /// What it printed so far, with the moment at which each line came.
@@ -65,6 +66,7 @@ impl Process {
             child,
             folder: folder.to_owned(),
             lines,
+            killed: false,
         })
     }
 
@@ -83,6 +85,7 @@ impl Process {
         // Both fail only if it is gone already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.killed = true;
     }
 
     /// Halts it (SIGSTOP), or lets it go on (SIGCONT).
@@ -93,9 +96,15 @@ impl Process {
             .map_err(|e| Failure::io("signal", Path::new(&self.name), e.into()))
     }
 
+    /// True if there is no such process any more.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.killed || matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// An error if it has ended by itself.
     pub(crate) fn expect_alive(&mut self) -> Result<(), Failure> {
         match self.child.try_wait() {
+            _ if self.killed => Ok(()),
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(Failure::Ended {
                 name: self.name.clone(),

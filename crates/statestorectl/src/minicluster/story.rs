@@ -17,6 +17,8 @@ use super::{Failure, Options, failover, observe};
 
 /// How long any scene may take before it counts as failed.
 pub(crate) const SCENE: Duration = Duration::from_secs(30);
+/// How long a statestored that was killed stays away when the story is over.
+const PAUSE: Duration = Duration::from_secs(10);
 /// Bytes a second that a mirror grows by on the slowest machine; large folders take longer.
 const SLOWEST: u64 = 5 << 20;
 
@@ -46,28 +48,47 @@ pub(crate) fn tell(options: &Options) -> Result<(), Failure> {
     scene_a_file_changes(&mut cluster)?;
     scene_an_executor_dies(&mut cluster)?;
     failover::the_primary_is_killed(&mut cluster)?;
-    scene_a_file_changes(&mut cluster)?;
     failover::the_primary_is_halted(&mut cluster)?;
-    failover::the_primary_is_cut_off(&mut cluster)?;
-    check_mirrors(&cluster, "In the end both mirrors equal the source.")?;
-    draw(&cluster, &mut Board::default())?;
-    say("All as promised.");
-    if options.once {
-        return Ok(());
-    }
-    say("The cluster goes on: change files in the source folder, kill its processes, look at");
+    failover::the_two_are_cut_from_each_other(&mut cluster)?;
+    failover::the_primary_keeps_a_minority(&mut cluster)?;
+    failover::the_primary_is_alone(&mut cluster)?;
+    mirrors_are_equal(&cluster, "In the end both mirrors equal the source.")?;
+    draw_once(&cluster)?;
     say(&format!(
-        "http://{}/ - Ctrl-C ends it.",
-        cluster.pages.address()
+        "All as promised, in {}.",
+        seconds(started.elapsed())
+    ));
+    match options.once {
+        true => Ok(()),
+        false => go_on(&mut cluster),
+    }
+}
+
+/// The table, until Ctrl-C. A statestored that is killed is started again.
+fn go_on(cluster: &mut Cluster) -> Result<(), Failure> {
+    say(
+        "The cluster goes on: change files in the source folder, open the pages, kill processes (a",
+    );
+    say(&format!(
+        "statestored is started again after {} s). Ctrl-C ends it.",
+        PAUSE.as_secs()
     ));
     say(&format!("source folder: {}", cluster.source.display()));
     let mut board = Board::default();
+    let mut gone = [None, None];
     loop {
-        draw(&cluster, &mut board)?;
+        board.draw(cluster)?;
         let drawn = Instant::now();
         wait_for("the next look", SCENE, || {
             Ok((drawn.elapsed() >= Duration::from_secs(1)).then_some(()))
         })?;
+        for (it, gone) in cluster.pair.0.iter_mut().zip(&mut gone) {
+            if !it.process.is_gone() {
+                *gone = None;
+            } else if gone.get_or_insert(drawn).elapsed() >= PAUSE {
+                it.start_again()?;
+            }
+        }
     }
 }
 
@@ -75,7 +96,7 @@ fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<()
     let wanted = cluster.size();
     wait_for(&format!("{wanted} subscribers"), SCENE, || {
         cluster.expect_alive()?;
-        let present = observe::subscribers(&cluster.pages)?;
+        let present = observe::subscribers(cluster.pages())?;
         Ok((present.len() == wanted).then_some(()))
     })?;
     say(&format!(
@@ -85,7 +106,7 @@ fn scene_everybody_is_here(cluster: &mut Cluster, started: Instant) -> Result<()
         cluster.coordinators.len(),
         cluster.executors.len()
     ));
-    draw(cluster, &mut Board::default())
+    draw_once(cluster)
 }
 
 fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Result<(), Failure> {
@@ -101,7 +122,7 @@ fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Re
         seconds(started.elapsed()),
         cluster.listing.len(),
     ));
-    let topics = observe::topics(&cluster.pages)?;
+    let topics = observe::topics(cluster.pages())?;
     let entries = topics.iter().find(|t| t.name == CATALOG).map(|t| t.entries);
     if entries != Some(cluster.listing.len() as u64) {
         return Err(Failure::Broken(format!(
@@ -109,10 +130,10 @@ fn scene_mirrors_equal_the_source(cluster: &mut Cluster, started: Instant) -> Re
             cluster.listing.len()
         )));
     }
-    draw(cluster, &mut Board::default())
+    Ok(())
 }
 
-fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
+pub(crate) fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
     let name = cluster.listing.keys().next().cloned().unwrap_or_default();
     let stamp = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -128,7 +149,7 @@ fn scene_a_file_changes(cluster: &mut Cluster) -> Result<(), Failure> {
     let mut waiting: Vec<(String, PathBuf)> = cluster
         .coordinators
         .iter()
-        .map(|(process, mirror)| (process.name().to_owned(), mirror.join(&name)))
+        .map(|(agent, mirror)| (agent.name().to_owned(), mirror.join(&name)))
         .collect();
     wait_for("the changed file in every mirror", SCENE, || {
         waiting.retain(|(who, mirrored)| {
@@ -156,24 +177,24 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
     let Some(mut victim) = cluster.executors.pop() else {
         return Err(Failure::Broken("there is no executor to kill".to_owned()));
     };
-    let before = observe::subscribers(&cluster.pages)?;
-    let id = format!("impalad@127.0.0.1:{}", 27_005);
-    if !before.iter().any(|s| s.id == id) {
+    let before = observe::subscribers(cluster.pages())?;
+    let id = victim.id.clone();
+    if !before.contains(&id) {
         return Err(Failure::Broken(format!(
             "{id} is not among the subscribers"
         )));
     }
-    let process_id = victim.id();
+    let process_id = victim.process.id();
     let killed = Instant::now();
-    victim.kill();
+    victim.process.kill();
     say(&format!(
         "Killed {} (kill -9 {process_id}), subscriber {id}.",
         victim.name()
     ));
-    let mut waiting: Vec<String> = cluster.witnesses().map(|p| p.name().to_owned()).collect();
+    let mut waiting: Vec<String> = cluster.witnesses().map(|it| it.name().to_owned()).collect();
     wait_for("everybody learning of the death", SCENE, || {
         for witness in cluster.witnesses() {
-            let at = learned(witness, killed, &id, |line| {
+            let at = learned(&witness.process, killed, &id, |line| {
                 line.contains("\"deleted\":true")
             });
             let Some(at) = at else { continue };
@@ -187,18 +208,18 @@ fn scene_an_executor_dies(cluster: &mut Cluster) -> Result<(), Failure> {
         }
         Ok(waiting.is_empty().then_some(()))
     })?;
-    let after = observe::subscribers(&cluster.pages)?;
-    if after.iter().any(|s| s.id == id) {
+    let after = observe::subscribers(cluster.pages())?;
+    if after.contains(&id) {
         return Err(Failure::Broken(format!(
             "{id} is still among the subscribers"
         )));
     }
-    draw(cluster, &mut Board::default())?;
+    draw_once(cluster)?;
     cluster.expect_alive()
 }
 
 /// Says so once all mirrors equal the source.
-pub(crate) fn check_mirrors(cluster: &Cluster, words: &str) -> Result<(), Failure> {
+pub(crate) fn mirrors_are_equal(cluster: &Cluster, words: &str) -> Result<(), Failure> {
     wait_for("mirrors that equal the source", SCENE, || {
         Ok(differing_mirror(cluster)?.is_none().then_some(()))
     })?;
@@ -207,29 +228,25 @@ pub(crate) fn check_mirrors(cluster: &Cluster, words: &str) -> Result<(), Failur
 }
 
 fn differing_mirror(cluster: &Cluster) -> Result<Option<(String, Difference)>, Failure> {
-    for (process, mirror) in &cluster.coordinators {
+    for (agent, mirror) in &cluster.coordinators {
         if !mirror.is_dir() {
             let missing = cluster.listing.len();
             let difference = Difference {
                 missing,
                 ..Difference::default()
             };
-            return Ok(Some((process.name().to_owned(), difference)));
+            return Ok(Some((agent.name().to_owned(), difference)));
         }
         let difference = tree::compare(&cluster.source, mirror)?;
         if !difference.is_none() {
-            return Ok(Some((process.name().to_owned(), difference)));
+            return Ok(Some((agent.name().to_owned(), difference)));
         }
     }
     Ok(None)
 }
 
-fn draw(cluster: &Cluster, board: &mut Board) -> Result<(), Failure> {
-    board.draw(
-        &cluster.pair,
-        &observe::subscribers(&cluster.pages)?,
-        &observe::topics(&cluster.pages)?,
-    )
+pub(crate) fn draw_once(cluster: &Cluster) -> Result<(), Failure> {
+    Board::default().draw(cluster)
 }
 
 /// The folder of one run; removed at the end unless it is to be kept.

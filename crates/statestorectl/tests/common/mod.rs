@@ -120,6 +120,14 @@ impl Statestored {
         after.contains('\n').then(|| digits.parse().unwrap())
     }
 
+    /// Waits for a text in the log. What a page or a peer shows may be there sooner than the line
+    /// about it, which another thread writes.
+    pub fn await_log(&self, text: &str) {
+        eventually(&format!("'{text}' in the log"), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
     /// Everything it has said.
     pub fn log(&self) -> String {
         let read = |name| read_to_string(self.dir.path().join(name)).unwrap_or_default();

@@ -171,6 +171,14 @@ impl Statestored {
         }
     }
 
+    /// Waits for a text in the log. What a page or a peer shows may be there sooner than the line
+    /// about it, which another thread writes.
+    pub fn await_log(&self, text: &str) {
+        eventually(&format!("'{text}' in the log"), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

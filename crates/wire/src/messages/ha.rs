@@ -65,6 +65,8 @@ message! {
         104 opt active_catalogd: Text,
         /// Counts designations.
         105 opt catalogd_version: i64,
+        /// The sender is not active yet, it asks to be.
+        106 opt claims: bool,
     }
 }
 

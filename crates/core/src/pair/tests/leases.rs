@@ -29,6 +29,12 @@ fn an_expired_lease_is_not_revived_by_what_comes_late() {
     a.on_beat_reply(at(9_600), sent, Some(reply));
     assert_eq!(a.role(), Role::Recovery);
     assert!(!a.may_act(at(9_600)));
+    let noticed = News::SteppedDown {
+        epoch: a.epoch(),
+        why: Why::LeaseExpired,
+        expired: Duration::from_millis(1_100),
+    };
+    assert!(a.take_news().contains(&noticed), "and how late that is");
 
     let (mut a, _) = running(1);
     a.voter_removed(at(8_600).time, &1);

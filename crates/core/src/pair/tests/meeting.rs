@@ -81,6 +81,45 @@ fn the_forced_one_becomes_active_and_of_two_the_one_that_is() {
     assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
 }
 
+// rules 7, 10, H-5f: packets that a network had lost arrive when it is whole again
+#[test]
+fn a_claim_on_a_greeting_from_before_does_not_unseat_who_acts_now() {
+    let (mut a, mut b) = running(1);
+    b.tick(at(11_000));
+    let old = b.hello(at(11_000).time).0;
+    b.heard_from(at(11_001), 1, &ours(true));
+    assert!(b.may_act(at(11_001)) && !a.may_act(at(11_001)));
+    a.tick(at(12_000));
+    assert!(a.on_hello(at(12_000), &old).unwrap().active, "a claims");
+    assert!(!beat(&mut a, &mut b, at(12_001)));
+    assert!(b.may_act(at(12_001)), "and b goes on");
+    assert_eq!(a.beat(at(12_002).time), None, "that was all of the claim");
+    assert_eq!(a.role(), Role::Recovery);
+    greet(&mut a, &mut b, at(12_003));
+    assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
+}
+
+// rule 7, H-5f: the same, but the old one answers while the greeting is still waited for
+#[test]
+fn a_claim_as_the_answer_to_a_greeting_from_before_does_not_unseat_who_acts_now() {
+    let (mut a, mut b) = running(1);
+    b.tick(at(11_000));
+    let (old, sent) = b.hello(at(11_000).time);
+    b.heard_from(at(11_001), 1, &ours(true));
+    a.tick(at(11_002));
+    let welcome = a.on_hello(at(11_002), &old).unwrap();
+    b.on_welcome(at(11_003), sent, &welcome);
+    assert!(welcome.active && b.may_act(at(11_003)));
+    assert!(!beat(&mut a, &mut b, at(11_004)) && beat(&mut b, &mut a, at(11_005)));
+    assert_eq!((a.role(), b.role()), (Role::Standby, Role::Active));
+
+    // A reference peer has no epochs, so its word must do.
+    let (old, sent) = b.hello(at(11_006).time);
+    let highest = None;
+    b.on_welcome(at(11_007), sent, &Welcome { highest, ..welcome });
+    assert!(old.active.is_some() && !b.role().acts());
+}
+
 // H-5e with addresses
 #[test]
 fn addresses_decide_if_they_are_the_priority() {
@@ -236,6 +275,7 @@ fn the_eleventh_beat_of_a_reference_peer_ends_a_dual_active() {
         src: id(2),
         dst: id(1),
         epoch: None,
+        claims: false,
         electorate_version: 0,
         electorate: None,
         known_members: 0,

@@ -205,6 +205,17 @@ impl Publication {
         }
     }
 
+    /// Sends again what a delta says is gone: a late answer to a former registration may have
+    /// taken it along (T-32).
+    pub(super) fn restore(&mut self, delta: &TopicDelta) {
+        for item in delta.topic_entries.iter().filter(|item| item.deleted) {
+            let wish = self.entries.get_key_value(item.key);
+            if let Some((key, entry)) = wish.filter(|(_, entry)| entry.value.is_some()) {
+                self.unsent.insert(entry.write, key.clone());
+            }
+        }
+    }
+
     /// Compares what arrived with a full message, and sends again what is not in it. From an
     /// empty topic everything is missing (T-9); what the filter hides is otherwise trusted.
     pub(super) fn compare(&mut self, full: &TopicDelta) {

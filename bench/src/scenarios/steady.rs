@@ -1,0 +1,144 @@
+//! Short limits on a busy machine: how often a role changes although nobody is lost.
+//!
+//! Deliberately absent: a kill; every change of role that is counted is a false one.
+
+use super::Bench;
+use crate::failure::Failure;
+use crate::figures::{Bound, Figure, Section};
+use crate::followers::Followers;
+use crate::machine::{self, Process};
+use crate::pair::{Limits, Pair, Turn, overlap};
+use clap::Parser;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A pair with short limits on a busy machine: role changes that should not be
+#[derive(Debug, Parser)]
+pub(crate) struct Size {
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) minutes: f64,
+    /// Threads that do nothing but burn CPU
+    #[arg(long, default_value_t = 2)]
+    pub(crate) load: usize,
+    #[arg(long, default_value_t = 20)]
+    pub(crate) subscribers: usize,
+    /// Milliseconds of silence that mean a loss
+    #[arg(long, default_value_t = 300)]
+    pub(crate) limit_ms: u32,
+    /// Milliseconds between heartbeats, of subscribers and of the pair
+    #[arg(long, default_value_t = 50)]
+    pub(crate) period_ms: u32,
+}
+
+pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
+    let limits = Limits::new(size.limit_ms, size.period_ms);
+    let load = Load::start(size.load);
+    let mut pair = Pair::start(&bench.binary, limits).await?;
+    let followers = Followers::start(size.subscribers, &pair, limits).await?;
+    pair.await_settled(size.subscribers).await?;
+    let (losses, changes) = (followers.losses(), changes(&pair));
+    let start = Instant::now();
+    let time = Duration::from_secs_f64(size.minutes * 60.0);
+    let beside = |pair: &Pair| -> Result<f64, Failure> {
+        Ok(machine::busy() - Process::this().cpu_with_ended()? - pair.cpu())
+    };
+    let (mut minute, before) = (0, beside(&pair)?);
+    while start.elapsed() < time {
+        tokio::time::sleep(Duration::from_millis(200).min(time)).await;
+        pair.expect_alive()?;
+        let now = start.elapsed().as_secs() / 60;
+        if now > minute {
+            minute = now;
+            let (changed, lost) = (self::changes(&pair) - changes, followers.losses() - losses);
+            let _ = writeln!(
+                std::io::stderr(),
+                "{minute} min: {changed} role changes, {lost} losses"
+            );
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let others = (beside(&pair)? - before) / seconds / machine::cores() as f64;
+    drop(load);
+    let changed = self::changes(&pair) - changes;
+    let lost = followers.losses() - losses;
+    let turns = [pair.turns(0), pair.turns(1)];
+    let two = overlap([&turns[0], &turns[1]], [&[], &[]]).as_secs_f64();
+    let key = |what| format!("steady.{}.{what}", size.limit_ms);
+    let hours = seconds / 3_600.0;
+    Ok(Section {
+        title: format!("Limits of {} ms on a busy machine", size.limit_ms),
+        how: how(size, seconds),
+        figures: vec![
+            Figure::new(key("changes"), "activations", changed as f64, ""),
+            Figure::new(
+                key("rate"),
+                "activations an hour",
+                changed as f64 / hours,
+                "",
+            ),
+            Figure::new(
+                key("losses"),
+                "statestoreds that a subscriber counted as lost",
+                lost as f64,
+                "",
+            ),
+            Figure::new(key("two"), "two active, by the logs", two, "s")
+                .promised("P7", Bound::Most(0.0)),
+            Figure::new(
+                key("refused"),
+                "messages of an activation that was over, refused by subscribers",
+                followers.refusals() as f64,
+                "",
+            ),
+        ],
+        others: others.max(0.0),
+        ..Section::default()
+    })
+}
+
+fn changes(pair: &Pair) -> usize {
+    let turns = [0, 1].map(|which| pair.turns(which));
+    let began = turns.iter().flatten();
+    began.filter(|(_, turn)| *turn == Turn::Began).count()
+}
+
+fn how(size: &Size, seconds: f64) -> String {
+    format!(
+        "--max_missed_heartbeat_request_num={} with heartbeats and HA heartbeats every {} ms on \
+         both sides, {} subscribers in one process, for {:.1} minutes, beside {} threads that \
+         burn all the CPU they get, on {} cores. Nothing is killed: every activation after the \
+         first is a false failover.",
+        size.limit_ms / size.period_ms.max(1),
+        size.period_ms,
+        size.subscribers,
+        seconds / 60.0,
+        size.load,
+        machine::cores()
+    )
+}
+
+/// Threads that burn CPU until dropped.
+struct Load(Arc<AtomicBool>);
+
+impl Load {
+    fn start(threads: usize) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        for _ in 0..threads {
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Self(over)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
