@@ -68,9 +68,11 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "Epoch {epoch} ignored: no statestored can have it at this time of the calendar"
         ),
-        News::MajorityLostActive { lost, of } => write!(
+        News::MajorityLostActive { lost, of, silence } => write!(
             f,
-            "{lost} of {of} subscribers lost the active statestored, but its HA heartbeats arrive"
+            "{lost} of {of} subscribers lost the active statestored, which was heard here {} ms \
+             ago: too lately for a takeover",
+            silence.as_millis()
         ),
         News::Silent => f.write_str(
             "No statestored is active and subscribers hear both: silent for the peer's sake",

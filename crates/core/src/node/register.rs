@@ -27,7 +27,9 @@ pub(super) const FULL: u32 = 16;
 
 /// The longest name, address or prefix in a registration, in bytes: they go into every log line.
 const LONGEST: usize = 4096;
-/// The shortest silence limit that a subscriber may have, in milliseconds.
+/// The shortest silence limit that a subscriber may have, in milliseconds. As the age of votes
+/// follows the shortest one, everybody would have to be asked in that rhythm: so it is not below
+/// one millisecond for each registered subscriber either.
 const SHORTEST_TIMEOUT: i64 = 300;
 /// The most topics in a registration: each is looked at for every message.
 const TOPICS: usize = 4096;
@@ -86,16 +88,15 @@ impl Node {
             return Err(Refusal::Silent);
         }
         measure(request)?;
-        if let Some(timeout_ms) = request
-            .heartbeat_timeout_ms
-            .filter(|ms| *ms < SHORTEST_TIMEOUT)
-        {
+        let others = self.members.len() - usize::from(self.members.key_of(id).is_some());
+        let shortest_ms = SHORTEST_TIMEOUT.max(i64::try_from(others).unwrap_or(i64::MAX));
+        let timeout_ms = request.heartbeat_timeout_ms;
+        if let Some(timeout_ms) = timeout_ms.filter(|ms| *ms < shortest_ms) {
             return Err(Refusal::TooShort {
                 timeout_ms,
-                shortest_ms: SHORTEST_TIMEOUT,
+                shortest_ms,
             });
         }
-        let others = self.members.len() - usize::from(self.members.key_of(id).is_some());
         if others >= self.config.max_subscribers {
             return Err(Refusal::Full {
                 limit: self.config.max_subscribers,

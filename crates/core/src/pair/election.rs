@@ -183,7 +183,7 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         };
         if now.time < self.heard + self.config.limits.peer_timeout {
-            return self.warn_of_majority(lost, of);
+            return self.warn_of_majority(now.time, lost, of);
         }
         self.take_over(now, lost, of);
     }
@@ -218,9 +218,11 @@ impl<V: Ord + Clone> Pair<V> {
         counts.all(|count| count.is_some()).then_some(agreed)
     }
 
-    fn warn_of_majority(&mut self, lost: usize, of: usize) {
+    fn warn_of_majority(&mut self, now: Time, lost: usize, of: usize) {
         if self.role == Role::Standby && !self.news.iter().any(News::is_majority_lost) {
-            self.news.push(News::MajorityLostActive { lost, of });
+            let silence = now.since(self.heard);
+            self.news
+                .push(News::MajorityLostActive { lost, of, silence });
         }
     }
 

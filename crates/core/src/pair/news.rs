@@ -44,12 +44,14 @@ pub enum News {
     Stranger(StatestoreId),
     /// Somebody named an epoch that no clock can say.
     UnbelievableEpoch(Epoch),
-    /// The majority lost the active while its HA heartbeats still arrive (H-16).
+    /// The majority lost the active, but this server has heard it too lately (H-16).
     MajorityLostActive {
         /// So many have lost it.
         lost: usize,
         /// Of so many.
         of: usize,
+        /// Since it was heard here.
+        silence: Duration,
     },
     /// Neither side is active and subscribers hear both: silence begins (rule 19).
     Silent,

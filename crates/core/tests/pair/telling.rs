@@ -129,3 +129,50 @@ fn who_leaves_on_purpose_is_gone_at_once() {
     world.wait(15 * SECOND);
     assert_eq!(world.role(1), Role::Active, "one of one");
 }
+
+// rules 12, 14: the one that leaves while the standby is away and comes back has one seat, the same
+// on both sides, as soon as they are in contact.
+#[test]
+fn who_leaves_and_comes_back_has_one_seat_on_both_sides() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    for id in ["b", "c"] {
+        world.register(id);
+    }
+    let [at_active, _] = world.register("a");
+    world.wait(3 * SECOND);
+    world
+        .cut
+        .extend([0, 1].map(|which| (which, Text::from("peer"))));
+    let leave = Request::Unregister(wire::UnregisterSubscriberRequest {
+        protocol_version: ProtocolVersion::V2,
+        subscriber_id: Text::from("a"),
+        registration_id: at_active.registration_id.unwrap(),
+    });
+    world.ask(0, leave);
+    world.wait(SECOND);
+    assert_eq!(agreed(&world, 0), 3, "frozen without contact");
+    world.register_with(1, request("a"));
+    world.wait(32 * SECOND);
+    assert_eq!([agreed(&world, 0), agreed(&world, 1)], [3, 3]);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+    world.cut.clear();
+    world.wait(2 * SECOND);
+    assert_eq!(
+        [agreed(&world, 0), agreed(&world, 1)],
+        [2, 2],
+        "registered with both"
+    );
+    world.register_with(0, request("a"));
+    world.wait(32 * SECOND);
+    assert_eq!([agreed(&world, 0), agreed(&world, 1)], [3, 3]);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+}
+
+fn agreed(world: &World, which: usize) -> usize {
+    world.servers[which]
+        .node
+        .pair(world.stamp())
+        .unwrap()
+        .agreed
+}

@@ -125,6 +125,47 @@ fn a_registration_larger_than_any_real_one_is_refused_by_name() {
     assert!(node.members.is_empty() && node.topics().is_empty());
 }
 
+// ha.md section 5, W: everybody is asked in the rhythm of the shortest limit, so the more there
+// are, the longer it has to be.
+#[test]
+fn a_short_limit_of_silence_is_for_few() {
+    let mut node = node(Config::default());
+    let mut said = |id: &str, heartbeat_timeout_ms: i64| {
+        let mut patient = request(id, &[]);
+        patient.heartbeat_timeout_ms = Some(heartbeat_timeout_ms);
+        let mut out = Outbox::new();
+        let input = Input::Request {
+            request_id: RequestId(1),
+            request: Request::Register {
+                request: patient,
+                drawn: RegistrationId(UniqueId { hi: 0, lo: 1 }),
+            },
+        };
+        node.step(at(5), input, &mut out);
+        let answer = out.iter().find_map(|effect| match effect {
+            Effect::Answer {
+                answer: Answer::Register { response, .. },
+                ..
+            } => Some(response),
+            _ => None,
+        });
+        let status = &answer.unwrap().status;
+        (!status.is_ok()).then(|| format!("{}", status.message()))
+    };
+    assert_eq!(said("a", 300), None);
+    let refusal = said("b", 299).unwrap();
+    assert!(
+        refusal.contains("heartbeat_timeout_ms is 299, at least 300"),
+        "{refusal}"
+    );
+    for n in 0..400 {
+        assert_eq!(said(&format!("s{n}"), 30_000), None);
+    }
+    assert_eq!(said("a", 400), None, "400 others");
+    let refusal = said("a", 399).unwrap();
+    assert!(refusal.contains("at least 400"), "{refusal}");
+}
+
 // F-2: what a peer says about itself does not fill the log.
 #[test]
 fn a_status_of_a_megabyte_is_one_short_line() {
