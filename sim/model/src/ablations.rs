@@ -15,7 +15,8 @@ pub struct Ablation {
 
 /// All.
 pub fn all() -> Vec<Ablation> {
-    let mut all = times();
+    let mut all = reference();
+    all.extend(times());
     all.extend(meetings());
     all.extend(voters());
     for ablation in &mut all {
@@ -47,9 +48,18 @@ const LATE: Late = Late {
     replies: true,
 };
 
+fn reference() -> Vec<Ablation> {
+    let all = |name, voters| one_acts(of(name, voters, Sabotage::Reference));
+    vec![
+        all("all: the reference's rule, 1 voter", 1),
+        all("all: the reference's rule, 2 voters", 2),
+        all("all: the reference's rule, 3 voters", 3),
+        all("all: the reference's rule, 4 voters", 4),
+    ]
+}
+
 fn times() -> Vec<Ablation> {
     vec![
-        one_acts(of("all: an endless lease", 2, Sabotage::EndlessLease)),
         one_acts(Scenario {
             timeout: 7,
             clock: 8,
@@ -61,11 +71,16 @@ fn times() -> Vec<Ablation> {
             late: LATE,
             ..of("2: from the arrival", 1, Sabotage::ArrivalTime)
         }),
+        one_acts(of("3: no look before sending", 1, Sabotage::NoFence)),
         one_acts(Scenario {
             mail: 1,
-            late: LATE,
+            late: Late {
+                replies: false,
+                ..LATE
+            },
             ..of("4: a lease revives", 2, Sabotage::Revival)
         }),
+        one_acts(of("5: no silence of the peer", 1, Sabotage::NoSilence)),
         one_acts(of("6: votes of any age", 2, Sabotage::OldVotes)),
     ]
 }
@@ -144,6 +159,8 @@ fn voters() -> Vec<Ablation> {
             ..of("12: one joins, on one side", 2, Sabotage::OneSidedChange)
         }),
         one_acts(Scenario {
+            timeout: 2,
+            clock: 3,
             faults: Faults {
                 removals: 1,
                 ..Faults::default()
@@ -155,6 +172,8 @@ fn voters() -> Vec<Ablation> {
             )
         }),
         one_acts(Scenario {
+            timeout: 2,
+            clock: 3,
             faults: Faults {
                 leaves: 1,
                 returns: 1,

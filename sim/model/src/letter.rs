@@ -99,6 +99,23 @@ impl Letter {
         }
     }
 
+    /// What it says, without the times that only its sender remembers.
+    pub fn said(&self) -> u64 {
+        match self {
+            Self::Request(Request::Heartbeat(to, said, _) | Request::Update(to, said, _)) => {
+                print(&(0, to, said))
+            }
+            Self::Request(Request::Beat(from, beat, _)) => print(&(1, from, beat)),
+            Self::Request(Request::Hello(from, hello, _)) => print(&(2, from, hello)),
+            Self::Request(Request::Goodbye(from, id)) => print(&(3, from, id)),
+            Self::Reply(Reply::Heartbeat(from, to, _, answer)) => print(&(4, from, to, answer)),
+            Self::Reply(Reply::Update(from, to, _, processed)) => print(&(5, from, to, processed)),
+            Self::Reply(Reply::Beat(to, _, reply)) => print(&(6, to, reply)),
+            Self::Reply(Reply::Stranger(to, _, own)) => print(&(7, to, own)),
+            Self::Reply(Reply::Welcome(to, _, welcome)) => print(&(8, to, welcome)),
+        }
+    }
+
     /// To keep letters in one order.
     pub fn key(&self) -> u64 {
         print(self)

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   scenario ---> step(World, Action) -> World ---> search (stateright): every state
-//!   sabotage --/                              \--> heal: random walks, then all faults end
+//!   sabotage --/                             |\--> heal: random walks, then all faults end
+//!                                             \--> lockstep: levelled states have the same future
 //! ```
 //!
 //! Read `world`, `action`, `step`, `exchange`; then `scenarios` and `ablations`. Results:
@@ -20,6 +21,7 @@ pub mod action;
 pub mod exchange;
 pub mod heal;
 pub mod letter;
+pub mod lockstep;
 pub mod print;
 pub mod report;
 pub mod sabotage;

@@ -9,10 +9,13 @@
 use statestore_model::ablations::{self, Ablation};
 use statestore_model::report::{Outcome, run};
 use statestore_model::scenario::Scenario;
-use statestore_model::{heal, scenarios};
+use statestore_model::{heal, lockstep, scenarios};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Threads of a search whose traces need not be shortest.
 const THREADS: usize = 2;
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let well = match arguments[..] {
         [] | ["all"] => whole(&mut out, false),
+        ["lockstep"] => lockstep(&mut out, WALKS),
         ["quick"] => whole(&mut out, true),
         ["only", text] => only(&mut out, text, 600),
         ["only", text, seconds] => only(&mut out, text, seconds.parse().unwrap_or(600)),
@@ -131,6 +135,33 @@ fn tell(out: &mut impl Write, outcome: &Outcome, traces: bool) -> io::Result<()>
         }
     }
     writeln!(out)
+}
+
+/// Levelled states and states as they are, side by side.
+fn lockstep(out: &mut impl Write, walks: u64) -> io::Result<bool> {
+    let (mut actions, mut activations) = (0, 0);
+    let kinds = scenarios::walked();
+    for rules in &kinds {
+        for seed in 0..walks {
+            match lockstep::walk(rules, seed, LENGTH * 3) {
+                Ok(seen) => {
+                    actions += seen.actions;
+                    activations += seen.activations;
+                }
+                Err(what) => {
+                    writeln!(out, "**lockstep** ({}), {what}", rules.name)?;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    let kinds = kinds.len();
+    writeln!(
+        out,
+        "lockstep: {kinds} x {walks} walks, {actions} actions, {activations} activations: \
+         a levelled state says and allows the same"
+    )?;
+    Ok(true)
 }
 
 fn heals(out: &mut impl Write, ours: bool, agreed: usize, walks: u64) -> io::Result<bool> {

@@ -9,17 +9,35 @@ use std::hash::{Hash, Hasher};
 
 /// The print of a value.
 pub fn print(value: &impl Hash) -> u64 {
-    let mut folding = Folding(0x243F_6A88_85A3_08D3);
+    let mut folding = Folding {
+        state: 0x243F_6A88_85A3_08D3,
+        small: 0,
+        filled: 0,
+    };
     value.hash(&mut folding);
     folding.finish()
 }
 
-struct Folding(u64);
+/// Small words are gathered, for one folding of many.
+struct Folding {
+    state: u64,
+    small: u64,
+    filled: u32,
+}
 
 impl Folding {
     fn fold(&mut self, word: u64) {
-        self.0 = folded(self.0 ^ word, 0x5851_F42D_4C95_7F2D);
-        self.0 = self.0.rotate_left(23).wrapping_add(word);
+        self.state = folded(self.state ^ word, 0x5851_F42D_4C95_7F2D);
+        self.state = self.state.rotate_left(23).wrapping_add(word);
+    }
+
+    fn gather(&mut self, word: u64, bits: u32) {
+        if self.filled + bits > u64::BITS {
+            self.fold(self.small);
+            (self.small, self.filled) = (0, 0);
+        }
+        self.small |= word << self.filled;
+        self.filled += bits;
     }
 }
 
@@ -30,7 +48,8 @@ fn folded(word: u64, by: u64) -> u64 {
 
 impl Hasher for Folding {
     fn finish(&self) -> u64 {
-        folded(self.0, 0x9E37_79B9_7F4A_7C15)
+        let last = self.small ^ (u64::from(self.filled) << 57);
+        folded(folded(self.state ^ last, 0x9E37_79B9_7F4A_7C15), 0x5851_F42D_4C95_7F2D)
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -42,11 +61,11 @@ impl Hasher for Folding {
     }
 
     fn write_u8(&mut self, word: u8) {
-        self.fold(u64::from(word));
+        self.gather(u64::from(word), 8);
     }
 
     fn write_u32(&mut self, word: u32) {
-        self.fold(u64::from(word));
+        self.gather(u64::from(word), 32);
     }
 
     fn write_u64(&mut self, word: u64) {
@@ -61,7 +80,8 @@ impl Hasher for Folding {
         self.fold(word as u64);
     }
 
+    /// Which variant of an enum: always small.
     fn write_isize(&mut self, word: isize) {
-        self.fold(word as u64);
+        self.gather(word as u64 & 0xFF, 8);
     }
 }

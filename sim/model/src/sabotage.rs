@@ -14,14 +14,18 @@ pub enum Sabotage {
     /// None is.
     #[default]
     None,
-    /// All of them: a lease never ends, as in the reference.
-    EndlessLease,
+    /// All of them, as in the reference: a lease never ends, a vote has any age.
+    Reference,
     /// Section 1: a lease lasts as long as the timeout.
     LeaseIsTimeout,
     /// Rule 2: an acknowledgement counts from when it arrives.
     ArrivalTime,
+    /// Rule 3: whoever has the role sends, without a look at its lease.
+    NoFence,
     /// Rule 4: a late acknowledgement finds the lease as it was when the request was sent.
     Revival,
+    /// Rule 5: the standby takes over whatever it hears of its peer.
+    NoSilence,
     /// Rule 6: the standby uses votes of any age.
     OldVotes,
     /// Rule 7: who grants forgets so at once.
@@ -48,7 +52,11 @@ impl Sabotage {
     /// The limits that this server takes for right.
     pub fn limits(self, server: usize, limits: &mut Limits) {
         match self {
-            Self::EndlessLease => limits.peer_lease = ticks(NEVER),
+            Self::Reference => {
+                limits.peer_lease = ticks(NEVER);
+                limits.vote_age = ticks(NEVER);
+            }
+            Self::NoSilence if server == 1 => limits.peer_timeout = ticks(0),
             Self::LeaseIsTimeout => limits.peer_lease = limits.peer_timeout,
             Self::OldVotes if server == 1 => limits.vote_age = ticks(NEVER),
             _ => {}
@@ -58,7 +66,7 @@ impl Sabotage {
     /// What this server takes a voter for.
     pub fn terms(self, server: usize, terms: &mut Terms) {
         match self {
-            Self::EndlessLease => terms.timeout = ticks(NEVER),
+            Self::Reference => terms.timeout = ticks(NEVER),
             Self::LeaseIsTimeout => terms.timeout = terms.timeout * 4 / 3,
             // A vote is no older than a part of the timeout.
             Self::OldVotes if server == 1 => terms.timeout = ticks(NEVER),

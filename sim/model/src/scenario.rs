@@ -78,6 +78,8 @@ pub struct Scenario {
     pub voters: usize,
     /// How many of them are agreed on in the beginning; none means two servers that start.
     pub agreed: usize,
+    /// Where none are: how many have registered with both servers already.
+    pub registered: usize,
     /// The subscribers understand epochs.
     pub ours: bool,
     /// T_p and T_s in ticks.
@@ -96,6 +98,9 @@ pub struct Scenario {
     pub faults: Faults,
     /// No more activations than that.
     pub activations: usize,
+    /// No further once that many activations are spent and the role of one server is over: two
+    /// can act no more.
+    pub until_one: bool,
     /// No epochs beyond that.
     pub counter: i64,
     /// Servers look for each other; without, roles change by votes and HA heartbeats only.
@@ -121,6 +126,7 @@ impl Scenario {
             name,
             voters,
             agreed: voters,
+            registered: 0,
             ours: true,
             timeout: 3,
             clock: 4,
@@ -144,6 +150,7 @@ impl Scenario {
                 goodbyes: 0,
             },
             activations: 2,
+            until_one: false,
             counter: 2,
             hellos: false,
             raw: false,
@@ -197,6 +204,7 @@ impl Scenario {
         let mut say = |wanted: bool, text: String| all.extend(wanted.then_some(text));
         let faults = &self.faults;
         say(self.timeout != 3, format!("T = {} ticks", self.timeout));
+        say(self.until_one, "until one is left".to_owned());
         say(self.mail > 0, format!("k = {}", self.mail));
         say(self.hellos, "handshakes".to_owned());
         say(!self.quiet, "standby speaks at any time".to_owned());

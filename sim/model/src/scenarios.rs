@@ -19,11 +19,61 @@ pub fn all(quick: bool) -> Vec<Scenario> {
     all
 }
 
+/// What is walked in lockstep: everything that levelling looks at.
+pub fn walked() -> Vec<Scenario> {
+    let every = Late {
+        heartbeats: true,
+        beats: true,
+        hellos: true,
+        updates: true,
+        replies: true,
+    };
+    let bounded = Scenario {
+        mail: 1,
+        late: every,
+        activations: usize::MAX,
+        counter: i64::MAX,
+        quiet: false,
+        ..Scenario::plain("bounded clocks", 2)
+    };
+    let meeting = Scenario {
+        hellos: true,
+        calendar: true,
+        faults: Faults {
+            restarts: [1, 1],
+            voter_restarts: 1,
+            removals: 1,
+            goodbyes: 1,
+            ..Faults::default()
+        },
+        name: "bounded clocks, handshakes",
+        ..bounded.clone()
+    };
+    let troubled = |ours, agreed| Scenario {
+        mail: 1,
+        ..crate::heal::troubled(ours, agreed)
+    };
+    vec![
+        bounded,
+        Scenario {
+            agreed: 0,
+            name: "bounded clocks, start",
+            ..meeting.clone()
+        },
+        meeting,
+        troubled(true, 0),
+        troubled(true, 3),
+        troubled(false, 0),
+        troubled(false, 3),
+    ]
+}
+
 fn small() -> Vec<Scenario> {
     vec![
         Scenario {
             hellos: true,
             agreed: 0,
+            registered: 1,
             goals: &[Goal::Start, Goal::Takeover],
             ..Scenario::plain("1 voter, start", 1)
         },
@@ -66,6 +116,25 @@ fn small() -> Vec<Scenario> {
 
 fn large() -> Vec<Scenario> {
     vec![
+        Scenario {
+            hellos: true,
+            agreed: 0,
+            activations: 1,
+            goals: &[Goal::Start],
+            ..Scenario::plain("1 voter, start and registration", 1)
+        },
+        Scenario {
+            until_one: true,
+            goals: &[Goal::Takeover],
+            ..Scenario::plain("3 voters, one takeover, until one", 3)
+        },
+        Scenario {
+            timeout: 2,
+            clock: 3,
+            until_one: true,
+            goals: &[Goal::Takeover],
+            ..Scenario::plain("4 voters, one takeover", 4)
+        },
         Scenario {
             activations: 3,
             counter: 3,

@@ -93,8 +93,12 @@ impl Model for Search {
             let epoch = world.servers[server].pair.highest();
             statestore_core::pair::epoch::counter(epoch)
         };
-        world.history.activations <= self.rules.activations
+        let activations = world.history.activations;
+        let acts = |server: usize| world.servers[server].pair.role().acts();
+        let one_left = activations == self.rules.activations && !(acts(0) && acts(1));
+        activations <= self.rules.activations
             && highest(0).max(highest(1)) <= self.rules.counter
+            && !(self.rules.until_one && one_left)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -21,14 +21,23 @@ pub fn step(rules: &Scenario, before: &World, action: Action) -> Option<World> {
 /// The states that a search begins with.
 pub fn start(rules: &Scenario) -> World {
     let mut world = World::empty(rules);
-    if rules.agreed == 0 {
-        return world;
-    }
     let mut all = Vec::new();
-    for voter in 0..rules.agreed {
+    for voter in 0..rules.agreed.max(rules.registered) {
         all.extend([Action::Register(voter, 0), Action::Register(voter, 1)]);
     }
-    all.push(Action::Hello(0, Fate::Answered));
+    if rules.agreed > 0 {
+        all.extend(agreement(rules));
+    }
+    for action in all {
+        let _ = world.act(rules, action);
+    }
+    world.settle(rules, 0);
+    world
+}
+
+/// A has become active, B stands by, everybody has heard both.
+fn agreement(rules: &Scenario) -> Vec<Action> {
+    let mut all = vec![Action::Hello(0, Fate::Answered)];
     all.extend([Action::Beat(0, Fate::Answered); 2]);
     for server in 0..2 {
         for voter in 0..rules.agreed {
@@ -41,11 +50,7 @@ pub fn start(rules: &Scenario) -> World {
             }
         }
     }
-    for action in all {
-        let _ = world.act(rules, action);
-    }
-    world.settle(rules, 0);
-    world
+    all
 }
 
 impl World {
