@@ -32,6 +32,7 @@ impl World {
     pub fn beat(&mut self, rules: &Scenario, from: usize) -> Option<Request> {
         let now = self.now(rules).time;
         let (beat, sent) = self.at(from, |pair| pair.beat(now))?;
+        self.named(sent.epoch);
         Some(Request::Beat(from, Arc::new(beat), sent))
     }
 

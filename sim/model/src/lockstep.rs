@@ -8,6 +8,7 @@
 use crate::action::Action;
 use crate::heal::Chance;
 use crate::letter::Letter;
+use crate::report::changes;
 use crate::scenario::Scenario;
 use crate::step::start;
 use crate::subscriber::Subscriber;
@@ -51,7 +52,7 @@ pub fn walk(rules: &Scenario, seed: u64, length: usize) -> Result<Seen, String> 
     };
     let mut chance = Chance::new(seed);
     let mut worlds = (start(&levelled), start(&raw));
-    let mut done = Vec::new();
+    let mut done: Vec<String> = Vec::new();
     for _ in 0..length {
         let shown = shown(&levelled, &worlds.0);
         let other = self::shown(&raw, &worlds.1);
@@ -59,8 +60,7 @@ pub fn walk(rules: &Scenario, seed: u64, length: usize) -> Result<Seen, String> 
             break;
         }
         if shown != other {
-            let walk: Vec<String> = done.iter().map(Action::to_string).collect();
-            let walk = walk.join("\n  ");
+            let walk = done.join("\n  ");
             return Err(format!(
                 "seed {seed}:\n  {walk}\nlevelled: {shown:#?}\nas it is: {other:#?}"
             ));
@@ -73,8 +73,9 @@ pub fn walk(rules: &Scenario, seed: u64, length: usize) -> Result<Seen, String> 
         }
         // Two letters have no order in common.
         if took.is_some() && after.0.mail.len() <= 1 {
+            let changes = changes(&raw, &worlds.1, &after.1);
+            done.push(format!("{action}{changes}"));
             worlds = after;
-            done.push(action);
         }
     }
     Ok(Seen {

@@ -97,7 +97,8 @@ pub fn narrate(rules: &Scenario, path: Vec<(World, Option<Action>)>) -> Vec<Stri
     lines
 }
 
-fn changes(rules: &Scenario, before: &World, after: &World) -> String {
+/// Who acts since, and who no more.
+pub fn changes(rules: &Scenario, before: &World, after: &World) -> String {
     let mut text = String::new();
     for server in 0..2 {
         let name = server_name(server);

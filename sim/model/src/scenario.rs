@@ -111,7 +111,7 @@ pub struct Scenario {
     pub alike: bool,
     /// A server that is not active sends heartbeats only when a takeover is near.
     pub quiet: bool,
-    /// The calendar moves on between two activations.
+    /// The calendar is never behind an epoch that was named; without, it stands still.
     pub calendar: bool,
     /// The rule that is left out.
     pub sabotage: Sabotage,
@@ -162,12 +162,11 @@ impl Scenario {
         }
     }
 
-    /// What every clock reads after so many ticks; `activations` stands for the calendar.
-    pub fn now(&self, passed: u64, activations: usize) -> Now {
-        let wall = if self.calendar { activations } else { 0 };
+    /// What every clock reads after so many ticks; `newest` is what the calendar reads.
+    pub fn now(&self, passed: u64, newest: i64) -> Now {
         Now {
             time: Time::ZERO + ticks(self.clock + passed),
-            wall: Wall(i64::try_from(wall).unwrap_or(i64::MAX)),
+            wall: Wall(if self.calendar { newest } else { 0 }),
         }
     }
 

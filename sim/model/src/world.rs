@@ -67,6 +67,8 @@ pub struct History {
     pub activations: usize,
     /// Their epochs, as far as they could come again.
     pub epochs: BTreeSet<Epoch>,
+    /// The newest epoch that was ever named: what the calendar reads, where it moves on.
+    pub newest: i64,
     /// Two activations had the same epoch.
     pub twins: bool,
     /// A voter followed an epoch down.
@@ -140,7 +142,7 @@ impl World {
 
     /// What every clock reads.
     pub fn now(&self, rules: &Scenario) -> Now {
-        rules.now(self.passed, self.history.activations)
+        rules.now(self.passed, self.history.newest)
     }
 
     /// The epoch under which a server may send at this moment (rule 3).
@@ -159,10 +161,17 @@ impl World {
         for news in pair.take_news() {
             if let News::Active { epoch, .. } = news {
                 self.history.activations += 1;
+                self.named(epoch);
                 self.history.twins |= !self.history.epochs.insert(epoch);
             }
         }
         result
+    }
+
+    /// Somebody is told of this epoch.
+    pub fn named(&mut self, epoch: Epoch) {
+        let counter = statestore_core::pair::epoch::counter(epoch);
+        self.history.newest = self.history.newest.max(counter);
     }
 
     /// Time passes, for everybody alike.
@@ -217,6 +226,9 @@ impl World {
 
     /// Brings the state to its one form, `count` ticks later.
     pub fn settle(&mut self, rules: &Scenario, count: u64) {
+        if !rules.calendar {
+            self.history.newest = 0;
+        }
         if rules.raw {
             return;
         }
@@ -232,11 +244,12 @@ impl World {
             pair.canonical(now, ticks(count), &mut hellos);
             server.print = print(&*pair);
         }
-        // What both have seen neither takes again, unless it forgets.
+        // Below what both have seen neither takes one again, unless it forgets; a claim may be
+        // just there.
         if self.faults.restarts == [0, 0] && self.faults.goodbyes == 0 {
             let seen = |server: usize| self.servers[server].pair.highest();
             let both = seen(0).min(seen(1));
-            self.history.epochs.retain(|epoch| *epoch > both);
+            self.history.epochs.retain(|epoch| *epoch >= both);
         }
         if rules.alike && self.mail.is_empty() {
             self.order(rules);

@@ -28,9 +28,16 @@ impl<V: Ord + Clone> Pair<V> {
     ///
     /// For up to 256 voters and a peer that is one of ours.
     pub fn canonical(&mut self, now: Time, back: Duration, hellos: &mut [&mut HelloSent]) {
+        let before = self.votes_from;
         self.shift(back);
+        let from = self.votes_from;
         for voter in self.voters.iter_mut() {
+            let counts = voter.voice.is_some_and(|voice| voice.sent > before);
             voter.shift(back);
+            // At the clock's zero the order of the two would be lost.
+            if let Some(voice) = voter.voice.as_mut().filter(|_| counts) {
+                voice.sent = voice.sent.max(from + Duration::from_nanos(1));
+            }
         }
         self.level(now);
         self.level_voices(now);
