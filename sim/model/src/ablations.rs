@@ -19,6 +19,7 @@ pub fn all() -> Vec<Ablation> {
     all.extend(times());
     all.extend(meetings());
     all.extend(voters());
+    all.push(unpromised());
     for ablation in &mut all {
         // Traces tell of voters by name.
         ablation.rules.alike = false;
@@ -143,6 +144,22 @@ fn meetings() -> Vec<Ablation> {
             breaks: NOBODY_DOWN,
         },
     ]
+}
+
+/// Not a rule, but an end of what is promised (ha.md section 4): a server that restarts counts
+/// those who register with it, and cannot know whom its peer counts.
+fn unpromised() -> Ablation {
+    one_acts(Scenario {
+        faults: Faults {
+            restarts: [0, 1],
+            ..Faults::default()
+        },
+        ..of(
+            "nothing, but B restarts and is found by one of two",
+            2,
+            Sabotage::None,
+        )
+    })
 }
 
 fn voters() -> Vec<Ablation> {

@@ -10,7 +10,7 @@ use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::subscriber::{Answer, Heartbeat};
 use crate::world::{World, name};
-use statestore_core::pair::{BeatReply, BeatSent};
+use statestore_core::pair::{BeatReply, BeatSent, Pair};
 use statestore_core::time::{Now, Time};
 use std::sync::Arc;
 
@@ -34,6 +34,14 @@ impl World {
         let (beat, sent) = self.at(from, |pair| pair.beat(now))?;
         self.named(sent.epoch);
         Some(Request::Beat(from, Arc::new(beat), sent))
+    }
+
+    /// A claim has an epoch before anybody is told of it.
+    fn claimed(&mut self, rules: &Scenario, server: usize) {
+        let mut pair = Pair::clone(&self.servers[server].pair);
+        if let Some((_, sent)) = pair.beat(self.now(rules).time) {
+            self.named(sent.epoch);
+        }
     }
 
     /// A handshake.
@@ -103,6 +111,9 @@ impl World {
                 let welcome = self.at(to, |pair| pair.on_hello(now, &hello))?;
                 if rules.sabotage == Sabotage::NoPromise && !welcome.active {
                     self.servers[to] = before;
+                }
+                if rules.calendar {
+                    self.claimed(rules, to);
                 }
                 let current = self.servers[from].id == hello.id;
                 current.then_some(Reply::Welcome(from, sent, welcome))

@@ -6,10 +6,10 @@
 //! begins after T_p + T_s: such a walk ends where the other one falls silent.
 
 use crate::action::Action;
-use crate::heal::Chance;
+use crate::heal::{self, Chance};
 use crate::letter::Letter;
 use crate::report::changes;
-use crate::scenario::Scenario;
+use crate::scenario::{Faults, Late, Scenario};
 use crate::step::start;
 use crate::subscriber::Subscriber;
 use crate::world::World;
@@ -37,6 +37,55 @@ struct Shown {
     mail: Vec<u64>,
     history: (usize, bool, bool, bool),
     next: Vec<Action>,
+}
+
+/// What is walked: everything that levelling looks at.
+pub fn all() -> Vec<Scenario> {
+    let every = Late {
+        heartbeats: true,
+        beats: true,
+        hellos: true,
+        updates: true,
+        replies: true,
+    };
+    let bounded = Scenario {
+        mail: 1,
+        late: every,
+        activations: usize::MAX,
+        counter: i64::MAX,
+        quiet: false,
+        ..Scenario::plain("bounded clocks", 2)
+    };
+    let meeting = Scenario {
+        hellos: true,
+        calendar: true,
+        faults: Faults {
+            restarts: [1, 1],
+            voter_restarts: 1,
+            removals: 1,
+            goodbyes: 1,
+            ..Faults::default()
+        },
+        name: "bounded clocks, handshakes",
+        ..bounded.clone()
+    };
+    let troubled = |ours, agreed| Scenario {
+        mail: 1,
+        ..heal::troubled(ours, agreed)
+    };
+    vec![
+        bounded,
+        Scenario {
+            agreed: 0,
+            name: "bounded clocks, start",
+            ..meeting.clone()
+        },
+        meeting,
+        troubled(true, 0),
+        troubled(true, 3),
+        troubled(false, 0),
+        troubled(false, 3),
+    ]
 }
 
 /// Up to `length` actions. The error tells where the two differ.

@@ -140,7 +140,7 @@ fn tell(out: &mut impl Write, outcome: &Outcome, traces: bool) -> io::Result<()>
 /// Levelled states and states as they are, side by side.
 fn lockstep(out: &mut impl Write, walks: u64) -> io::Result<bool> {
     let (mut actions, mut activations) = (0, 0);
-    let kinds = scenarios::walked();
+    let kinds = lockstep::all();
     for rules in &kinds {
         for seed in 0..walks {
             match lockstep::walk(rules, seed, LENGTH * 3) {

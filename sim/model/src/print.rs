@@ -49,7 +49,10 @@ fn folded(word: u64, by: u64) -> u64 {
 impl Hasher for Folding {
     fn finish(&self) -> u64 {
         let last = self.small ^ (u64::from(self.filled) << 57);
-        folded(folded(self.state ^ last, 0x9E37_79B9_7F4A_7C15), 0x5851_F42D_4C95_7F2D)
+        folded(
+            folded(self.state ^ last, 0x9E37_79B9_7F4A_7C15),
+            0x5851_F42D_4C95_7F2D,
+        )
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -111,8 +111,11 @@ pub struct Scenario {
     pub alike: bool,
     /// A server that is not active sends heartbeats only when a takeover is near.
     pub quiet: bool,
-    /// The calendar is never behind an epoch that was named; without, it stands still.
+    /// The calendar is never behind an epoch that was taken; without, it stands still.
     pub calendar: bool,
+    /// Who restarts is registered at once with everybody: without, a server may count votes of
+    /// others than its peer's electorate, where S1 is not promised (ha.md section 4).
+    pub rejoins: bool,
     /// The rule that is left out.
     pub sabotage: Sabotage,
     /// What is to be reachable.
@@ -157,6 +160,7 @@ impl Scenario {
             alike: true,
             quiet: true,
             calendar: false,
+            rejoins: false,
             sabotage: Sabotage::None,
             goals: &[],
         }
@@ -209,6 +213,10 @@ impl Scenario {
         say(!self.quiet, "standby speaks at any time".to_owned());
         let [a, b] = faults.restarts;
         say(a + b > 0, format!("{a} + {b} server restarts"));
+        say(
+            self.rejoins,
+            "who restarts is registered at once".to_owned(),
+        );
         let some = [
             (faults.voter_restarts, "voter restarts"),
             (faults.leaves, "leaves"),

@@ -117,6 +117,9 @@ impl World {
             Action::Restart(server, high) => {
                 spend(&mut self.faults.restarts[server])?;
                 self.restart(rules, server, high);
+                for voter in (0..rules.voters).filter(|_| rules.rejoins) {
+                    self.register(rules, voter, server);
+                }
             }
             Action::Goodbye(server) => {
                 spend(&mut self.faults.goodbyes)?;
@@ -125,6 +128,9 @@ impl World {
             Action::RestartVoter(voter) => {
                 spend(&mut self.faults.voter_restarts)?;
                 self.voters[voter].restart(rules);
+                for server in (0..2).filter(|_| rules.rejoins) {
+                    self.register(rules, voter, server);
+                }
             }
             Action::Leave(voter) => {
                 spend(&mut self.faults.leaves)?;

@@ -67,7 +67,7 @@ pub struct History {
     pub activations: usize,
     /// Their epochs, as far as they could come again.
     pub epochs: BTreeSet<Epoch>,
-    /// The newest epoch that was ever named: what the calendar reads, where it moves on.
+    /// The newest epoch that anybody ever took: what the calendar reads, where it moves on.
     pub newest: i64,
     /// Two activations had the same epoch.
     pub twins: bool,
@@ -168,7 +168,7 @@ impl World {
         result
     }
 
-    /// Somebody is told of this epoch.
+    /// Somebody takes this epoch.
     pub fn named(&mut self, epoch: Epoch) {
         let counter = statestore_core::pair::epoch::counter(epoch);
         self.history.newest = self.history.newest.max(counter);

@@ -208,7 +208,9 @@ impl Voter {
         } = self;
         let asked = voice.as_mut().map(|voice| &mut voice.sent);
         let since = unknown.as_mut().map(|unknown| &mut unknown.since);
-        let own = [acknowledged, unproven, skips_since, votes_after].into_iter().flatten();
+        let own = [acknowledged, unproven, skips_since, votes_after]
+            .into_iter()
+            .flatten();
         for time in own.chain(asked).chain(since) {
             *time = *time - back;
         }
