@@ -11,7 +11,12 @@ pub struct Ablation {
     pub rules: Scenario,
     /// What does not hold in it.
     pub breaks: &'static str,
+    /// Takes more than a second or two.
+    pub slow: bool,
 }
+
+/// Not in the quick part.
+const SLOW: [&str; 3] = ["1: L = T", "4: a lease revives", "6: votes of any age"];
 
 /// All.
 pub fn all() -> Vec<Ablation> {
@@ -23,6 +28,7 @@ pub fn all() -> Vec<Ablation> {
     for ablation in &mut all {
         // Traces tell of voters by name.
         ablation.rules.alike = false;
+        ablation.slow = SLOW.contains(&ablation.rules.name);
     }
     all
 }
@@ -38,6 +44,7 @@ fn one_acts(rules: Scenario) -> Ablation {
     Ablation {
         rules,
         breaks: ONE_ACTS,
+        slow: false,
     }
 }
 
@@ -127,6 +134,7 @@ fn meetings() -> Vec<Ablation> {
                 ..hellos("16: the calendar stands still", Sabotage::None)
             },
             breaks: EPOCHS_DIFFER,
+            slow: false,
         },
         Ablation {
             rules: Scenario {
@@ -134,6 +142,7 @@ fn meetings() -> Vec<Ablation> {
                 ..of("16: voters keep epochs secret", 1, Sabotage::SecretEpochs)
             },
             breaks: NOBODY_DEAF,
+            slow: false,
         },
         Ablation {
             rules: Scenario {
@@ -142,6 +151,7 @@ fn meetings() -> Vec<Ablation> {
                 ..of("17: voters follow anybody", 1, Sabotage::ObedientVoters)
             },
             breaks: NOBODY_DOWN,
+            slow: false,
         },
     ]
 }
