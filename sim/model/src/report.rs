@@ -1,4 +1,7 @@
-//! Runs a search and says what came of it: one line, and a trace where something was found.
+//! Runs a search and says what came of it, with a trace where something was found.
+//!
+//! A search that ran out of time is never told as exhausted. Deliberately absent: what holds
+//! (`search`), and how the result is printed (`main`).
 
 use crate::action::{Action, describe, server_name, voter_name};
 use crate::scenario::Scenario;

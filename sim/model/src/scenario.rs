@@ -116,6 +116,9 @@ pub struct Scenario {
     /// Who restarts is registered at once with everybody: without, a server may count votes of
     /// others than its peer's electorate, where S1 is not promised (ha.md section 4).
     pub rejoins: bool,
+    /// Who stops on purpose has no next process, and never quite ends; with one, S1 is open
+    /// (docs/model.md).
+    pub for_good: bool,
     /// The rule that is left out.
     pub sabotage: Sabotage,
     /// What is to be reachable.
@@ -161,6 +164,7 @@ impl Scenario {
             quiet: true,
             calendar: false,
             rejoins: false,
+            for_good: false,
             sabotage: Sabotage::None,
             goals: &[],
         }
@@ -223,7 +227,14 @@ impl Scenario {
             (faults.returns, "returns"),
             (faults.removals, "removals"),
             (faults.deaf, "deaf"),
-            (faults.goodbyes, "goodbyes"),
+            (
+                faults.goodbyes,
+                if self.for_good {
+                    "goodbyes for good"
+                } else {
+                    "goodbyes"
+                },
+            ),
         ];
         for (count, what) in some {
             say(count > 0, format!("{count} {what}"));

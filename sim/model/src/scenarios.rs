@@ -117,12 +117,14 @@ fn delayed() -> Vec<Scenario> {
             ..Scenario::plain("1 voter, one late", 1)
         },
         Scenario {
+            until_one: true,
             mail: 2,
             late: BEATS,
-            goals: &[Goal::Takeover, Goal::Reversal],
+            goals: &[Goal::Takeover],
             ..brief("1 voter, two late", 1)
         },
         Scenario {
+            until_one: true,
             mail: 1,
             late: HELLOS,
             hellos: true,
@@ -130,20 +132,11 @@ fn delayed() -> Vec<Scenario> {
             ..brief("1 voter, handshakes, one late", 1)
         },
         Scenario {
+            until_one: true,
             mail: 1,
             late: BEATS,
             goals: &[Goal::Takeover],
             ..brief("2 voters, one late", 2)
-        },
-        Scenario {
-            mail: 1,
-            late: Late {
-                replies: false,
-                ..HEARTBEATS
-            },
-            until_one: true,
-            goals: &[Goal::Takeover],
-            ..brief("3 voters, one heartbeat late", 3)
         },
     ]
 }
@@ -174,16 +167,32 @@ fn crashing() -> Vec<Scenario> {
         },
         Scenario {
             hellos: true,
+            rejoins: true,
+            until_one: true,
             faults: Faults {
-                restarts: [1, 1],
+                restarts: [1, 0],
                 ..NONE
             },
             calendar: true,
             counter: 3,
             goals: &[Goal::Takeover],
-            ..brief("1 voter, handshakes, both servers restart", 1)
+            ..brief("1 voter, handshakes, A restarts", 1)
         },
         Scenario {
+            hellos: true,
+            rejoins: true,
+            until_one: true,
+            faults: Faults {
+                restarts: [0, 1],
+                ..NONE
+            },
+            calendar: true,
+            counter: 3,
+            goals: &[Goal::Takeover],
+            ..brief("1 voter, handshakes, B restarts", 1)
+        },
+        Scenario {
+            until_one: true,
             faults: Faults {
                 restarts: [0, 1],
                 voter_restarts: 1,
@@ -197,13 +206,14 @@ fn crashing() -> Vec<Scenario> {
         },
         Scenario {
             hellos: true,
+            for_good: true,
             faults: Faults {
                 goodbyes: 1,
                 ..NONE
             },
             calendar: true,
             goals: &[Goal::Takeover],
-            ..brief("1 voter, a server says goodbye", 1)
+            ..brief("1 voter, a server says goodbye for good", 1)
         },
     ]
 }
@@ -212,6 +222,7 @@ fn crashing() -> Vec<Scenario> {
 fn changing() -> Vec<Scenario> {
     vec![
         Scenario {
+            until_one: true,
             faults: Faults {
                 removals: 1,
                 ..NONE
@@ -221,8 +232,15 @@ fn changing() -> Vec<Scenario> {
         },
         Scenario {
             agreed: 1,
+            until_one: true,
             goals: &[Goal::Takeover, Goal::Change],
             ..brief("2 voters, one joins", 2)
+        },
+        Scenario {
+            faults: Faults { leaves: 1, ..NONE },
+            until_one: true,
+            goals: &[Goal::Takeover, Goal::Change],
+            ..brief("2 voters, one leaves", 2)
         },
         Scenario {
             faults: Faults {
@@ -230,15 +248,8 @@ fn changing() -> Vec<Scenario> {
                 returns: 1,
                 ..NONE
             },
-            until_one: true,
             goals: &[Goal::Takeover, Goal::Change],
-            ..brief("2 voters, one leaves and returns", 2)
-        },
-        Scenario {
-            agreed: 2,
-            until_one: true,
-            goals: &[Goal::Takeover, Goal::Change],
-            ..brief("3 voters, one joins", 3)
+            ..brief("1 voter, leaves and returns", 1)
         },
     ]
 }

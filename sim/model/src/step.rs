@@ -204,7 +204,9 @@ impl World {
             return Some(());
         }
         self.at(server, |pair| pair.resign(now))?;
-        self.restart(rules, server, true);
+        if !rules.for_good {
+            self.restart(rules, server, true);
+        }
         self.mail
             .push(Letter::Request(Request::Goodbye(server, id)));
         Some(())

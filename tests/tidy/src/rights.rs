@@ -26,6 +26,8 @@ const RIGHTS: [Right; 5] = [
             "crates/agent/src/",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/model/src/main.rs",
+            "sim/model/src/report.rs",
         ],
     },
     Right {
@@ -90,6 +92,7 @@ const RIGHTS: [Right; 5] = [
             "crates/agent/src/",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/model/src/main.rs",
         ],
     },
 ];
