@@ -162,7 +162,8 @@ fn meetings() -> Vec<Ablation> {
 /// No rule is left out, and two act all the same: the ends of what is promised. A server that
 /// restarts counts those who register with it, and cannot know whom its peer counts (ha.md
 /// section 4); and one whose standby has said goodbye needs no lease, though the standby's next
-/// process may be cut off from it (docs/model.md, open).
+/// process may be cut off from it; and the answer to an update proves a heartbeat that was
+/// ignored only after that update was processed (docs/model.md, open, both).
 fn unpromised() -> Vec<Ablation> {
     vec![
         one_acts(Scenario {
@@ -179,6 +180,26 @@ fn unpromised() -> Vec<Ablation> {
             },
             ..of(
                 "none: after a goodbye of B the next B is cut off",
+                1,
+                Sabotage::None,
+            )
+        }),
+        one_acts(Scenario {
+            ours: false,
+            timeout: 2,
+            clock: 3,
+            faults: Faults {
+                deaf: 1,
+                ..Faults::default()
+            },
+            mail: 1,
+            late: Late {
+                updates: true,
+                heartbeats: false,
+                ..LATE
+            },
+            ..of(
+                "none: an update older than the heartbeat that it proves",
                 1,
                 Sabotage::None,
             )

@@ -101,7 +101,7 @@ pub struct Scenario {
     /// No further once that many activations are spent and the role of one server is over: two
     /// can act no more.
     pub until_one: bool,
-    /// No epochs beyond that.
+    /// No epochs of a server beyond that count.
     pub counter: i64,
     /// Servers look for each other; without, roles change by votes and HA heartbeats only.
     pub hellos: bool,
@@ -207,7 +207,8 @@ impl Scenario {
 
     /// What is bounded, in words.
     pub fn bounds(&self) -> String {
-        let mut all = vec![format!("{} activations", self.activations)];
+        let (most, highest) = (self.activations, self.counter);
+        let mut all = vec![format!("{most} activations, epochs to {highest}")];
         let mut say = |wanted: bool, text: String| all.extend(wanted.then_some(text));
         let faults = &self.faults;
         say(self.timeout != 3, format!("T = {} ticks", self.timeout));

@@ -174,7 +174,6 @@ fn crashing() -> Vec<Scenario> {
                 ..NONE
             },
             calendar: true,
-            counter: 3,
             goals: &[Goal::Takeover],
             ..brief("1 voter, handshakes, A restarts", 1)
         },
@@ -187,7 +186,6 @@ fn crashing() -> Vec<Scenario> {
                 ..NONE
             },
             calendar: true,
-            counter: 3,
             goals: &[Goal::Takeover],
             ..brief("1 voter, handshakes, B restarts", 1)
         },
@@ -206,6 +204,7 @@ fn crashing() -> Vec<Scenario> {
         },
         Scenario {
             hellos: true,
+            until_one: true,
             for_good: true,
             faults: Faults {
                 goodbyes: 1,
@@ -266,30 +265,13 @@ fn references() -> Vec<Scenario> {
         },
         Scenario {
             ours: false,
-            faults: deaf,
-            mail: 2,
-            late: Late {
-                updates: true,
-                ..HEARTBEATS
-            },
-            goals: &[Goal::Takeover],
-            ..brief("1 reference voter, deaf once, two late", 1)
-        },
-        Scenario {
-            ours: false,
             faults: Faults {
                 voter_restarts: 1,
                 ..NONE
             },
             goals: &[Goal::Takeover],
-            ..Scenario::plain("1 reference voter, restarts", 1)
-        },
-        Scenario {
-            ours: false,
-            faults: deaf,
             until_one: true,
-            goals: &[Goal::Takeover],
-            ..brief("2 reference voters, deaf once", 2)
+            ..brief("1 reference voter, restarts", 1)
         },
     ]
 }
