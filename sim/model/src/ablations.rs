@@ -85,10 +85,7 @@ fn times() -> Vec<Ablation> {
         one_acts(of("3: no look before sending", 1, Sabotage::NoFence)),
         one_acts(Scenario {
             mail: 1,
-            late: Late {
-                replies: false,
-                ..LATE
-            },
+            late: LATE,
             ..of("4: a lease revives", 2, Sabotage::Revival)
         }),
         one_acts(of("5: no silence of the peer", 1, Sabotage::NoSilence)),

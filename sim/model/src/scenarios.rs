@@ -166,30 +166,6 @@ fn crashing() -> Vec<Scenario> {
             ..brief("1 voter, start and takeover", 1)
         },
         Scenario {
-            hellos: true,
-            rejoins: true,
-            until_one: true,
-            faults: Faults {
-                restarts: [1, 0],
-                ..NONE
-            },
-            calendar: true,
-            goals: &[Goal::Takeover],
-            ..brief("1 voter, handshakes, A restarts", 1)
-        },
-        Scenario {
-            hellos: true,
-            rejoins: true,
-            until_one: true,
-            faults: Faults {
-                restarts: [0, 1],
-                ..NONE
-            },
-            calendar: true,
-            goals: &[Goal::Takeover],
-            ..brief("1 voter, handshakes, B restarts", 1)
-        },
-        Scenario {
             until_one: true,
             faults: Faults {
                 restarts: [0, 1],
@@ -203,7 +179,18 @@ fn crashing() -> Vec<Scenario> {
             ..brief("2 voters, a server and a voter restart", 2)
         },
         Scenario {
-            hellos: true,
+            until_one: true,
+            faults: Faults {
+                restarts: [1, 1],
+                ..NONE
+            },
+            rejoins: true,
+            calendar: true,
+            counter: 3,
+            goals: &[Goal::Takeover],
+            ..brief("1 voter, both servers restart", 1)
+        },
+        Scenario {
             until_one: true,
             for_good: true,
             faults: Faults {
