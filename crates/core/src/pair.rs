@@ -22,6 +22,7 @@
 //! lease that has expired never holds again in its epoch; epochs only rise.
 
 mod beats;
+mod canon;
 mod election;
 mod electorate;
 pub mod epoch;
@@ -226,6 +227,11 @@ impl<V: Ord + Clone> Pair<V> {
     /// Of the current activation, or of the last one.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The highest seen, of anybody.
+    pub fn highest(&self) -> Epoch {
+        self.highest
     }
 
     /// The epoch to put into what only an active server sends. Meaningful after a way in was

@@ -27,6 +27,8 @@ const RIGHTS: [Right; 5] = [
             "crates/statestorectl/src/",
             "bench/",
             "sim/world/src/many.rs",
+            "sim/model/src/main.rs",
+            "sim/model/src/report.rs",
         ],
     },
     Right {
@@ -92,6 +94,7 @@ const RIGHTS: [Right; 5] = [
             "crates/statestorectl/src/",
             "bench/",
             "sim/world/src/main.rs",
+            "sim/model/src/main.rs",
         ],
     },
 ];

@@ -33,7 +33,7 @@ pub struct Hello {
 pub struct HelloSent {
     /// When.
     pub at: Time,
-    yielded: u64,
+    pub(super) yielded: u64,
 }
 
 /// The answer.

@@ -55,9 +55,17 @@ pub struct Voice {
 
 /// Since when a voter says nothing but UNKNOWN, on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Unknown {
-    since: Time,
+pub(super) struct Unknown {
+    pub(super) since: Time,
     connection: u64,
+}
+
+/// A heartbeat that a reference voter answered, whether it ignored it or not (rule 20).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Unproven {
+    pub(super) sent: Time,
+    /// An update that was on its way by then may have been processed before.
+    pub(super) answered: Time,
 }
 
 /// One voter.
@@ -69,17 +77,17 @@ pub struct Voter {
     pub terms: Terms,
     /// `a[v]`: send time of the last acknowledged heartbeat.
     pub acknowledged: Option<Time>,
-    /// A heartbeat whose acknowledgement has yet to be proven by an update.
-    pub unproven: Option<Time>,
+    /// The first and the last heartbeat whose acknowledgement has yet to be proven by an update.
+    pub(super) unproven: [Option<Unproven>; 2],
     /// `f[v]`, and more.
     pub voice: Option<Voice>,
     /// Since when it skips what an active sends (rule 21).
     pub skips_since: Option<Time>,
     /// One that is alone has asked it, and may serve it (rule 18).
     pub served: bool,
-    unknown: Option<Unknown>,
+    pub(super) unknown: Option<Unknown>,
     /// Before that, a former life with a longer limit may have acknowledged the other server.
-    votes_after: Option<Time>,
+    pub(super) votes_after: Option<Time>,
 }
 
 impl Voter {
@@ -88,7 +96,7 @@ impl Voter {
             registered: false,
             terms,
             acknowledged: None,
-            unproven: None,
+            unproven: [None; 2],
             voice: None,
             skips_since: None,
             served: false,
@@ -103,15 +111,26 @@ impl Voter {
     }
 
     /// It answered a heartbeat sent at `sent`.
-    pub(super) fn answered(&mut self, sent: Time, connection: u64, reply: &VoterReply, acts: bool) {
+    pub(super) fn answered(
+        &mut self,
+        now: Time,
+        (sent, connection): (Time, u64),
+        reply: &VoterReply,
+        acts: bool,
+    ) {
         let later = |at: Option<Time>| at.is_none_or(|at| at < sent);
         if self.terms.extended || !acts {
             if later(self.acknowledged) {
                 self.acknowledged = Some(sent);
             }
         } else {
-            // The oldest: a slow update proves at least that one.
-            self.unproven.get_or_insert(sent);
+            let answer = Unproven {
+                sent,
+                answered: now,
+            };
+            let [first, last] = &mut self.unproven;
+            first.get_or_insert(answer);
+            *last = Some(answer);
         }
         let Some(state) = reply.state else {
             return;
@@ -178,14 +197,20 @@ impl Voter {
             self.skips_since.get_or_insert(sent);
             if !self.terms.extended {
                 self.acknowledged = None;
-                self.unproven = None;
+                self.unproven = [None; 2];
             }
             return;
         }
         self.skips_since = None;
         // Also if a vote that was counted since is newer: kept, it would hide every later one.
-        if let Some(at) = self.unproven.take_if(|at| *at <= sent) {
-            self.acknowledged = self.acknowledged.max(Some(at));
+        let [first, last] = self.unproven;
+        let proven = |it: &Unproven| it.answered <= sent;
+        if let Some(last) = last.filter(proven) {
+            self.acknowledged = self.acknowledged.max(Some(last.sent));
+            self.unproven = [None; 2];
+        } else if let Some(first) = first.filter(proven) {
+            self.acknowledged = self.acknowledged.max(Some(first.sent));
+            self.unproven = [last; 2];
         }
     }
 
@@ -231,6 +256,16 @@ impl<V: Ord + Clone> Voters<V> {
         self.all.iter()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voter> {
+        self.all.values_mut()
+    }
+
+    /// The same voters under other names (`canon`).
+    pub(super) fn rename(&mut self, name: impl Fn(&V) -> V) {
+        let all = core::mem::take(&mut self.all).into_iter();
+        self.all = all.map(|(id, voter)| (name(&id), voter)).collect();
+    }
+
     /// Who is registered here, in order.
     pub fn registered(&self) -> impl Iterator<Item = (&V, &Voter)> {
         self.all.iter().filter(|(_, voter)| voter.registered)
@@ -256,7 +291,7 @@ impl<V: Ord + Clone> Voters<V> {
             entry.votes_after = Some(now + certainly(longer));
         }
         entry.terms = terms;
-        entry.unproven = None;
+        entry.unproven = [None; 2];
         entry.voice = None;
         entry.unknown = None;
         entry.skips_since = None;
@@ -275,7 +310,7 @@ impl<V: Ord + Clone> Voters<V> {
         if let Some(entry) = self.all.get_mut(voter) {
             self.registered -= usize::from(entry.registered);
             entry.registered = false;
-            entry.unproven = None;
+            entry.unproven = [None; 2];
             entry.voice = None;
             entry.unknown = None;
         }

@@ -78,7 +78,9 @@ fn rests_on(view: &PairView<Text>) -> String {
         None if view.claims => "a claim that the peer has not acknowledged".to_owned(),
         None => "nothing: not active".to_owned(),
         Some(Tenure::Leased) => "a lease".to_owned(),
-        Some(Tenure::Alone { forced: true, .. }) => "an operator's word, or a new peer that has yet to answer".to_owned(),
+        Some(Tenure::Alone { forced: true, .. }) => {
+            "an operator's word, or a new peer that has yet to answer".to_owned()
+        }
         Some(Tenure::Alone { .. }) => "nobody else being there".to_owned(),
         Some(Tenure::Unopposed) => "the peer having stopped on purpose".to_owned(),
     }

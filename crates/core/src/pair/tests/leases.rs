@@ -150,15 +150,36 @@ fn an_answer_that_nothing_proved_in_one_activation_does_not_hide_those_of_the_ne
     let (mut a, _) = running(1);
     let voter = a.voters.find_mut(&1).unwrap();
     voter.terms.extended = false;
-    voter.answered(at(5_000).time, 1, &here(), true);
-    voter.answered(at(6_000).time, 1, &here(), false); // a vote: it had stepped down
+    voter.answered(at(5_001).time, (at(5_000).time, 1), &here(), true);
+    voter.answered(at(6_001).time, (at(6_000).time, 1), &here(), false); // a vote: it had stepped down
     voter.updated(at(6_500).time, true);
-    voter.answered(at(7_000).time, 1, &here(), true);
+    voter.answered(at(7_001).time, (at(7_000).time, 1), &here(), true);
     voter.updated(at(7_100).time, true);
     assert_eq!(
         a.voters.held_until(a.electorate.agreed()),
         Some(at(14_500).time)
     );
+}
+
+// rule 20: the update had been processed before, and its answer came late
+#[test]
+fn an_update_that_was_on_its_way_proves_no_answer() {
+    let (mut a, _) = running(1);
+    let voter = a.voters.find_mut(&1).unwrap();
+    voter.terms.extended = false;
+    let held = voter.acknowledged;
+    voter.answered(at(5_300).time, (at(5_000).time, 1), &here(), true);
+    voter.updated(at(5_200).time, true);
+    assert_eq!(voter.acknowledged, held);
+    voter.answered(at(6_300).time, (at(6_000).time, 1), &here(), true);
+    voter.updated(at(6_200).time, true);
+    assert_eq!(
+        voter.acknowledged,
+        Some(at(5_000).time),
+        "the first of the two"
+    );
+    voter.updated(at(6_400).time, true);
+    assert_eq!(voter.acknowledged, Some(at(6_000).time), "the last");
 }
 
 // rule 21
