@@ -10,7 +10,7 @@ use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::subscriber::{Answer, Heartbeat};
 use crate::world::{World, name};
-use statestore_core::pair::{BeatReply, BeatSent, Pair};
+use statestore_core::pair::{Beat, BeatReply, BeatSent, Pair};
 use statestore_core::time::{Now, Time};
 use std::sync::Arc;
 
@@ -214,6 +214,7 @@ impl World {
             electorate_version: Some(sent.electorate_version),
             members_version: 0,
             members: None,
+            timeout: None,
         };
         let sent = BeatSent {
             at: Time::ZERO, // renews no lease
@@ -221,5 +222,33 @@ impl World {
         };
         self.at(server, |pair| pair.on_beat_reply(now, sent, Some(reply)));
         Some(())
+    }
+    /// Rule 14 left out: the standby drops a seat as if its peer had said so, when it last did.
+    pub fn drop_seat(&mut self, rules: &Scenario, server: usize, voter: usize) -> Option<()> {
+        let now = self.now(rules);
+        let peer = self.servers[1 - server].id;
+        self.at(server, |pair| {
+            let view = pair.view(now.time);
+            let seats = view.voters.iter().filter(|it| it.agreed);
+            let beat = Beat {
+                src: peer,
+                dst: view.id,
+                epoch: Some(pair.highest()),
+                claims: false,
+                electorate_version: 100,
+                electorate: Some(
+                    seats
+                        .map(|it| it.id)
+                        .filter(|it| *it != name(voter))
+                        .collect(),
+                ),
+                known_members: 0,
+            };
+            let heard = Now {
+                time: now.time - view.silence,
+                ..now
+            };
+            pair.on_beat(heard, &beat).ok().map(drop)
+        })
     }
 }

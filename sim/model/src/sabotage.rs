@@ -36,8 +36,10 @@ pub enum Sabotage {
     NoWait,
     /// Rule 9: a voter that starts has lost everybody.
     NewbornVotes,
-    /// Rules 1, 12, 13, 14: a change of the electorate counts before the peer has it.
+    /// Rules 1, 12, 13: a change of the electorate counts before the peer has it.
     OneSidedChange,
+    /// Rule 14: the standby drops a leaver's seat at once, by itself.
+    EagerLeave,
     /// Rule 15: who says goodbye goes on.
     UndeadLeaver,
     /// Rule 16: voters keep to themselves which epochs they saw.

@@ -252,6 +252,20 @@ fn references() -> Vec<Scenario> {
         },
         Scenario {
             ours: false,
+            timeout: 2,
+            clock: 3,
+            faults: deaf,
+            mail: 1,
+            late: Late {
+                updates: true,
+                heartbeats: false,
+                ..HEARTBEATS
+            },
+            goals: &[Goal::Takeover],
+            ..Scenario::plain("1 reference voter, deaf once, one update late", 1)
+        },
+        Scenario {
+            ours: false,
             faults: Faults {
                 voter_restarts: 1,
                 ..NONE

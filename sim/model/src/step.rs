@@ -149,7 +149,11 @@ impl World {
                     spend(&mut self.faults.removals)?;
                 }
                 let now = self.now(rules).time;
+                let left = subscriber.gone;
                 self.at(server, |pair| pair.voter_removed(now, &name(voter)));
+                if rules.sabotage == Sabotage::EagerLeave && left && server == 1 {
+                    self.drop_seat(rules, server, voter);
+                }
             }
             Action::Deafen(voter, server) => {
                 spend(&mut self.faults.deaf)?;
