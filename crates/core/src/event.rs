@@ -144,6 +144,11 @@ pub enum Event {
         address: NetworkAddress,
         status: Status,
     },
+    /// It could be told at last.
+    RoleNoticeDelivered {
+        subscriber: Text,
+        address: NetworkAddress,
+    },
 }
 
 impl Event {
@@ -206,20 +211,9 @@ impl fmt::Display for Event {
             | Self::CatalogdNoticeFinished { .. }
             | Self::CatalogdNoticeFailed { .. } => self.catalogd(f),
             Self::Pair(news) => pair::write(news, f),
-            Self::RoleNoticeFinished { epoch } => write!(
-                f,
-                "All subscribers concerned know that this statestored is active (epoch {epoch})"
-            ),
-            Self::RoleNoticeFailed {
-                subscriber,
-                address,
-                status,
-            } => write!(
-                f,
-                "Subscriber '{subscriber}' at {address} could not be told that this statestored \
-                 is active: {}",
-                Brief(&status.message())
-            ),
+            Self::RoleNoticeFinished { .. }
+            | Self::RoleNoticeFailed { .. }
+            | Self::RoleNoticeDelivered { .. } => self.role_notice(f),
             _ => self.topic(f),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: when each is worth saying; the node decides that.
 
-use super::Severity;
+use super::{Brief, Event, Severity};
 use crate::pair::{News, Why};
 use core::fmt;
 
@@ -77,6 +77,36 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         News::Silent => f.write_str(
             "No statestored is active and subscribers hear both: silent for the peer's sake",
         ),
+    }
+}
+
+impl Event {
+    pub(super) fn role_notice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RoleNoticeFinished { epoch } => write!(
+                f,
+                "All subscribers concerned know that this statestored is active (epoch {epoch})"
+            ),
+            Self::RoleNoticeFailed {
+                subscriber,
+                address,
+                status,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' at {address} could not be told that this statestored \
+                 is active: {}",
+                Brief(&status.message())
+            ),
+            Self::RoleNoticeDelivered {
+                subscriber,
+                address,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' at {address} knows at last that this statestored is \
+                 active"
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -52,6 +52,33 @@ fn the_role_is_told_again_to_who_skips_it() {
     assert_eq!((counters.role_told, counters.role_failed), (2, 0));
 }
 
+// H-31: a dead one is told again every 100 ms; the log has the first failure, and the end of it
+#[test]
+fn who_cannot_be_told_of_the_role_is_named_once_and_when_it_knows() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    for id in ["a", "b", "c"] {
+        world.register(id);
+    }
+    world.wait(3 * SECOND);
+    world.unreachable_for_roles.insert(Text::from("b"));
+    world.dead.insert(0);
+    world.wait(12 * SECOND);
+    assert_eq!(world.role(1), Role::Active);
+    let lines = |world: &World, words: &str| {
+        let log = world.servers[1].log.iter();
+        log.filter(|line| line.contains(words)).count()
+    };
+    let failed = "'b' at b:0 could not be told that this statestored is active";
+    let at_last = "'b' at b:0 knows at last";
+    assert!(world.servers[1].node.totals().counters.role_failed > 5);
+    assert_eq!((lines(&world, failed), lines(&world, at_last)), (1, 0));
+    world.unreachable_for_roles.clear();
+    world.wait(SECOND);
+    assert_eq!((lines(&world, failed), lines(&world, at_last)), (1, 1));
+    assert_eq!(lines(&world, "knows at last"), 1, "not of the others");
+}
+
 // 6.3, S-10, H-33
 #[test]
 fn a_standby_sends_heartbeats_and_nothing_else() {
