@@ -136,6 +136,8 @@ pub enum Event {
     },
     /// Something about the pair of statestoreds.
     Pair(News),
+    /// The first subscriber of this process' life that knows no epochs, in a pair.
+    ReferenceSubscriber { subscriber: Text },
     /// Everybody knows that this statestored is active.
     RoleNoticeFinished { epoch: Epoch },
     /// A subscriber could not be told that this statestored is active.
@@ -164,6 +166,7 @@ impl Event {
             | Self::HeartbeatLate { .. }
             | Self::NotSubscribed { .. }
             | Self::CatalogdLost { .. }
+            | Self::ReferenceSubscriber { .. }
             | Self::NetworkSwitched { .. } => Severity::Warning,
             Self::Pair(news) => pair::severity(news),
             _ => Severity::Info,
@@ -211,9 +214,10 @@ impl fmt::Display for Event {
             | Self::CatalogdNoticeFinished { .. }
             | Self::CatalogdNoticeFailed { .. } => self.catalogd(f),
             Self::Pair(news) => pair::write(news, f),
-            Self::RoleNoticeFinished { .. }
+            Self::ReferenceSubscriber { .. }
+            | Self::RoleNoticeFinished { .. }
             | Self::RoleNoticeFailed { .. }
-            | Self::RoleNoticeDelivered { .. } => self.role_notice(f),
+            | Self::RoleNoticeDelivered { .. } => self.of_pair(f),
             _ => self.topic(f),
         }
     }

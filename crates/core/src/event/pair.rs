@@ -81,8 +81,14 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 impl Event {
-    pub(super) fn role_notice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn of_pair(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ReferenceSubscriber { subscriber } => write!(
+                f,
+                "Subscriber '{subscriber}' knows no epochs and names no limit of its own, as \
+                 others may that are not told of: --statestore_subscriber_timeout_seconds is taken \
+                 for theirs, and at most one statestored is active if their restarts are recognised"
+            ),
             Self::RoleNoticeFinished { epoch } => write!(
                 f,
                 "All subscribers concerned know that this statestored is active (epoch {epoch})"

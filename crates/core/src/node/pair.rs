@@ -51,6 +51,8 @@ pub(super) struct Paired {
     asking: bool,
     /// When a stranger was last worth a line.
     stranger_logged: Option<Time>,
+    /// A subscriber that knows no epochs was worth a line; one is.
+    reference_logged: bool,
 }
 
 impl Paired {
@@ -69,6 +71,7 @@ impl Paired {
             first_hello: true,
             asking: false,
             stranger_logged: None,
+            reference_logged: false,
         }
     }
 }
@@ -217,6 +220,10 @@ impl Node {
             timeout: said.map_or(default, Duration::from_millis),
             extended: said.is_some(),
         };
+        if !terms.extended && !core::mem::replace(&mut ha.reference_logged, true) {
+            let subscriber = id.clone();
+            out.push(Effect::Log(Event::ReferenceSubscriber { subscriber }));
+        }
         ha.pair.voter_registered(now.time, id.clone(), terms);
         self.act_on_news(now, out);
     }

@@ -79,6 +79,31 @@ fn who_cannot_be_told_of_the_role_is_named_once_and_when_it_knows() {
     assert_eq!(lines(&world, "knows at last"), 1, "not of the others");
 }
 
+// ha.md rules 9, 20: with reference subscribers the plain rules hold, and that is said once
+#[test]
+fn the_first_subscriber_that_knows_no_epochs_is_named_and_no_other() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    let said = |world: &World, which: usize| {
+        let log = world.servers[which].log.iter();
+        let lines = log.filter(|line| line.contains("knows no epochs and names no limit"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    world.register("ours");
+    assert!(said(&world, 0).is_empty() && said(&world, 1).is_empty());
+    let reference = |id| wire::RegisterSubscriberRequest {
+        heartbeat_timeout_ms: None,
+        ..request(id)
+    };
+    for id in ["a", "b", "a"] {
+        world.register_with(0, reference(id));
+    }
+    let lines = said(&world, 0);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("Subscriber 'a' ") && !lines[0].contains('\n'));
+    assert!(said(&world, 1).is_empty(), "each says it of its own");
+}
+
 // 6.3, S-10, H-33
 #[test]
 fn a_standby_sends_heartbeats_and_nothing_else() {
