@@ -13,6 +13,7 @@ use core::fmt;
 use core::time::Duration;
 use statestore_wire::{Epoch, NetworkAddress, Status, Text};
 
+mod catalogd;
 mod heartbeat;
 mod pair;
 
@@ -94,6 +95,13 @@ pub enum Event {
         subscriber: Text,
         late: Duration,
         unreported: u64,
+    },
+    /// A subscriber's own limit makes its heartbeats shorter than the settings.
+    HeartbeatsShortened {
+        subscriber: Text,
+        limit: Duration,
+        period: Duration,
+        timeout: Duration,
     },
     /// Who answered in the last period.
     HeartbeatReport {
@@ -208,6 +216,7 @@ impl fmt::Display for Event {
             Self::HeartbeatMissed { .. }
             | Self::HeartbeatRecovered { .. }
             | Self::HeartbeatLate { .. }
+            | Self::HeartbeatsShortened { .. }
             | Self::HeartbeatReport { .. } => self.heartbeat(f),
             Self::CatalogdDesignated { .. }
             | Self::CatalogdLost { .. }
@@ -336,46 +345,6 @@ impl Event {
                 } else {
                     "Normal"
                 },
-                Brief(&status.message())
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    fn catalogd(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CatalogdDesignated {
-                subscriber,
-                address,
-                version,
-                standby,
-            } => {
-                write!(
-                    f,
-                    "Catalogd '{subscriber}' at {address} is the active one (version {version})"
-                )?;
-                match standby {
-                    Some(standby) => write!(f, ", '{standby}' stands by"),
-                    None => Ok(()),
-                }
-            }
-            Self::CatalogdLost { version } => write!(
-                f,
-                "The active catalogd (version {version}) failed; none is left"
-            ),
-            Self::CatalogdNoticeFinished { version } => write!(
-                f,
-                "All subscribers concerned know the active catalogd (version {version})"
-            ),
-            Self::CatalogdNoticeFailed {
-                subscriber,
-                address,
-                version,
-                status,
-            } => write!(
-                f,
-                "Subscriber '{subscriber}' at {address} could not be told the active catalogd \
-                 (version {version}): {}",
                 Brief(&status.message())
             ),
             _ => Ok(()),

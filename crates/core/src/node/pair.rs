@@ -19,7 +19,7 @@ use crate::event::Event;
 use crate::lanes::{Slot, Task};
 use crate::members::{MemberKey, rhythm_of};
 use crate::notice::Notice;
-use crate::pair::{News, Pair, PairView, Terms, VoterReply, epoch, limits};
+use crate::pair::{News, Pair, PairView, Terms, VoterReply, epoch};
 use crate::port::{Effect, Fence, Lane, Outbox};
 use crate::role::Role;
 use crate::time::{Now, Time, Wall};
@@ -53,6 +53,9 @@ pub(super) struct Paired {
     stranger_logged: Option<Time>,
     /// A subscriber that knows no epochs was worth a line; one is.
     reference_logged: bool,
+    /// The shortest own limit of a subscriber whose heartbeats it shortens, among those that were
+    /// worth a line.
+    pub(super) shortest_logged: Option<Duration>,
 }
 
 impl Paired {
@@ -72,6 +75,7 @@ impl Paired {
             asking: false,
             stranger_logged: None,
             reference_logged: false,
+            shortest_logged: None,
         }
     }
 }
@@ -178,31 +182,6 @@ impl Node {
         }
     }
 
-    /// Period and limit of a subscriber's heartbeats: short enough that several tries fit into
-    /// the time that one acknowledgement holds (ha.md section 5), and brisk while a takeover is
-    /// near (rule 6).
-    pub(super) fn heartbeat_pace(&self, now: Now, id: &Text) -> (Duration, Duration) {
-        let (period, timeout) = (self.config.heartbeat.period, self.config.heartbeat.timeout);
-        let Some(ha) = &self.ha else {
-            return (period, timeout);
-        };
-        let patience = self.terms_of(id).timeout;
-        let (period, timeout) = tightened(period, timeout, patience);
-        (
-            ha.pair.ask_period(now.time).unwrap_or(period).min(period),
-            timeout,
-        )
-    }
-
-    fn terms_of(&self, id: &Text) -> Terms {
-        let ha = self.ha.as_ref();
-        let voter = ha.and_then(|ha| ha.pair.terms(id));
-        voter.unwrap_or(Terms {
-            timeout: self.config.heartbeat.timeout,
-            extended: false,
-        })
-    }
-
     /// A registration stands.
     pub(super) fn voter_joins(
         &mut self,
@@ -225,6 +204,9 @@ impl Node {
             out.push(Effect::Log(Event::ReferenceSubscriber { subscriber }));
         }
         ha.pair.voter_registered(now.time, id.clone(), terms);
+        if terms.extended {
+            self.note_short_limit(id, terms.timeout, out);
+        }
         self.act_on_news(now, out);
     }
 
@@ -359,13 +341,4 @@ impl Node {
         ha.stranger_logged = Some(now);
         true
     }
-}
-
-/// Several tries fit into the time that one acknowledgement holds the lease.
-fn tightened(period: Duration, timeout: Duration, patience: Duration) -> (Duration, Duration) {
-    let lease = limits::lease(patience);
-    if period + timeout < lease / 2 {
-        return (period, timeout);
-    }
-    (period.min(lease / 5), timeout.min(lease / 4))
 }

@@ -104,6 +104,51 @@ fn the_first_subscriber_that_knows_no_epochs_is_named_and_no_other() {
     assert!(said(&world, 1).is_empty(), "each says it of its own");
 }
 
+// ha.md section 5: heartbeats that a subscriber's own limit makes shorter are told of, and bounded
+#[test]
+fn an_own_limit_that_shortens_heartbeats_is_logged_once_for_each_much_shorter_one() {
+    let mut config = config(false);
+    config.heartbeat.period = SECOND;
+    config.heartbeat.timeout = 2 * SECOND;
+    let mut world = World::new(&config);
+    world.wait(SECOND);
+    let lines = |world: &World| {
+        let log = world.servers[0].log.iter();
+        let lines = log.filter(|line| line.contains("are shorter than the flags say"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    let join = |world: &mut World, id: &str, ms: i64| {
+        let heartbeat_timeout_ms = Some(ms);
+        let request = wire::RegisterSubscriberRequest {
+            heartbeat_timeout_ms,
+            ..request(id)
+        };
+        world.register_with(0, request);
+    };
+    join(&mut world, "enough", 10_000);
+    assert!(lines(&world).is_empty());
+    for (id, ms) in [("a", 2_000), ("b", 2_000), ("c", 1_900), ("d", 4_000)] {
+        join(&mut world, id, ms);
+    }
+    join(&mut world, "e", 1_000);
+    let said = lines(&world);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("'a' ") && said[0].contains("2000 ms: every 300 ms, each within 375 ms"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("'e' ") && said[1].contains("1000 ms: every 150 ms"));
+    for ms in (300..30_000).rev() {
+        join(&mut world, "hostile", ms);
+    }
+    assert!(lines(&world).len() < 15);
+    let now = world.stamp();
+    let pace = |id: &str| world.servers[0].node.heartbeat_pace(now, &Text::from(id));
+    assert_eq!(pace("enough"), (SECOND, 2 * SECOND));
+    let micros = Duration::from_micros;
+    assert_eq!(pace("c"), (micros(285_000), micros(356_250)));
+}
+
 // 6.3, S-10, H-33
 #[test]
 fn a_standby_sends_heartbeats_and_nothing_else() {
