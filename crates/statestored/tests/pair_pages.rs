@@ -10,7 +10,7 @@ use common::{Statestored, eventually, http};
 use serde_json::Value;
 
 /// The fields of `/ha` in their order.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 24] = [
     "statestore_id",
     "role",
     "seed_role",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 23] = [
     "peer_found",
     "peer_knows_epochs",
     "peer_missed_heartbeats",
+    "missed_heartbeats_of_peer",
     "since_peer_was_heard_ms",
     "electorate_size",
     "electorate_is_agreed",

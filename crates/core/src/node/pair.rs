@@ -12,8 +12,8 @@
 //!
 //! Invariant: after each way into the pair its news are acted on before anything else is sent.
 
-use super::Node;
 use super::calls::Pending;
+use super::{Node, SHORTEST};
 use crate::config::HaConfig;
 use crate::event::Event;
 use crate::lanes::{Slot, Task};
@@ -105,6 +105,19 @@ impl Node {
     /// For one of a pair: whether its peer answers.
     pub fn found_peer(&self) -> Option<bool> {
         Some(self.ha.as_ref()?.pair.found_peer())
+    }
+
+    /// For one of a pair: how many periods of HA heartbeats in a row have passed without one that
+    /// was accepted. Nobody owes any to the active one.
+    pub fn missed_of_peer(&self, now: Now) -> Option<u64> {
+        let ha = self.ha.as_ref()?;
+        let tick = ha.config.tick.max(SHORTEST).as_nanos();
+        let silence = if self.acts() {
+            0
+        } else {
+            ha.pair.silence(now.time).as_nanos()
+        };
+        Some(u64::try_from(silence / tick).unwrap_or(u64::MAX))
     }
 
     pub(super) fn acts(&self) -> bool {

@@ -149,6 +149,32 @@ fn an_own_limit_that_shortens_heartbeats_is_logged_once_for_each_much_shorter_on
     assert_eq!(pace("c"), (micros(285_000), micros(356_250)));
 }
 
+// The seed: missed heartbeats are counted, by the standby those that the primary did not send
+#[test]
+fn a_standby_counts_the_heartbeats_that_its_primary_did_not_send() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    world.register("a");
+    world.wait(3 * SECOND);
+    let missed = |world: &World, which: usize| {
+        let node = &world.servers[which].node;
+        node.missed_of_peer(world.stamp()).unwrap()
+    };
+    assert!(missed(&world, 1) <= 1, "those that are on their way");
+    world.cut.insert((0, Text::from("peer")));
+    world.wait(3 * SECOND);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+    let missing = missed(&world, 1);
+    assert!((6..=7).contains(&missing), "{missing} of 500 ms in 3 s");
+    assert_eq!(missed(&world, 0), 0, "nobody owes it any");
+    world.cut.clear();
+    world.wait(SECOND);
+    assert!(missed(&world, 1) <= 1);
+    let alone = statestore_core::config::Config::default();
+    let node = World::new(&alone).servers.remove(0).node;
+    assert_eq!(node.missed_of_peer(world.stamp()), None);
+}
+
 // 6.3, S-10, H-33
 #[test]
 fn a_standby_sends_heartbeats_and_nothing_else() {

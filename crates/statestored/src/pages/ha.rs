@@ -33,6 +33,7 @@ pub(super) fn page(views: Views, config: HaConfig) -> Page {
 
 struct Seen {
     view: PairView<Text>,
+    missed_of_peer: Option<u64>,
     /// Period and limit of heartbeats to each voter, if they are not what the flags say.
     paces: Vec<Option<(Duration, Duration)>>,
 }
@@ -46,11 +47,18 @@ impl Seen {
         let voters = view.voters.iter();
         let paces = voters.map(|voter| node.heartbeat_pace(now, &voter.id));
         let paces = paces.map(|pace| (pace != flags).then_some(pace)).collect();
-        Some(Self { view, paces })
+        // Nobody owes an active one heartbeats.
+        let missed_of_peer = node.missed_of_peer(now).filter(|_| !view.role.acts());
+        Some(Self {
+            view,
+            missed_of_peer,
+            paces,
+        })
     }
 }
 
-fn pair(Seen { view, paces }: &Seen, config: &HaConfig) -> Document {
+fn pair(seen: &Seen, config: &HaConfig) -> Document {
+    let view = &seen.view;
     let mut page = document([
         ("statestore_id", view.id.to_string().into()),
         ("role", view.role.to_string().into()),
@@ -68,6 +76,7 @@ fn pair(Seen { view, paces }: &Seen, config: &HaConfig) -> Document {
         ("peer_found", view.found_peer.into()),
         ("peer_knows_epochs", view.peer_is_extended.into()),
         ("peer_missed_heartbeats", view.missed.into()),
+        ("missed_heartbeats_of_peer", seen.missed_of_peer.into()),
         ("since_peer_was_heard_ms", millis(view.silence)),
         ("electorate_size", view.agreed.into()),
         ("electorate_is_agreed", is_agreed(view).into()),
@@ -77,7 +86,7 @@ fn pair(Seen { view, paces }: &Seen, config: &HaConfig) -> Document {
     ]));
     let obstacles = view.obstacles.iter().map(|it| obstacle(it).into());
     page.insert("obstacles".to_owned(), Json::Array(obstacles.collect()));
-    let voters = view.voters.iter().zip(paces);
+    let voters = view.voters.iter().zip(&seen.paces);
     let voters = voters.map(|(it, pace)| voter(it, *pace));
     page.insert("voters".to_owned(), Json::Array(voters.collect()));
     page
