@@ -89,8 +89,8 @@ def test_a_primary_that_only_the_standby_hears_stays_and_the_standby_says_so(pai
     primary, standby = cluster.start()
     with cluster.trial(cut) as trial:
         cluster.network.cut(HEARD_BY_STANDBY_ONLY[cut])
-        said = re.compile("[345] of 5 subscribers lost the active statestored, which was heard here "
-                          r"\d+ ms ago: too lately for a takeover")
+        said = re.compile("[345] of 5 subscribers lost the active statestored, which was heard "
+                          r"here \d+ ms ago: too lately for a takeover")
         eventually(lambda: said.search(standby.log()), "the standby says so")
         assert [agent.primary() for agent in cluster.agents] == [primary.host.address] * 5
         cluster.network.heal()

@@ -114,7 +114,7 @@ impl<V: Ord + Clone> Pair<V> {
             found_peer: self.peer.found,
             peer_is_extended: self.peer.extended,
             missed: self.peer.missed,
-            silence: now.since(self.heard),
+            silence: self.silence(now),
             held_by_peer: left(self.held_by_peer()),
             held_by_voters: left(self.held_by_voters()),
             agreed: self.electorate.agreed().len(),
@@ -146,6 +146,11 @@ impl<V: Ord + Clone> Pair<V> {
     /// True while the peer answers (`connected-with-peer-statestored`).
     pub fn found_peer(&self) -> bool {
         self.peer.found
+    }
+
+    /// Since the peer was last heard or granted something; since the start, if never.
+    pub fn silence(&self, now: Time) -> Duration {
+        now.since(self.heard)
     }
 
     /// The peer's process, once known.
