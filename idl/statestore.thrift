@@ -367,6 +367,8 @@ struct TStatestoreHaHandshakeResponse {
   4: required bool dst_statestore_active
   // The highest that the answering side has seen.
   100: optional i64 highest_epoch
+  // Milliseconds of silence after which the answering side may take over.
+  101: optional i64 timeout_ms
 }
 
 struct TStatestoreHaHeartbeatRequest {
@@ -404,6 +406,8 @@ struct TStatestoreHaHeartbeatResponse {
   104: optional list<string> members
   // The receiver, if it is not the process that was meant.
   105: optional TUniqueId statestore_id
+  // Milliseconds of silence after which the receiver may take over.
+  106: optional i64 timeout_ms
 }
 
 // Extension: a standby stops on purpose.

@@ -183,7 +183,7 @@ fn filled() -> TopicLog {
 }
 
 fn step(subscribers: usize, topics: &[&str]) -> Box<dyn FnMut()> {
-    let mut bed = Bed::new(Config {
+    let mut bed = Bed::without_clock(Config {
         max_subscribers: subscribers,
         ..Config::default()
     });

@@ -89,11 +89,28 @@ def test_a_primary_that_only_the_standby_hears_stays_and_the_standby_says_so(pai
     primary, standby = cluster.start()
     with cluster.trial(cut) as trial:
         cluster.network.cut(HEARD_BY_STANDBY_ONLY[cut])
-        said = re.compile(
-            "[345] of 5 subscribers lost the active statestored, which was heard here "
-            r"\d+ ms ago: too lately for a takeover")
+        said = re.compile("[345] of 5 subscribers lost the active statestored, which was heard "
+                          r"here \d+ ms ago: too lately for a takeover")
         eventually(lambda: said.search(standby.log()), "the standby says so")
         assert [agent.primary() for agent in cluster.agents] == [primary.host.address] * 5
         cluster.network.heal()
         assert cluster.await_settled() == [primary, standby]
     trial.assert_undisturbed()
+
+
+def test_a_standby_that_restarts_out_of_contact_deposes_nobody(pair):
+    """Rule 18: its new process found nobody and is alone, by name; it serves nobody who follows
+    the primary, and yields once it has asked them."""
+    cluster = pair()
+    primary, standby = cluster.start()
+    cluster.network.cut(both_ways("s1", ("s2",)))
+    standby.end()
+    standby.start()
+    yields = re.compile("No longer the active statestored .*hear")
+    eventually(lambda: yields.search(standby.log()), "the standby yields")
+    assert "No longer the active statestored" not in primary.log()
+    assert [agent.primary() for agent in cluster.agents] == [primary.host.address] * 5
+    eventually(lambda: not cluster.unserved(primary), "everybody is with both again")
+    cluster.network.heal()
+    assert cluster.await_settled() == [primary, standby]
+    assert "No longer the active statestored" not in primary.log()

@@ -45,6 +45,7 @@ impl core::fmt::Display for Health {
 pub struct Pulse {
     missed: u32,
     heard: Option<Time>,
+    counted: Option<Time>,
 }
 
 impl Pulse {
@@ -54,10 +55,19 @@ impl Pulse {
         core::mem::take(&mut self.missed)
     }
 
-    /// No answer came, or a bad one. Returns how many in a row by now.
-    pub fn miss(&mut self) -> u32 {
+    /// No answer came, or a bad one. Returns how many in a row by now, if this one counts: of
+    /// those that follow each other faster than the period (votes are asked for, ha.md rule 6)
+    /// one counts in each, or a short trouble would end a registration.
+    pub fn miss(&mut self, now: Time, period: Duration) -> Option<u32> {
+        let soon = self
+            .counted
+            .is_some_and(|at| now.since(at) < period * 9 / 10);
+        if self.missed > 0 && soon {
+            return None;
+        }
+        self.counted = Some(now);
         self.missed = self.missed.saturating_add(1);
-        self.missed
+        Some(self.missed)
     }
 
     /// Misses in a row.
@@ -110,13 +120,19 @@ impl Lateness {
 mod tests {
     use super::*;
 
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    fn at(second: usize) -> Time {
+        Time::from_millis(second as u64 * 1_000)
+    }
+
     // F-3
     #[test]
     fn half_of_the_limit_is_suspected_and_all_of_it_failed() {
         let mut pulse = Pulse::default();
         assert_eq!(pulse.health(5), Health::Unknown);
-        let states: [Health; 5] = core::array::from_fn(|_| {
-            pulse.miss();
+        let states: [Health; 5] = core::array::from_fn(|second| {
+            pulse.miss(at(second), PERIOD);
             pulse.health(5)
         });
         use Health::{Failed, Ok, Suspected};
@@ -128,9 +144,9 @@ mod tests {
     fn every_second_miss_never_fails() {
         let mut pulse = Pulse::default();
         for second in 0..1_000 {
-            assert_eq!(pulse.miss(), 1);
+            assert_eq!(pulse.miss(at(second), PERIOD), Some(1));
             assert!(pulse.health(2) < Health::Failed);
-            assert_eq!(pulse.beat(Time::from_millis(second)), 1);
+            assert_eq!(pulse.beat(at(second)), 1);
         }
         assert_eq!(pulse.health(2), Health::Ok);
     }
@@ -139,8 +155,17 @@ mod tests {
     #[test]
     fn a_limit_of_nothing_fails_at_the_first_miss() {
         let mut pulse = Pulse::default();
-        pulse.miss();
+        pulse.miss(at(0), PERIOD);
         assert_eq!(pulse.health(0), Health::Failed);
+    }
+
+    // F-5, ha.md rule 6: asking for votes is no reason to be given up sooner
+    #[test]
+    fn of_misses_that_follow_each_other_quickly_one_counts_in_a_period() {
+        let mut pulse = Pulse::default();
+        let tenths = (0..100).map(|n| Time::from_millis(n * 100));
+        let counted = tenths.filter_map(|now| pulse.miss(now, PERIOD)).count();
+        assert_eq!(counted, 12, "ten seconds, each no more than a tenth early");
     }
 
     // S-8

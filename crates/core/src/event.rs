@@ -13,6 +13,7 @@ use core::fmt;
 use core::time::Duration;
 use statestore_wire::{Epoch, NetworkAddress, Status, Text};
 
+mod catalogd;
 mod heartbeat;
 mod pair;
 
@@ -95,6 +96,13 @@ pub enum Event {
         late: Duration,
         unreported: u64,
     },
+    /// A subscriber's own limit makes its heartbeats shorter than the settings.
+    HeartbeatsShortened {
+        subscriber: Text,
+        limit: Duration,
+        period: Duration,
+        timeout: Duration,
+    },
     /// Who answered in the last period.
     HeartbeatReport {
         answered: usize,
@@ -136,6 +144,8 @@ pub enum Event {
     },
     /// Something about the pair of statestoreds.
     Pair(News),
+    /// The first subscriber of this process' life that knows no epochs, in a pair.
+    ReferenceSubscriber { subscriber: Text },
     /// Everybody knows that this statestored is active.
     RoleNoticeFinished { epoch: Epoch },
     /// A subscriber could not be told that this statestored is active.
@@ -143,6 +153,11 @@ pub enum Event {
         subscriber: Text,
         address: NetworkAddress,
         status: Status,
+    },
+    /// It could be told at last.
+    RoleNoticeDelivered {
+        subscriber: Text,
+        address: NetworkAddress,
     },
 }
 
@@ -159,6 +174,7 @@ impl Event {
             | Self::HeartbeatLate { .. }
             | Self::NotSubscribed { .. }
             | Self::CatalogdLost { .. }
+            | Self::ReferenceSubscriber { .. }
             | Self::NetworkSwitched { .. } => Severity::Warning,
             Self::Pair(news) => pair::severity(news),
             _ => Severity::Info,
@@ -200,26 +216,17 @@ impl fmt::Display for Event {
             Self::HeartbeatMissed { .. }
             | Self::HeartbeatRecovered { .. }
             | Self::HeartbeatLate { .. }
+            | Self::HeartbeatsShortened { .. }
             | Self::HeartbeatReport { .. } => self.heartbeat(f),
             Self::CatalogdDesignated { .. }
             | Self::CatalogdLost { .. }
             | Self::CatalogdNoticeFinished { .. }
             | Self::CatalogdNoticeFailed { .. } => self.catalogd(f),
             Self::Pair(news) => pair::write(news, f),
-            Self::RoleNoticeFinished { epoch } => write!(
-                f,
-                "All subscribers concerned know that this statestored is active (epoch {epoch})"
-            ),
-            Self::RoleNoticeFailed {
-                subscriber,
-                address,
-                status,
-            } => write!(
-                f,
-                "Subscriber '{subscriber}' at {address} could not be told that this statestored \
-                 is active: {}",
-                Brief(&status.message())
-            ),
+            Self::ReferenceSubscriber { .. }
+            | Self::RoleNoticeFinished { .. }
+            | Self::RoleNoticeFailed { .. }
+            | Self::RoleNoticeDelivered { .. } => self.of_pair(f),
             _ => self.topic(f),
         }
     }
@@ -338,46 +345,6 @@ impl Event {
                 } else {
                     "Normal"
                 },
-                Brief(&status.message())
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    fn catalogd(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CatalogdDesignated {
-                subscriber,
-                address,
-                version,
-                standby,
-            } => {
-                write!(
-                    f,
-                    "Catalogd '{subscriber}' at {address} is the active one (version {version})"
-                )?;
-                match standby {
-                    Some(standby) => write!(f, ", '{standby}' stands by"),
-                    None => Ok(()),
-                }
-            }
-            Self::CatalogdLost { version } => write!(
-                f,
-                "The active catalogd (version {version}) failed; none is left"
-            ),
-            Self::CatalogdNoticeFinished { version } => write!(
-                f,
-                "All subscribers concerned know the active catalogd (version {version})"
-            ),
-            Self::CatalogdNoticeFailed {
-                subscriber,
-                address,
-                version,
-                status,
-            } => write!(
-                f,
-                "Subscriber '{subscriber}' at {address} could not be told the active catalogd \
-                 (version {version}): {}",
                 Brief(&status.message())
             ),
             _ => Ok(()),

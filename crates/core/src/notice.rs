@@ -19,10 +19,17 @@ use statestore_wire::Text;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Notice {
     version: i64,
-    /// Who has to be told, and whether they have been tried already.
-    waiting: BTreeMap<Text, bool>,
+    /// Who has to be told, and what came of it so far.
+    waiting: BTreeMap<Text, Tries>,
     /// Who has a call pending, and about which version.
     pending: BTreeMap<Text, i64>,
+}
+
+/// What came of telling one receiver so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Tries {
+    begun: bool,
+    failed: bool,
 }
 
 /// What follows from the end of a call.
@@ -42,7 +49,8 @@ impl Notice {
     /// Newer news for these receivers; whoever was on the list for older news is forgotten (N-4).
     pub fn announce(&mut self, version: i64, receivers: impl IntoIterator<Item = Text>) {
         self.version = version;
-        self.waiting = receivers.into_iter().map(|id| (id, false)).collect();
+        let fresh = |id| (id, Tries::default());
+        self.waiting = receivers.into_iter().map(fresh).collect();
     }
 
     /// One more receiver of the same news. False if it is on the list already.
@@ -50,7 +58,7 @@ impl Notice {
         if self.waiting.contains_key(&receiver) {
             return false;
         }
-        self.waiting.insert(receiver, false);
+        self.waiting.insert(receiver, Tries::default());
         true
     }
 
@@ -79,7 +87,7 @@ impl Notice {
     pub fn calling(&mut self, receiver: &Text) -> bool {
         self.pending.insert(receiver.clone(), self.version);
         match self.waiting.get_mut(receiver) {
-            Some(tried) => !core::mem::replace(tried, true),
+            Some(tries) => !core::mem::replace(&mut tries.begun, true),
             None => true,
         }
     }
@@ -87,6 +95,24 @@ impl Notice {
     /// This receiver is gone. True if that leaves nobody to tell.
     pub fn forget(&mut self, receiver: &Text) -> bool {
         self.waiting.remove(receiver).is_some() && self.waiting.is_empty()
+    }
+
+    /// The call to this receiver fails: to be said before it is `ended`. True if it is the first
+    /// failure with this news.
+    pub fn fails(&mut self, receiver: &Text) -> bool {
+        let current = self.is_current(receiver);
+        let tries = self.waiting.get_mut(receiver).filter(|_| current);
+        tries.is_some_and(|tries| !core::mem::replace(&mut tries.failed, true))
+    }
+
+    /// True if the call that is pending is about this news, and others about it have failed.
+    pub fn has_failed(&self, receiver: &Text) -> bool {
+        let tries = self.waiting.get(receiver);
+        self.is_current(receiver) && tries.is_some_and(|tries| tries.failed)
+    }
+
+    fn is_current(&self, receiver: &Text) -> bool {
+        self.pending.get(receiver) == Some(&self.version)
     }
 
     /// The call to this receiver ended.
@@ -161,6 +187,26 @@ mod tests {
         assert_eq!(notice.ended(&Text::from("a"), false), Next::Nothing);
         assert_eq!(notice.ended(&Text::from("b"), true), Next::Now);
         assert_eq!(notice.round(), ids(&["b", "c"]));
+    }
+
+    // Ten times a second the same would be said of each that is dead.
+    #[test]
+    fn a_failure_is_the_first_one_once_for_each_news() {
+        let a = Text::from("a");
+        let mut notice = Notice::default();
+        notice.announce(1, ids(&["a"]));
+        for first in [true, false, false] {
+            notice.calling(&a);
+            assert_eq!(notice.has_failed(&a), !first);
+            assert_eq!(notice.fails(&a), first);
+            assert_eq!(notice.ended(&a, false), Next::Round);
+        }
+        notice.calling(&a);
+        notice.announce(2, ids(&["a"]));
+        assert!(!notice.fails(&a) && !notice.has_failed(&a), "older news");
+        assert_eq!(notice.ended(&a, false), Next::Now);
+        notice.calling(&a);
+        assert!(notice.fails(&a));
     }
 
     // N-4

@@ -22,6 +22,7 @@
 //! lease that has expired never holds again in its epoch; epochs only rise.
 
 mod beats;
+mod canon;
 mod election;
 mod electorate;
 pub mod epoch;
@@ -46,7 +47,7 @@ use crate::time::{Now, Time};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
-use statestore_wire::{ConnState, Epoch, Text};
+use statestore_wire::{Epoch, Text};
 
 /// Settings of one statestored of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -115,6 +116,8 @@ struct Peer<V: Ord> {
     left: Option<StatestoreId>,
     members: Option<BTreeSet<V>>,
     members_version: i64,
+    /// Its T_p, as it says with all that holds a lease.
+    timeout: Option<Duration>,
 }
 
 /// One statestored of a pair; see the module.
@@ -188,6 +191,7 @@ impl<V: Ord + Clone> Pair<V> {
                 left: None,
                 members: None,
                 members_version: 0,
+                timeout: None,
             },
             electorate: Electorate::default(),
             unilateral: false,
@@ -225,6 +229,11 @@ impl<V: Ord + Clone> Pair<V> {
         self.epoch
     }
 
+    /// The highest seen, of anybody.
+    pub fn highest(&self) -> Epoch {
+        self.highest
+    }
+
     /// The epoch to put into what only an active server sends. Meaningful after a way in was
     /// taken at this moment, which tested the lease.
     pub fn acting(&self) -> Option<Epoch> {
@@ -248,8 +257,7 @@ impl<V: Ord + Clone> Pair<V> {
         match self.tenure {
             _ if !self.role.acts() => false,
             Tenure::Alone { forced: false, .. } => {
-                let voice = self.voters.find(voter).and_then(|voter| voter.voice);
-                voice.is_some_and(|voice| voice.state != ConnState::OK)
+                self.voters.find(voter).is_some_and(|voter| voter.served)
             }
             _ => true,
         }
@@ -352,6 +360,13 @@ impl<V: Ord + Clone> Pair<V> {
         if self.role.acts() && self.epoch < seen {
             self.step_down(now.time, Why::HigherEpoch(seen));
         }
+    }
+
+    /// L_p, against whoever of the two is less patient.
+    fn peer_lease(&self) -> Duration {
+        let own = self.config.limits.peer_lease;
+        let peers = self.peer.timeout.map(limits::lease);
+        peers.map_or(own, |peers| own.min(peers))
     }
 
     /// The limits with what the voters allow.

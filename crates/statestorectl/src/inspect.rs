@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::pages::{PageError, Pages};
 use crate::show::Listing;
 
-/// What an operator asks first. What this statestored does not say is null.
+/// What an operator asks first, of a statestored or of an agent. What it does not say is null.
 pub(crate) fn status(pages: &Pages) -> Result<Listing, PageError> {
     let metrics = pages.json("/jsonmetrics")?;
     let metric = |key: &str| match metrics.get(key) {
@@ -18,7 +18,8 @@ pub(crate) fn status(pages: &Pages) -> Result<Listing, PageError> {
     };
     let subscribers = metric("statestore.live-backends");
     if subscribers.is_null() {
-        return Err(pages.lacks("/jsonmetrics", "metric named statestore.live-backends"));
+        let lacks = || pages.lacks("/jsonmetrics", "metric named statestore.live-backends");
+        return subscriber_status(pages).ok_or_else(lacks);
     }
     let topics = rows(pages, "/topics", "topics", "topic_id")?;
     let members = rows(pages, "/subscribers", "subscribers", "id")?;
@@ -54,6 +55,38 @@ pub(crate) fn status(pages: &Pages) -> Result<Listing, PageError> {
         "rss_bytes": metric("memory.rss"),
     });
     Ok(Listing::record(row))
+}
+
+/// What people see of a statestored that a subscriber knows.
+const STATESTORED: [&str; 11] = [
+    "address",
+    "role",
+    "registered",
+    "connected",
+    "last_heartbeat",
+    "secs_since_heartbeat",
+    "missed_heartbeats",
+    "secs_since_registration",
+    "connection_failures",
+    "epoch",
+    "epoch_refusals",
+];
+
+/// What an agent knows of each statestored (its page `/statestores`); none if this is no agent.
+fn subscriber_status(pages: &Pages) -> Option<Listing> {
+    let Ok(Value::Object(mut page)) = pages.json("/statestores") else {
+        return None;
+    };
+    for statestored in page.get_mut("statestores")?.as_array_mut()? {
+        let registered = !statestored["registration_id"].is_null();
+        statestored
+            .as_object_mut()?
+            .insert("registered".to_owned(), registered.into());
+    }
+    page.retain(|name, _| !name.starts_with("__") && name != "topics");
+    let mut document = Map::from_iter([("web".to_owned(), pages.address().into())]);
+    document.append(&mut page);
+    Some(Listing::with_rows(document, "statestores", &STATESTORED))
 }
 
 /// Who has not answered a heartbeat for longest, with the seconds.

@@ -83,6 +83,9 @@ struct Reach {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Is it up, is it active, who and how much is in it
+    ///
+    /// Of an agent (--web is its --webserver_port): each statestored that it knows, with role,
+    /// last heartbeat and missed heartbeats.
     Status,
     /// Everybody who is registered
     Subscribers,

@@ -36,7 +36,7 @@ pub(crate) enum PageError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Another daemon than a statestored answered, or a very old one.
+    /// Another daemon answered than this command is for, or a very old one.
     #[error("http://{address}{path} has no {what}: is that a statestored?")]
     NotAsExpected {
         /// The web server's address.

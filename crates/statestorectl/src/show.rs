@@ -24,6 +24,15 @@ pub(crate) enum Listing {
         /// What people see of them.
         columns: Vec<String>,
     },
+    /// One thing and others that belong to it.
+    WithRows {
+        /// The thing, as programs see it: all in one.
+        document: Map<String, Value>,
+        /// Which of its properties are the others, shown to people as a table below.
+        list: &'static str,
+        /// What people see of these.
+        columns: Vec<String>,
+    },
 }
 
 impl Listing {
@@ -34,6 +43,19 @@ impl Listing {
     pub(crate) fn rows(rows: Vec<Map<String, Value>>, columns: &[&str]) -> Self {
         let columns = columns.iter().map(|name| (*name).to_owned());
         Self::table(rows, columns.collect())
+    }
+
+    pub(crate) fn with_rows(
+        document: Map<String, Value>,
+        list: &'static str,
+        columns: &[&str],
+    ) -> Self {
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        Self::WithRows {
+            document,
+            list,
+            columns,
+        }
     }
 
     pub(crate) fn table(rows: Vec<Map<String, Value>>, columns: Vec<String>) -> Self {
@@ -53,8 +75,26 @@ fn text(listing: &Listing, as_json: bool) -> String {
             let rows: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
             escape::json(&format!("{:#}", Value::Array(rows)))
         }
+        (Listing::WithRows { document, .. }, true) => {
+            escape::json(&format!("{:#}", Value::Object(document.clone())))
+        }
         (Listing::Record(value), false) => properties(value),
         (Listing::Rows { rows, columns }, false) => table(rows, columns),
+        (
+            Listing::WithRows {
+                document,
+                list,
+                columns,
+            },
+            false,
+        ) => {
+            let mut own = document.clone();
+            own.retain(|name, _| name != list);
+            let rows = document.get(*list).and_then(Value::as_array);
+            let rows = rows.into_iter().flatten().filter_map(Value::as_object);
+            let rows: Vec<_> = rows.cloned().collect();
+            properties(&Value::Object(own)) + "\n" + &table(&rows, columns)
+        }
     };
     text.push('\n');
     text
@@ -216,6 +256,26 @@ mod tests {
         assert_eq!(lines, wanted);
         let lacking = Listing::rows(rows(json!([{"id": "a"}])), &["id", "address"]);
         assert!(text(&lacking, false).contains("│ a    -       │"));
+    }
+
+    #[test]
+    fn what_belongs_to_a_thing_is_a_table_below_it() {
+        let document = json!({"web": "h:1", "parts": [{"n": 1, "more": 2}], "last": true});
+        let Value::Object(document) = document else {
+            unreachable!()
+        };
+        let listing = Listing::with_rows(document.clone(), "parts", &["n"]);
+        let seen = text(&listing, false);
+        let lines: Vec<&str> = seen.lines().collect();
+        assert!(
+            lines[0].starts_with("web ") && lines[0].ends_with("h:1"),
+            "{seen}"
+        );
+        assert!(lines[1].starts_with("last "), "{seen}");
+        assert!(lines[2..].contains(&"│ 1 │"), "{seen}");
+        assert!(!seen.contains("parts") && !seen.contains("more"), "{seen}");
+        let back: Value = serde_json::from_str(&text(&listing, true)).unwrap();
+        assert_eq!(back, Value::Object(document), "all of it");
     }
 
     #[test]

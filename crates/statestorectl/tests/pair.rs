@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Statestored, ctl, eventually, failure, stdout};
+use common::{Agent, Statestored, ctl, eventually, failure, stdout};
 use serde_json::Value;
 use std::net::TcpListener;
 
@@ -125,4 +125,54 @@ fn a_standby_is_forced_only_with_the_risk_accepted() {
     let alone = Statestored::start(&[]);
     let (code, said) = failure(alone.ctl(&["force-active", "--accept-two-actives"]));
     assert!(code == 1 && said.contains("not one of a pair"), "{said}");
+}
+
+// The seed: what a subscriber knows of each statestored, also on the command line
+#[test]
+fn status_of_an_agent_says_what_it_knows_of_both() {
+    let [first, second] = pair();
+    await_roles((&first, "active"), (&second, "standby"));
+    let agent = Agent::start("a", [&first, &second]);
+    let web = format!("127.0.0.1:{}", agent.web);
+    let status = || ctl(&["status", "--web", &web]);
+    let document = || {
+        let mut command = status();
+        command.arg("--json");
+        serde_json::from_str::<Value>(&stdout(command)).unwrap()
+    };
+    let found = eventually("heartbeats of both", || {
+        let found = document();
+        let rows = found["statestores"].as_array()?.clone();
+        let heard = |row: &Value| row["last_heartbeat"].is_string();
+        (rows.len() == 2 && rows.iter().all(heard)).then_some(found)
+    });
+    assert_eq!(found["web"], web);
+    assert_eq!(found["subscriber_id"], "a");
+    for (row, (of, role)) in found["statestores"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip([(&first, "primary"), (&second, "standby")])
+    {
+        assert_eq!(row["address"], format!("127.0.0.1:{}", of.rpc));
+        assert_eq!(
+            (&row["role"], &row["registered"]),
+            (&role.into(), &true.into())
+        );
+        assert!(row["missed_heartbeats"].is_u64() && row["epoch_refusals"].is_u64());
+    }
+    let shown = stdout(status());
+    for name in [
+        "last_heartbeat",
+        "secs_since_heartbeat",
+        "missed_heartbeats",
+        "epoch",
+    ] {
+        assert!(shown.contains(name), "{name}: {shown}");
+    }
+    let row = |of: &Statestored| {
+        let address = format!("127.0.0.1:{}", of.rpc);
+        shown.lines().find(|line| line.contains(&address)).unwrap()
+    };
+    assert!(row(&first).contains("primary") && row(&second).contains("standby"));
 }

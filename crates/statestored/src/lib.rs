@@ -128,12 +128,7 @@ async fn serve<N: Net>(
     let (stop, stopped) = watch::channel(());
     if let Some(listener) = peer {
         let server = Server::new(listener, peer_limits(), Arc::new(world.ha_statistics));
-        let service = StatestoreHaService(owner.clone());
-        let mut stopped = stopped.clone();
-        tokio::task::spawn_local(async move {
-            let end = async move { drop(stopped.changed().await) };
-            server.serve_local(service, end).await;
-        });
+        serve_peer(server, owner.clone(), stopped);
     }
     let timekeeper = owner.clone();
     tokio::task::spawn_local(async move { timekeeper.keep_time().await });
@@ -157,15 +152,7 @@ async fn serve<N: Net>(
     let address = listener
         .local_addr()
         .map_err(|source| SUBSCRIBERS.fault(config.port, source))?;
-    let limits = Limits {
-        // Half as many as may idle towards subscribers: who opens connections and keeps them must
-        // not take the files that heartbeats need.
-        max_connections: (max_idle / 2).max(1),
-        max_message: config.max_request,
-        budget: Budget::new(config.max_request.saturating_mul(4)),
-        grace: GRACE,
-        ..Limits::default()
-    };
+    let limits = subscriber_limits(max_idle, config.max_request);
     let server = Server::new(listener, limits, Arc::new(world.statistics));
     owner.set_serving(true);
     started(address);
@@ -237,6 +224,31 @@ async fn listen_for_peer<N: Net>(
     tracing::info!("{} listening on port {port} without TLS", PEER.service);
     tracing::info!("Peer statestored expected at {}", ha.peer);
     Ok(Some(listener))
+}
+
+/// Answers the peer until `stopped` has no sender any more.
+fn serve_peer<N: Net>(
+    server: Server<N::Listener>,
+    owner: Owner<N>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let service = StatestoreHaService(owner);
+    tokio::task::spawn_local(async move {
+        let end = async move { drop(stopped.changed().await) };
+        server.serve_local(service, end).await;
+    });
+}
+
+/// Half as many connections as may idle towards subscribers: who opens some and keeps them must
+/// not take the files that heartbeats need.
+fn subscriber_limits(max_idle: usize, max_request: u64) -> Limits {
+    Limits {
+        max_connections: (max_idle / 2).max(1),
+        max_message: max_request,
+        budget: Budget::new(max_request.saturating_mul(4)),
+        grace: GRACE,
+        ..Limits::default()
+    }
 }
 
 /// One peer, connections of its former lives, and whoever finds the port: who holds many open

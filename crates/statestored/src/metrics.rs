@@ -37,6 +37,8 @@ struct Figures {
     serving: bool,
     /// For one of a pair: whether its peer answers.
     found_peer: Option<bool>,
+    /// Likewise, the HA heartbeats that it owes.
+    missed_of_peer: Option<u64>,
     connections: Vec<(Purpose, Usage)>,
 }
 
@@ -51,6 +53,7 @@ impl Figures {
             totals: scene.node.totals(),
             serving: scene.serving,
             found_peer,
+            missed_of_peer: scene.node.missed_of_peer(scene.now),
             connections: alone.into_iter().chain(paired).map(usage).collect(),
         }
     }
@@ -177,6 +180,18 @@ fn state(figures: &Figures, version: String) -> Vec<Metric> {
     }
     let about = "The full version string.";
     metrics.push(Metric::text("statestore.version", version, about));
+    // Not one of the reference's, so behind those.
+    metrics.extend(figures.missed_of_peer.map(|missed| {
+        let missed = i64::try_from(missed).unwrap_or(i64::MAX);
+        let about = "The number of HA heartbeat periods in a row without one of the primary, on a \
+                     statestored that is not active.";
+        Metric::gauge(
+            "statestore.missed-heartbeats-of-peer",
+            Units::None,
+            missed,
+            about,
+        )
+    }));
     metrics
 }
 

@@ -10,7 +10,7 @@ use common::{Statestored, eventually, http};
 use serde_json::Value;
 
 /// The fields of `/ha` in their order.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 24] = [
     "statestore_id",
     "role",
     "seed_role",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 23] = [
     "peer_found",
     "peer_knows_epochs",
     "peer_missed_heartbeats",
+    "missed_heartbeats_of_peer",
     "since_peer_was_heard_ms",
     "electorate_size",
     "electorate_is_agreed",
@@ -88,6 +89,9 @@ fn the_page_of_the_pair_says_who_acts_and_why_with_every_vote() {
         (&voter["registered"], &voter["in_electorate"]),
         (&true.into(), &true.into())
     );
+    // A limit of 2 s leaves no room for heartbeats of 3 s, as the flags say.
+    let pace = ["heartbeat_period_ms", "heartbeat_call_limit_ms"].map(|name| &voter[name]);
+    assert_eq!(pace, [100, 375]);
     assert!(voter["acknowledged_ms_ago"].as_u64().unwrap() < 1500);
 
     let (status, html) = http(first.web, "GET", "/ha").unwrap();

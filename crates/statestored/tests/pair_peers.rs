@@ -83,6 +83,31 @@ fn a_standby_that_is_stopped_is_missed_and_the_voters_hold_the_lease() {
     assert!(first.is_active() && !second.is_active());
 }
 
+// The seed: a standby counts the heartbeats that its primary does not send
+#[test]
+fn a_primary_that_is_stopped_is_missed_by_the_number_of_its_heartbeats() {
+    let (_pair, first, second) = Pair::start(&[]);
+    let metric = "statestore.missed-heartbeats-of-peer";
+    assert_eq!(
+        first.json("/ha")["missed_heartbeats_of_peer"],
+        serde_json::Value::Null,
+        "nobody owes the active one any"
+    );
+    assert_eq!(first.metric(metric), 0);
+    first.signal(Signal::STOP);
+    eventually("missed heartbeats on the page", || {
+        let page = second.json("/ha");
+        let missed = page["missed_heartbeats_of_peer"].as_u64()?;
+        let silence = page["since_peer_was_heard_ms"].as_u64().unwrap();
+        assert_eq!(missed, silence / 100);
+        (missed >= 3).then_some(())
+    });
+    eventually("and as a metric", || {
+        second.metric(metric).as_u64().filter(|missed| *missed >= 3)
+    });
+    first.signal(Signal::CONT);
+}
+
 // ha.md rules 5, 12, 18: the standby vanishes before, or while, anything is agreed with it
 #[test]
 fn an_active_whose_standby_vanished_too_early_finds_its_way_back() {

@@ -227,6 +227,7 @@ fn pair() {
                 dst_statestore_id: REGISTRATION,
                 dst_statestore_active: true,
                 highest_epoch: epoch,
+                timeout_ms: epoch.map(|_| 30_000),
                 ..StatestoreHaHandshakeResponse::default()
             },
         );
@@ -256,6 +257,7 @@ fn pair() {
             members_version: Some(2),
             members: Some(voters),
             statestore_id: Some(STATESTORE),
+            timeout_ms: Some(30_000),
             ..StatestoreHaHeartbeatResponse::default()
         },
     );

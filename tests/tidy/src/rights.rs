@@ -26,6 +26,9 @@ const RIGHTS: [Right; 5] = [
             "crates/agent/src/",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/world/src/many.rs",
+            "sim/model/src/main.rs",
+            "sim/model/src/report.rs",
         ],
     },
     Right {
@@ -90,6 +93,8 @@ const RIGHTS: [Right; 5] = [
             "crates/agent/src/",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/world/src/main.rs",
+            "sim/model/src/main.rs",
         ],
     },
 ];

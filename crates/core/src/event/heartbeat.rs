@@ -35,6 +35,20 @@ impl Event {
                  --statestore_heartbeat_frequency_ms (on statestored)",
                 late.as_millis()
             ),
+            Self::HeartbeatsShortened {
+                subscriber,
+                limit,
+                period,
+                timeout,
+            } => write!(
+                f,
+                "Heartbeats to subscriber '{subscriber}' are shorter than the flags say, for its \
+                 own limit of {} ms: every {} ms, each within {} ms. Limits that are hardly \
+                 shorter, or longer, are not told of: /ha has them",
+                limit.as_millis(),
+                period.as_millis(),
+                timeout.as_millis()
+            ),
             Self::HeartbeatReport {
                 answered,
                 subscribers,

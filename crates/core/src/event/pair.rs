@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: when each is worth saying; the node decides that.
 
-use super::Severity;
+use super::{Brief, Event, Severity};
 use crate::pair::{News, Why};
 use core::fmt;
 
@@ -14,6 +14,7 @@ pub(super) fn severity(news: &News) -> Severity {
         | News::PeerLost
         | News::Stranger(_)
         | News::UnbelievableEpoch(_)
+        | News::PeerTimeoutDiffers { .. }
         | News::MajorityLostActive { .. }
         | News::Silent
         | News::PeerFound {
@@ -56,6 +57,13 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         News::PeerLost => f.write_str("Peer statestored lost: it does not answer HA heartbeats"),
         News::PeerLeft(id) => write!(f, "Peer statestored {id} stopped on purpose"),
+        News::PeerTimeoutDiffers { own, theirs } => write!(
+            f,
+            "The peer takes over after {} ms of silence, this statestored after {} ms: the lease \
+             follows the shorter; give both the same --statestore_peer_timeout_seconds",
+            theirs.as_millis(),
+            own.as_millis()
+        ),
         News::PeerIsMyself => f.write_str(
             "--state_store_peer_host and --state_store_peer_ha_port point to this statestored \
              itself",
@@ -77,6 +85,42 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         News::Silent => f.write_str(
             "No statestored is active and subscribers hear both: silent for the peer's sake",
         ),
+    }
+}
+
+impl Event {
+    pub(super) fn of_pair(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReferenceSubscriber { subscriber } => write!(
+                f,
+                "Subscriber '{subscriber}' knows no epochs and names no limit of its own, as \
+                 others may that are not told of: --statestore_subscriber_timeout_seconds is taken \
+                 for theirs, and at most one statestored is active if their restarts are recognised"
+            ),
+            Self::RoleNoticeFinished { epoch } => write!(
+                f,
+                "All subscribers concerned know that this statestored is active (epoch {epoch})"
+            ),
+            Self::RoleNoticeFailed {
+                subscriber,
+                address,
+                status,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' at {address} could not be told that this statestored \
+                 is active: {}",
+                Brief(&status.message())
+            ),
+            Self::RoleNoticeDelivered {
+                subscriber,
+                address,
+            } => write!(
+                f,
+                "Subscriber '{subscriber}' at {address} knows at last that this statestored is \
+                 active"
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -120,7 +120,9 @@ impl Node {
         let Some(member) = self.members.find_mut(key) else {
             return;
         };
-        let missed = member.pulse.miss();
+        let Some(missed) = member.pulse.miss(now.time, self.config.heartbeat.period) else {
+            return self.end_turn(now, key, Lane::Heartbeat, Ending::Failed);
+        };
         let health = member.pulse.health(self.config.max_missed_heartbeats);
         out.push(Effect::Log(Event::HeartbeatMissed {
             subscriber: member.registration.id.clone(),

@@ -34,6 +34,7 @@ mod elect;
 mod forget;
 mod intake;
 mod leave;
+mod pace;
 mod pages;
 mod pair;
 mod peer;

@@ -12,14 +12,14 @@
 //!
 //! Invariant: after each way into the pair its news are acted on before anything else is sent.
 
-use super::Node;
 use super::calls::Pending;
+use super::{Node, SHORTEST};
 use crate::config::HaConfig;
 use crate::event::Event;
 use crate::lanes::{Slot, Task};
 use crate::members::{MemberKey, rhythm_of};
 use crate::notice::Notice;
-use crate::pair::{News, Pair, PairView, Terms, VoterReply, epoch, limits};
+use crate::pair::{News, Pair, PairView, Terms, VoterReply, epoch};
 use crate::port::{Effect, Fence, Lane, Outbox};
 use crate::role::Role;
 use crate::time::{Now, Time, Wall};
@@ -51,6 +51,11 @@ pub(super) struct Paired {
     asking: bool,
     /// When a stranger was last worth a line.
     stranger_logged: Option<Time>,
+    /// A subscriber that knows no epochs was worth a line; one is.
+    reference_logged: bool,
+    /// The shortest own limit of a subscriber whose heartbeats it shortens, among those that were
+    /// worth a line.
+    pub(super) shortest_logged: Option<Duration>,
 }
 
 impl Paired {
@@ -69,6 +74,8 @@ impl Paired {
             first_hello: true,
             asking: false,
             stranger_logged: None,
+            reference_logged: false,
+            shortest_logged: None,
         }
     }
 }
@@ -98,6 +105,19 @@ impl Node {
     /// For one of a pair: whether its peer answers.
     pub fn found_peer(&self) -> Option<bool> {
         Some(self.ha.as_ref()?.pair.found_peer())
+    }
+
+    /// For one of a pair: how many periods of HA heartbeats in a row have passed without one that
+    /// was accepted. Nobody owes any to the active one.
+    pub fn missed_of_peer(&self, now: Now) -> Option<u64> {
+        let ha = self.ha.as_ref()?;
+        let tick = ha.config.tick.max(SHORTEST).as_nanos();
+        let silence = if self.acts() {
+            0
+        } else {
+            ha.pair.silence(now.time).as_nanos()
+        };
+        Some(u64::try_from(silence / tick).unwrap_or(u64::MAX))
     }
 
     pub(super) fn acts(&self) -> bool {
@@ -175,31 +195,6 @@ impl Node {
         }
     }
 
-    /// Period and limit of a subscriber's heartbeats: short enough that several tries fit into
-    /// the time that one acknowledgement holds (ha.md section 5), and brisk while a takeover is
-    /// near (rule 6).
-    pub(super) fn heartbeat_pace(&self, now: Now, id: &Text) -> (Duration, Duration) {
-        let (period, timeout) = (self.config.heartbeat.period, self.config.heartbeat.timeout);
-        let Some(ha) = &self.ha else {
-            return (period, timeout);
-        };
-        let patience = self.terms_of(id).timeout;
-        let (period, timeout) = tightened(period, timeout, patience);
-        (
-            ha.pair.ask_period(now.time).unwrap_or(period).min(period),
-            timeout,
-        )
-    }
-
-    fn terms_of(&self, id: &Text) -> Terms {
-        let ha = self.ha.as_ref();
-        let voter = ha.and_then(|ha| ha.pair.terms(id));
-        voter.unwrap_or(Terms {
-            timeout: self.config.heartbeat.timeout,
-            extended: false,
-        })
-    }
-
     /// A registration stands.
     pub(super) fn voter_joins(
         &mut self,
@@ -217,7 +212,14 @@ impl Node {
             timeout: said.map_or(default, Duration::from_millis),
             extended: said.is_some(),
         };
+        if !terms.extended && !core::mem::replace(&mut ha.reference_logged, true) {
+            let subscriber = id.clone();
+            out.push(Effect::Log(Event::ReferenceSubscriber { subscriber }));
+        }
         ha.pair.voter_registered(now.time, id.clone(), terms);
+        if terms.extended {
+            self.note_short_limit(id, terms.timeout, out);
+        }
         self.act_on_news(now, out);
     }
 
@@ -352,13 +354,4 @@ impl Node {
         ha.stranger_logged = Some(now);
         true
     }
-}
-
-/// Several tries fit into the time that one acknowledgement holds the lease.
-fn tightened(period: Duration, timeout: Duration, patience: Duration) -> (Duration, Duration) {
-    let lease = limits::lease(patience);
-    if period + timeout < lease / 2 {
-        return (period, timeout);
-    }
-    (period.min(lease / 5), timeout.min(lease / 4))
 }

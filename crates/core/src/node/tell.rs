@@ -139,19 +139,30 @@ impl Node {
         } else {
             self.counters.role_failed += u64::from(outcome.is_err());
         }
-        if let Err(status) = outcome {
-            out.push(Effect::Log(Event::RoleNoticeFailed {
-                subscriber: registration.id.clone(),
-                address: registration.address.clone(),
-                status,
-            }));
-        }
         if told && self.acting() == Some(epoch) {
             self.follows_now(now, registration.key, epoch, catalogd);
         }
         let Some(ha) = &mut self.ha else {
             return;
         };
+        let (subscriber, address) = (registration.id.clone(), registration.address.clone());
+        match outcome {
+            // Ten times a second it would be told again for each that is dead.
+            Err(status) if ha.notice.fails(&subscriber) => {
+                out.push(Effect::Log(Event::RoleNoticeFailed {
+                    subscriber,
+                    address,
+                    status,
+                }));
+            }
+            Ok(_) if told && ha.notice.has_failed(&subscriber) => {
+                out.push(Effect::Log(Event::RoleNoticeDelivered {
+                    subscriber,
+                    address,
+                }));
+            }
+            _ => {}
+        }
         let next = ha.notice.ended(&registration.id, told);
         match next {
             Next::Nothing => {}

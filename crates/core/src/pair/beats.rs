@@ -7,6 +7,7 @@ use super::{News, Pair, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::time::{Now, Time};
 use alloc::collections::BTreeSet;
+use core::time::Duration;
 use statestore_wire::Epoch;
 
 /// StatestoreHaHeartbeat.
@@ -56,6 +57,8 @@ pub struct BeatReply<V: Ord> {
     pub members_version: i64,
     /// Its registered subscribers, unless the sender has this version.
     pub members: Option<BTreeSet<V>>,
+    /// Ours only: its T_p, so how long its acknowledgement is good.
+    pub timeout: Option<Duration>,
 }
 
 /// A beat that does not count, and who we are.
@@ -149,6 +152,7 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: adopted,
             members_version: self.members_version,
             members: newer.then(|| self.registered_set()),
+            timeout: Some(self.config.limits.peer_timeout),
         })
     }
 
@@ -211,6 +215,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
+        self.learn_timeout(reply.timeout);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
         if reply.is_active {
@@ -221,7 +226,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         if self.claim.is_some_and(|claim| claim.epoch == sent.epoch) {
             self.peer_acknowledged = Some(sent.at);
-            if now.time < sent.at + self.config.limits.peer_lease {
+            if now.time < sent.at + self.peer_lease() {
                 self.become_active(now, Tenure::Leased, Why::Acknowledged);
             }
         }
@@ -239,7 +244,7 @@ impl<V: Ord + Clone> Pair<V> {
     /// The peer acknowledged this active server.
     fn renewed(&mut self, sent: BeatSent, reply: &BeatReply<V>) {
         self.peer_acknowledged = self.peer_acknowledged.max(Some(sent.at));
-        let until = sent.at + self.config.limits.peer_lease;
+        let until = sent.at + self.peer_lease();
         if self.tenure != Tenure::Leased {
             self.tenure = Tenure::Leased;
             self.held_until = self.lease_end();

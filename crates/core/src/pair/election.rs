@@ -39,10 +39,12 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// Rule 1: until when the acknowledgements that are known hold the lease.
     pub(super) fn lease_end(&self) -> Option<Time> {
-        let by_peer = self
-            .peer_acknowledged
-            .map(|at| at + self.config.limits.peer_lease);
-        by_peer.max(self.held_by_voters())
+        self.held_by_peer().max(self.held_by_voters())
+    }
+
+    /// Until when the peer's acknowledgement holds it.
+    pub(super) fn held_by_peer(&self) -> Option<Time> {
+        self.peer_acknowledged.map(|at| at + self.peer_lease())
     }
 
     /// Until when half of each set that counts holds the lease; none without an electorate.
@@ -110,6 +112,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.claim_failed = false;
         self.intrusions = 0;
         self.silent_until = None;
+        let alone = matches!(tenure, Tenure::Alone { .. });
+        self.voters
+            .serve(|voter| alone && voter.may_be_served(false));
         self.electorate.begin(1);
         self.forget_votes(now.time);
         self.held_until = self.lease_end();
@@ -168,6 +173,10 @@ impl<V: Ord + Clone> Pair<V> {
         if self.role.acts() || waits {
             return;
         }
+        if just_counted {
+            return;
+        }
+        self.counted = Some(now.time);
         if self.may_start_alone(now.time) {
             let tenure = Tenure::Alone {
                 yields_from: now.time,
@@ -175,10 +184,6 @@ impl<V: Ord + Clone> Pair<V> {
             };
             return self.become_active(now, tenure, Why::Alone);
         }
-        if just_counted {
-            return;
-        }
-        self.counted = Some(now.time);
         let Some((lost, of)) = self.majority_lost(now.time) else {
             return;
         };
@@ -195,6 +200,10 @@ impl<V: Ord + Clone> Pair<V> {
             let proposed = self.electorate.proposed().filter(|_| !stranger).cloned();
             let voters = proposed.unwrap_or_else(|| self.registered_set());
             self.electorate.settle(voters);
+            self.unilateral = true;
+        } else if self.electorate.proposed().is_some_and(BTreeSet::is_empty) {
+            // Half of nobody would hold no lease.
+            self.electorate.settle(self.electorate.agreed().clone());
             self.unilateral = true;
         }
         self.peer_acknowledged = None;
@@ -234,23 +243,25 @@ impl<V: Ord + Clone> Pair<V> {
             && now >= self.undecided_since + limits.preemption_wait
             && (!self.contacted || now >= self.heard + limits.peer_timeout)
             && self.voters.registered().all(|(_, voter)| {
-                let voice = voter.voice.filter(|voice| voice.sent > self.votes_from);
+                let patience = limits.subscriber_timeout;
+                let fresh = |at: Time| at > self.votes_from && now <= at + patience;
+                let voice = voter.voice.filter(|voice| fresh(voice.sent));
                 voice.is_some_and(|voice| voice.state == ConnState::UNKNOWN)
             })
     }
 
-    /// Rule 18: one that is alone yields when most of those who are registered hear the other.
+    /// Rule 18: one that is alone yields when most of those who are registered follow the other.
     fn yield_to_the_heard(&mut self, now: Time, from: Time) {
         if now < from {
             return;
         }
-        let hear = |voter: &super::Voter| {
-            let voice = voter.voice.filter(|voice| {
+        let follows = |voter: &super::Voter| {
+            let fresh = voter.voice.is_some_and(|voice| {
                 voice.sent >= from && now <= voice.sent + self.config.limits.subscriber_timeout
             });
-            voice.is_some_and(|voice| voice.state == ConnState::OK)
+            fresh && voter.follows_other()
         };
-        let hearing = self.voters.registered().filter(|(_, voter)| hear(voter));
+        let hearing = self.voters.registered().filter(|(_, voter)| follows(voter));
         if is_majority(hearing.count(), self.voters.count()) {
             self.step_down(now, Why::OthersHearPeer);
         }

@@ -85,6 +85,12 @@ impl<V: Ord + Clone> Electorate<V> {
         self.adopted = self.version - 1;
     }
 
+    /// The same sets under other names (`canon`).
+    pub(super) fn rename(&mut self, renamed: impl Fn(&BTreeSet<V>) -> BTreeSet<V>) {
+        self.agreed = renamed(&self.agreed);
+        self.proposed = self.proposed.as_ref().map(renamed);
+    }
+
     /// Nothing counts any more but these (a takeover or a start without anything agreed).
     pub(super) fn settle(&mut self, voters: BTreeSet<V>) {
         self.agreed = voters;

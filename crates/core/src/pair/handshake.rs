@@ -10,6 +10,7 @@ use super::{Claim, News, Pair, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::role::Role;
 use crate::time::{Now, Time};
+use core::time::Duration;
 use statestore_wire::{Epoch, Text};
 
 /// StatestoreHaHandshake, as far as it decides something.
@@ -32,7 +33,7 @@ pub struct Hello {
 pub struct HelloSent {
     /// When.
     pub at: Time,
-    yielded: u64,
+    pub(super) yielded: u64,
 }
 
 /// The answer.
@@ -44,6 +45,8 @@ pub struct Welcome {
     pub active: bool,
     /// Ours only: the highest epoch it has seen.
     pub highest: Option<Epoch>,
+    /// Ours only: its T_p, so how long its promise is good.
+    pub timeout: Option<Duration>,
 }
 
 impl<V: Ord + Clone> Pair<V> {
@@ -86,6 +89,7 @@ impl<V: Ord + Clone> Pair<V> {
                 id: StatestoreId::default(),
                 active: false,
                 highest: None,
+                timeout: None,
             });
         }
         if self.peer.left == Some(hello.id) {
@@ -103,6 +107,7 @@ impl<V: Ord + Clone> Pair<V> {
             id: self.id,
             active,
             highest: Some(self.highest),
+            timeout: Some(self.config.limits.peer_timeout),
         })
     }
 
@@ -156,6 +161,7 @@ impl<V: Ord + Clone> Pair<V> {
     fn face_newcomer(&mut self, now: Time) {
         // Nobody could take over meanwhile, so the electorate is who is registered here.
         self.electorate.settle(self.registered_set());
+        self.unilateral = true;
         self.prune();
         self.held_until = self.held_by_voters();
         self.refreshed = now;
@@ -179,6 +185,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         self.learn_epoch(now, welcome.highest);
         self.meet(welcome.id, welcome.highest.is_some());
+        self.learn_timeout(welcome.timeout);
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {
@@ -195,9 +202,23 @@ impl<V: Ord + Clone> Pair<V> {
         } else if welcome.active {
             self.yielded += 1;
             self.stand_by(now.time, Why::PeerActive);
-        } else if unmoved && !self.is_mute() && now.time < sent.at + self.config.limits.peer_lease {
+        } else if unmoved && !self.is_mute() && now.time < sent.at + self.peer_lease() {
             self.peer_acknowledged = Some(sent.at);
             self.become_active(now, Tenure::Leased, Why::Granted);
+        }
+    }
+
+    /// The peer says its T_p, with what is about to hold the lease.
+    pub(super) fn learn_timeout(&mut self, theirs: Option<Duration>) {
+        let own = self.config.limits.peer_timeout;
+        if let Some(theirs) = theirs
+            && self.peer.timeout != Some(theirs)
+        {
+            self.peer.timeout = Some(theirs);
+            self.shorten();
+            if theirs != own {
+                self.news.push(News::PeerTimeoutDiffers { own, theirs });
+            }
         }
     }
 
@@ -248,6 +269,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
+            self.peer.timeout = None;
             self.electorate.resend();
         }
         self.peer.missed = 0;

@@ -49,7 +49,8 @@ impl Limits {
             subscriber_timeout,
             peer_lease: lease(peer_timeout),
             vote_age: peer_timeout.min(subscriber_timeout) * 15 / 100,
-            preemption_wait,
+            // Looking for the peer takes a moment at least.
+            preemption_wait: preemption_wait.max(Duration::from_millis(1)),
         }
     }
 

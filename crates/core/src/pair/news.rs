@@ -38,6 +38,13 @@ pub enum News {
     PeerLost,
     /// The standby stopped on purpose.
     PeerLeft(StatestoreId),
+    /// The two have different limits; the lease follows the shorter.
+    PeerTimeoutDiffers {
+        /// This server's.
+        own: Duration,
+        /// The peer's.
+        theirs: Duration,
+    },
     /// The configured peer is this server itself (W9).
     PeerIsMyself,
     /// A message came from, or for, a process that is not one of this pair (W34).

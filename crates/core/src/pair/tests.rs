@@ -9,6 +9,7 @@ mod meeting;
 use super::*;
 use crate::time::Wall;
 use alloc::vec;
+use statestore_wire::ConnState;
 use statestore_wire::UniqueId;
 
 /// T_p = T_s = 10 s, so L = 7.5 s, W = 1.5 s.

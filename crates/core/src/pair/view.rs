@@ -103,9 +103,6 @@ impl<V: Ord + Clone> Pair<V> {
     /// What is to be seen.
     pub fn view(&self, now: Time) -> PairView<V> {
         let left = |until: Option<Time>| until.map_or(Duration::ZERO, |until| until.since(now));
-        let by_peer = self
-            .peer_acknowledged
-            .map(|at| at + self.config.limits.peer_lease);
         PairView {
             id: self.id,
             role: self.role,
@@ -117,8 +114,8 @@ impl<V: Ord + Clone> Pair<V> {
             found_peer: self.peer.found,
             peer_is_extended: self.peer.extended,
             missed: self.peer.missed,
-            silence: now.since(self.heard),
-            held_by_peer: left(by_peer),
+            silence: self.silence(now),
+            held_by_peer: left(self.held_by_peer()),
             held_by_voters: left(self.held_by_voters()),
             agreed: self.electorate.agreed().len(),
             unilateral: self.unilateral,
@@ -149,6 +146,11 @@ impl<V: Ord + Clone> Pair<V> {
     /// True while the peer answers (`connected-with-peer-statestored`).
     pub fn found_peer(&self) -> bool {
         self.peer.found
+    }
+
+    /// Since the peer was last heard or granted something; since the start, if never.
+    pub fn silence(&self, now: Time) -> Duration {
+        now.since(self.heard)
     }
 
     /// The peer's process, once known.

@@ -55,9 +55,17 @@ pub struct Voice {
 
 /// Since when a voter says nothing but UNKNOWN, on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Unknown {
-    since: Time,
+pub(super) struct Unknown {
+    pub(super) since: Time,
     connection: u64,
+}
+
+/// A heartbeat that a reference voter answered, whether it ignored it or not (rule 20).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Unproven {
+    pub(super) sent: Time,
+    /// An update that was on its way by then may have been processed before.
+    pub(super) answered: Time,
 }
 
 /// One voter.
@@ -69,15 +77,17 @@ pub struct Voter {
     pub terms: Terms,
     /// `a[v]`: send time of the last acknowledged heartbeat.
     pub acknowledged: Option<Time>,
-    /// A heartbeat whose acknowledgement has yet to be proven by an update.
-    pub unproven: Option<Time>,
+    /// The first and the last heartbeat whose acknowledgement has yet to be proven by an update.
+    pub(super) unproven: [Option<Unproven>; 2],
     /// `f[v]`, and more.
     pub voice: Option<Voice>,
     /// Since when it skips what an active sends (rule 21).
     pub skips_since: Option<Time>,
-    unknown: Option<Unknown>,
+    /// One that is alone has asked it, and may serve it (rule 18).
+    pub served: bool,
+    pub(super) unknown: Option<Unknown>,
     /// Before that, a former life with a longer limit may have acknowledged the other server.
-    votes_after: Option<Time>,
+    pub(super) votes_after: Option<Time>,
 }
 
 impl Voter {
@@ -86,9 +96,10 @@ impl Voter {
             registered: false,
             terms,
             acknowledged: None,
-            unproven: None,
+            unproven: [None; 2],
             voice: None,
             skips_since: None,
+            served: false,
             unknown: None,
             votes_after: None,
         }
@@ -100,15 +111,26 @@ impl Voter {
     }
 
     /// It answered a heartbeat sent at `sent`.
-    pub(super) fn answered(&mut self, sent: Time, connection: u64, reply: &VoterReply, acts: bool) {
+    pub(super) fn answered(
+        &mut self,
+        now: Time,
+        (sent, connection): (Time, u64),
+        reply: &VoterReply,
+        acts: bool,
+    ) {
         let later = |at: Option<Time>| at.is_none_or(|at| at < sent);
         if self.terms.extended || !acts {
             if later(self.acknowledged) {
                 self.acknowledged = Some(sent);
             }
         } else {
-            // The oldest: a slow update proves at least that one.
-            self.unproven.get_or_insert(sent);
+            let answer = Unproven {
+                sent,
+                answered: now,
+            };
+            let [first, last] = &mut self.unproven;
+            first.get_or_insert(answer);
+            *last = Some(answer);
         }
         let Some(state) = reply.state else {
             return;
@@ -147,6 +169,23 @@ impl Voter {
         sent.since(unknown.since) >= certainly(self.terms.timeout)
     }
 
+    /// Rule 18: whether one that is alone may serve it, going by what it has just said. Whoever
+    /// knows another server is left to that one until, by rule 8, none of its leases can be left.
+    pub(super) fn may_be_served(&self, waited: bool) -> bool {
+        self.voice.is_some_and(|voice| match voice.state {
+            ConnState::UNKNOWN => true,
+            ConnState::OK => waited && self.terms.extended && !voice.other_is_active,
+            _ => waited && voice.lost,
+        })
+    }
+
+    /// It says that it follows the other server; one of the reference, that it hears it.
+    pub(super) fn follows_other(&self) -> bool {
+        self.voice.is_some_and(|voice| {
+            voice.state == ConnState::OK && (voice.other_is_active || !self.terms.extended)
+        })
+    }
+
     /// Its connection broke, or it did not answer: a new process may be behind it (rule 9).
     pub(super) fn interrupted(&mut self) {
         self.unknown = None;
@@ -158,16 +197,20 @@ impl Voter {
             self.skips_since.get_or_insert(sent);
             if !self.terms.extended {
                 self.acknowledged = None;
-                self.unproven = None;
+                self.unproven = [None; 2];
             }
             return;
         }
         self.skips_since = None;
-        if let Some(at) = self.unproven.filter(|at| *at <= sent)
-            && self.acknowledged.is_none_or(|before| before < at)
-        {
-            self.acknowledged = Some(at);
-            self.unproven = None;
+        // Also if a vote that was counted since is newer: kept, it would hide every later one.
+        let [first, last] = self.unproven;
+        let proven = |it: &Unproven| it.answered <= sent;
+        if let Some(last) = last.filter(proven) {
+            self.acknowledged = self.acknowledged.max(Some(last.sent));
+            self.unproven = [None; 2];
+        } else if let Some(first) = first.filter(proven) {
+            self.acknowledged = self.acknowledged.max(Some(first.sent));
+            self.unproven = [last; 2];
         }
     }
 
@@ -213,6 +256,16 @@ impl<V: Ord + Clone> Voters<V> {
         self.all.iter()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voter> {
+        self.all.values_mut()
+    }
+
+    /// The same voters under other names (`canon`).
+    pub(super) fn rename(&mut self, name: impl Fn(&V) -> V) {
+        let all = core::mem::take(&mut self.all).into_iter();
+        self.all = all.map(|(id, voter)| (name(&id), voter)).collect();
+    }
+
     /// Who is registered here, in order.
     pub fn registered(&self) -> impl Iterator<Item = (&V, &Voter)> {
         self.all.iter().filter(|(_, voter)| voter.registered)
@@ -238,10 +291,18 @@ impl<V: Ord + Clone> Voters<V> {
             entry.votes_after = Some(now + certainly(longer));
         }
         entry.terms = terms;
-        entry.unproven = None;
+        entry.unproven = [None; 2];
         entry.voice = None;
         entry.unknown = None;
         entry.skips_since = None;
+        entry.served = false;
+    }
+
+    /// Nobody is served any more by one that is alone, or all who may be are.
+    pub(super) fn serve(&mut self, may: impl Fn(&Voter) -> bool) {
+        for voter in self.all.values_mut() {
+            voter.served = may(voter);
+        }
     }
 
     /// A registration ends; its acknowledgement does not (rule 13).
@@ -249,7 +310,7 @@ impl<V: Ord + Clone> Voters<V> {
         if let Some(entry) = self.all.get_mut(voter) {
             self.registered -= usize::from(entry.registered);
             entry.registered = false;
-            entry.unproven = None;
+            entry.unproven = [None; 2];
             entry.voice = None;
             entry.unknown = None;
         }

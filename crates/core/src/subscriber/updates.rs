@@ -230,6 +230,7 @@ impl Subscriber {
             topic: name.clone(),
             from,
             to,
+            held: own,
         })
     }
 

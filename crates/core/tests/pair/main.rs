@@ -5,6 +5,7 @@
 //! and the model checker have that.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod alone;
 mod telling;
 mod together;
 mod troubled;

@@ -52,6 +52,129 @@ fn the_role_is_told_again_to_who_skips_it() {
     assert_eq!((counters.role_told, counters.role_failed), (2, 0));
 }
 
+// H-31: a dead one is told again every 100 ms; the log has the first failure, and the end of it
+#[test]
+fn who_cannot_be_told_of_the_role_is_named_once_and_when_it_knows() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    for id in ["a", "b", "c"] {
+        world.register(id);
+    }
+    world.wait(3 * SECOND);
+    world.unreachable_for_roles.insert(Text::from("b"));
+    world.dead.insert(0);
+    world.wait(12 * SECOND);
+    assert_eq!(world.role(1), Role::Active);
+    let lines = |world: &World, words: &str| {
+        let log = world.servers[1].log.iter();
+        log.filter(|line| line.contains(words)).count()
+    };
+    let failed = "'b' at b:0 could not be told that this statestored is active";
+    let at_last = "'b' at b:0 knows at last";
+    assert!(world.servers[1].node.totals().counters.role_failed > 5);
+    assert_eq!((lines(&world, failed), lines(&world, at_last)), (1, 0));
+    world.unreachable_for_roles.clear();
+    world.wait(SECOND);
+    assert_eq!((lines(&world, failed), lines(&world, at_last)), (1, 1));
+    assert_eq!(lines(&world, "knows at last"), 1, "not of the others");
+}
+
+// ha.md rules 9, 20: with reference subscribers the plain rules hold, and that is said once
+#[test]
+fn the_first_subscriber_that_knows_no_epochs_is_named_and_no_other() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    let said = |world: &World, which: usize| {
+        let log = world.servers[which].log.iter();
+        let lines = log.filter(|line| line.contains("knows no epochs and names no limit"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    world.register("ours");
+    assert!(said(&world, 0).is_empty() && said(&world, 1).is_empty());
+    let reference = |id| wire::RegisterSubscriberRequest {
+        heartbeat_timeout_ms: None,
+        ..request(id)
+    };
+    for id in ["a", "b", "a"] {
+        world.register_with(0, reference(id));
+    }
+    let lines = said(&world, 0);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("Subscriber 'a' ") && !lines[0].contains('\n'));
+    assert!(said(&world, 1).is_empty(), "each says it of its own");
+}
+
+// ha.md section 5: heartbeats that a subscriber's own limit makes shorter are told of, and bounded
+#[test]
+fn an_own_limit_that_shortens_heartbeats_is_logged_once_for_each_much_shorter_one() {
+    let mut config = config(false);
+    config.heartbeat.period = SECOND;
+    config.heartbeat.timeout = 2 * SECOND;
+    let mut world = World::new(&config);
+    world.wait(SECOND);
+    let lines = |world: &World| {
+        let log = world.servers[0].log.iter();
+        let lines = log.filter(|line| line.contains("are shorter than the flags say"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    let join = |world: &mut World, id: &str, ms: i64| {
+        let heartbeat_timeout_ms = Some(ms);
+        let request = wire::RegisterSubscriberRequest {
+            heartbeat_timeout_ms,
+            ..request(id)
+        };
+        world.register_with(0, request);
+    };
+    join(&mut world, "enough", 10_000);
+    assert!(lines(&world).is_empty());
+    for (id, ms) in [("a", 2_000), ("b", 2_000), ("c", 1_900), ("d", 4_000)] {
+        join(&mut world, id, ms);
+    }
+    join(&mut world, "e", 1_000);
+    let said = lines(&world);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("'a' ") && said[0].contains("2000 ms: every 300 ms, each within 375 ms"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("'e' ") && said[1].contains("1000 ms: every 150 ms"));
+    for ms in (300..30_000).rev() {
+        join(&mut world, "hostile", ms);
+    }
+    assert!(lines(&world).len() < 15);
+    let now = world.stamp();
+    let pace = |id: &str| world.servers[0].node.heartbeat_pace(now, &Text::from(id));
+    assert_eq!(pace("enough"), (SECOND, 2 * SECOND));
+    let micros = Duration::from_micros;
+    assert_eq!(pace("c"), (micros(285_000), micros(356_250)));
+}
+
+// The seed: missed heartbeats are counted, by the standby those that the primary did not send
+#[test]
+fn a_standby_counts_the_heartbeats_that_its_primary_did_not_send() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    world.register("a");
+    world.wait(3 * SECOND);
+    let missed = |world: &World, which: usize| {
+        let node = &world.servers[which].node;
+        node.missed_of_peer(world.stamp()).unwrap()
+    };
+    assert!(missed(&world, 1) <= 1, "those that are on their way");
+    world.cut.insert((0, Text::from("peer")));
+    world.wait(3 * SECOND);
+    assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+    let missing = missed(&world, 1);
+    assert!((6..=7).contains(&missing), "{missing} of 500 ms in 3 s");
+    assert_eq!(missed(&world, 0), 0, "nobody owes it any");
+    world.cut.clear();
+    world.wait(SECOND);
+    assert!(missed(&world, 1) <= 1);
+    let alone = statestore_core::config::Config::default();
+    let node = World::new(&alone).servers.remove(0).node;
+    assert_eq!(node.missed_of_peer(world.stamp()), None);
+}
+
 // 6.3, S-10, H-33
 #[test]
 fn a_standby_sends_heartbeats_and_nothing_else() {

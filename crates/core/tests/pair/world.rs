@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) dead: BTreeSet<usize>,
     /// Subscribers that skip role messages, and how often yet.
     pub(crate) skips_role: BTreeMap<Text, u32>,
+    /// Subscribers that role messages do not reach.
+    pub(crate) unreachable_for_roles: BTreeSet<Text>,
     /// When each subscriber last heard each server, and whether that one acted.
     heard: BTreeMap<(Text, usize), (Time, bool)>,
     /// The highest epoch that each has seen.
@@ -102,6 +104,7 @@ impl World {
             cut: BTreeSet::new(),
             dead: BTreeSet::new(),
             skips_role: BTreeMap::new(),
+            unreachable_for_roles: BTreeSet::new(),
             heard: BTreeMap::new(),
             epochs: BTreeMap::new(),
             drawn: 0,
@@ -292,6 +295,7 @@ impl World {
                 Ok(Reply::Update(wire::UpdateStateResponse::default()))
             }
             Body::Catalogd(_) => Ok(Reply::Catalogd(wire::UpdateCatalogdResponse::default())),
+            Body::Role(_) if self.unreachable_for_roles.contains(&to) => Err(fault()),
             Body::Role(request) => {
                 self.epochs.insert(to.clone(), request.epoch.unwrap());
                 let left = self.skips_role.entry(to).or_default();
@@ -314,6 +318,10 @@ impl World {
         if request.epoch.is_some_and(lower) {
             response.status = Status::error(StatusCode::GENERAL, "lower epoch");
         } else {
+            if let Some(epoch) = request.epoch {
+                self.epochs.insert(id.clone(), epoch); // B-34: it follows
+                response.highest_epoch = Some(epoch);
+            }
             self.heard
                 .insert((id.clone(), which), (self.now, request.epoch.is_some()));
         }

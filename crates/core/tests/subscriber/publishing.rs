@@ -57,6 +57,19 @@ fn t20_over_another_connection_the_base_tells_whether_the_answer_arrived() {
 }
 
 #[test]
+fn t20_a_base_that_an_earlier_answer_may_have_moved_proves_nothing() {
+    let mut world = World::following(vec![topic("t")]);
+    let message = || vec![delta("t", 0, 4, &[("x", "y")])];
+    world.update(2, message());
+    world.publish(vec![put("t", "a", "1")]);
+    // The first try of the same message, which had been on its way for long; nobody waits for it.
+    assert_eq!(published(&world.update(1, message())), ["t a=1"]);
+    let next = world.update(3, vec![delta("t", 4, 4, &[])]);
+    assert_eq!(published(&next), ["t a=1"]);
+    assert_eq!(world.view().outstanding, 1);
+}
+
+#[test]
 fn t7_on_a_quiet_topic_seeing_the_entry_again_is_the_proof() {
     let prefixed = TopicConfig {
         prefix: "p".into(),

@@ -1,7 +1,8 @@
 //! A real statestored, a publisher, and the program under test.
 //!
-//! The statestored's binary is looked for in `STATESTORE_BIN_DIR`, then beside the binary under
-//! test, where `cargo build --workspace` puts it; if it is in neither place it is built there.
+//! The binaries of statestored and agent are looked for in `STATESTORE_BIN_DIR`, then beside the
+//! binary under test, where `cargo build --workspace` puts them; what is in neither place is built
+//! there.
 //! Nothing waits for a fixed time: [`eventually`] asks until a condition holds.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
@@ -32,33 +33,24 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// The program under test.
 pub const STATESTORECTL: &str = env!("CARGO_BIN_EXE_statestorectl");
 
-fn statestored_binary() -> PathBuf {
+fn binary(name: &str) -> PathBuf {
     let beside = Path::new(STATESTORECTL).parent().unwrap();
     let named = std::env::var_os("STATESTORE_BIN_DIR").map(PathBuf::from);
     for folder in named.iter().map(PathBuf::as_path).chain([beside]) {
-        let path = folder.join("statestored");
+        let path = folder.join(name);
         if path.is_file() {
             return path;
         }
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = std::process::Command::new(cargo);
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "statestored",
-        "--target-dir",
-    ]);
+    build.args(["build", "--quiet", "--package", name, "--target-dir"]);
     build.arg(beside.parent().unwrap());
     if beside.ends_with("release") {
         build.arg("--release");
     }
-    assert!(
-        build.status().unwrap().success(),
-        "statestored does not build"
-    );
-    beside.join("statestored")
+    assert!(build.status().unwrap().success(), "{name} does not build");
+    beside.join(name)
 }
 
 /// A running statestored; killed when dropped.
@@ -73,7 +65,7 @@ impl Statestored {
     /// Starts one that hurries, on ports that the system picks; flags come on top.
     pub fn start(flags: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
-        let child = std::process::Command::new(statestored_binary())
+        let child = std::process::Command::new(binary("statestored"))
             .args(["--state_store_port=0", "--webserver_port=0"])
             .args(["--hostname=127.0.0.1", "--webserver_interface=127.0.0.1"])
             .arg("--statestore_update_frequency_ms=50")
@@ -113,11 +105,7 @@ impl Statestored {
     }
 
     fn logged_port(&self, before: &str) -> Option<u16> {
-        let log = self.log();
-        let (_, after) = log.split_once(before)?;
-        let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
-        // A line may be read while it is written.
-        after.contains('\n').then(|| digits.parse().unwrap())
+        port_after(&self.log(), before)
     }
 
     /// Waits for a text in the log. What a page or a peer shows may be there sooner than the line
@@ -205,6 +193,54 @@ impl Drop for Statestored {
             eprintln!("--- log of statestored\n{}", self.log());
         }
     }
+}
+
+/// A running agent; killed when dropped.
+pub struct Agent {
+    child: Child,
+    pub web: u16,
+    dir: TempDir,
+}
+
+impl Agent {
+    /// Starts one of both statestoreds of a pair, that waits for nobody.
+    pub fn start(id: &str, pair: [&Statestored; 2]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let child = std::process::Command::new(binary("statestore-agent"))
+            .args(["--hostname=127.0.0.1", "--state_store_host=127.0.0.1"])
+            .args(["--state_store_2_host=127.0.0.1", "--enable_statestored_ha"])
+            .arg(format!("--state_store_port={}", pair[0].rpc))
+            .arg(format!("--state_store_2_port={}", pair[1].rpc))
+            .arg(format!("--subscriber_id={id}"))
+            .args(["--state_store_subscriber_port=0", "--webserver_port=0"])
+            .args(["--webserver_interface=127.0.0.1", "--logbuflevel=-1"])
+            .arg(format!("--log_dir={}", dir.path().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut this = Self { child, web: 0, dir };
+        this.web = eventually("the agent's port in its log", || {
+            let log = read_to_string(this.dir.path().join("statestore-agent.INFO")).ok()?;
+            port_after(&log, "Web server listening on port ")
+        });
+        this
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn port_after(log: &str, before: &str) -> Option<u16> {
+    let (_, after) = log.split_once(before)?;
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    // A line may be read while it is written.
+    after.contains('\n').then(|| digits.parse().unwrap())
 }
 
 /// A command for the program under test that names no statestored.

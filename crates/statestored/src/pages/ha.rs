@@ -6,7 +6,7 @@
 //! absent: the navigation bar, whose entries are an interface; `/` links here.
 
 use super::{document, gone};
-use crate::views::Views;
+use crate::views::{Scene, Views};
 use statestore_core::config::HaConfig;
 use statestore_core::pair::limits::lease;
 use statestore_core::pair::{ElectorView, Obstacle, PairView, Tenure};
@@ -24,14 +24,41 @@ pub(super) fn page(views: Views, config: HaConfig) -> Page {
     Page::document(PATH, move |_| {
         let (views, config) = (views.clone(), config.clone());
         async move {
-            let view = views.look(|scene| scene.node.pair(scene.now)).await;
-            view.flatten()
-                .map_or_else(gone, |view| pair(&view, &config))
+            let seen = views.look(Seen::take).await;
+            seen.flatten()
+                .map_or_else(gone, |seen| pair(&seen, &config))
         }
     })
 }
 
-fn pair(view: &PairView<Text>, config: &HaConfig) -> Document {
+struct Seen {
+    view: PairView<Text>,
+    missed_of_peer: Option<u64>,
+    /// Period and limit of heartbeats to each voter, if they are not what the flags say.
+    paces: Vec<Option<(Duration, Duration)>>,
+}
+
+impl Seen {
+    fn take(scene: &Scene<'_>) -> Option<Self> {
+        let (node, now) = (scene.node, scene.now);
+        let view = node.pair(now)?;
+        let heartbeat = &node.config().heartbeat;
+        let flags = (heartbeat.period, heartbeat.timeout);
+        let voters = view.voters.iter();
+        let paces = voters.map(|voter| node.heartbeat_pace(now, &voter.id));
+        let paces = paces.map(|pace| (pace != flags).then_some(pace)).collect();
+        // Nobody owes an active one heartbeats.
+        let missed_of_peer = node.missed_of_peer(now).filter(|_| !view.role.acts());
+        Some(Self {
+            view,
+            missed_of_peer,
+            paces,
+        })
+    }
+}
+
+fn pair(seen: &Seen, config: &HaConfig) -> Document {
+    let view = &seen.view;
     let mut page = document([
         ("statestore_id", view.id.to_string().into()),
         ("role", view.role.to_string().into()),
@@ -49,6 +76,7 @@ fn pair(view: &PairView<Text>, config: &HaConfig) -> Document {
         ("peer_found", view.found_peer.into()),
         ("peer_knows_epochs", view.peer_is_extended.into()),
         ("peer_missed_heartbeats", view.missed.into()),
+        ("missed_heartbeats_of_peer", seen.missed_of_peer.into()),
         ("since_peer_was_heard_ms", millis(view.silence)),
         ("electorate_size", view.agreed.into()),
         ("electorate_is_agreed", is_agreed(view).into()),
@@ -58,7 +86,8 @@ fn pair(view: &PairView<Text>, config: &HaConfig) -> Document {
     ]));
     let obstacles = view.obstacles.iter().map(|it| obstacle(it).into());
     page.insert("obstacles".to_owned(), Json::Array(obstacles.collect()));
-    let voters = view.voters.iter().map(voter);
+    let voters = view.voters.iter().zip(&seen.paces);
+    let voters = voters.map(|(it, pace)| voter(it, *pace));
     page.insert("voters".to_owned(), Json::Array(voters.collect()));
     page
 }
@@ -78,7 +107,9 @@ fn rests_on(view: &PairView<Text>) -> String {
         None if view.claims => "a claim that the peer has not acknowledged".to_owned(),
         None => "nothing: not active".to_owned(),
         Some(Tenure::Leased) => "a lease".to_owned(),
-        Some(Tenure::Alone { forced: true, .. }) => "an operator's word".to_owned(),
+        Some(Tenure::Alone { forced: true, .. }) => {
+            "an operator's word, or a new peer that has yet to answer".to_owned()
+        }
         Some(Tenure::Alone { .. }) => "nobody else being there".to_owned(),
         Some(Tenure::Unopposed) => "the peer having stopped on purpose".to_owned(),
     }
@@ -149,7 +180,7 @@ fn obstacle(obstacle: &Obstacle) -> String {
     }
 }
 
-fn voter(voter: &ElectorView<Text>) -> Json {
+fn voter(voter: &ElectorView<Text>, pace: Option<(Duration, Duration)>) -> Json {
     let voice = voter.voice.map(|voice| match voice.state {
         ConnState::OK => "OK",
         ConnState::FAILED => "FAILED",
@@ -162,6 +193,8 @@ fn voter(voter: &ElectorView<Text>) -> Json {
         "in_proposed_electorate": voter.proposed,
         "knows_epochs": voter.extended,
         "timeout_ms": millis(voter.timeout),
+        "heartbeat_period_ms": pace.map(|(period, _)| millis(period)),
+        "heartbeat_call_limit_ms": pace.map(|(_, limit)| millis(limit)),
         "acknowledged_ms_ago": voter.acknowledged.map(millis),
         "vote": voice,
         "vote_is_for_takeover": voter.voice.map(|voice| voice.lost),

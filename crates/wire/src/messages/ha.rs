@@ -40,6 +40,8 @@ message! {
         4 req dst_statestore_active: bool,
         /// The highest that the answering side has seen.
         100 opt highest_epoch: Epoch,
+        /// Milliseconds of silence after which the answering side may take over.
+        101 opt timeout_ms: i64,
     }
 }
 
@@ -88,6 +90,8 @@ message! {
         104 opt members: Vec<Text>,
         /// The receiver, if it is not the process that was meant.
         105 opt statestore_id: UniqueId,
+        /// Milliseconds of silence after which the receiver may take over.
+        106 opt timeout_ms: i64,
     }
 }
 

@@ -169,12 +169,21 @@ fn without_a_peer_and_without_anybody_it_is_alone_after_the_wait() {
     a.heard_from(at(3_001), 1, &says(ConnState::UNKNOWN));
     assert!(a.serves(&1));
     a.voter_registered(at(3_002).time, 2, terms(true));
-    a.heard_from(at(3_003), 2, &says(ConnState::OK));
+    let follows = VoterReply {
+        other_is_active: true,
+        ..says(ConnState::OK)
+    };
+    a.heard_from(at(3_003), 2, &follows);
     assert!(
         !a.serves(&2) && a.may_act(at(3_003)),
-        "one of two hears another"
+        "one of two follows another"
     );
     a.heard_from(at(3_004), 1, &says(ConnState::OK));
+    assert!(
+        a.may_act(at(3_004)) && a.serves(&1),
+        "hears it, but does not follow it"
+    );
+    a.heard_from(at(3_004), 1, &follows);
     assert_eq!(a.whys(), [Why::OthersHearPeer]);
 }
 
@@ -256,4 +265,52 @@ fn a_forced_one_acts_above_all_epochs_and_does_not_yield_at_once() {
         b.heard_from(at(1_600), voter, &ours(false));
     }
     assert!(b.may_act(at(1_700)), "they will follow soon");
+}
+
+// rule 18
+#[test]
+fn an_unknown_of_long_ago_starts_nobody() {
+    let mut a = server(1, at(0));
+    a.voter_registered(at(100).time, 1, terms(true));
+    a.heard_from(at(200), 1, &says(ConnState::UNKNOWN));
+    a.heartbeat_failed(at(1_000), &1, None);
+    a.tick(at(60_000));
+    assert_eq!(a.role(), Role::Starting);
+    a.heard_from(at(60_001), 1, &says(ConnState::UNKNOWN));
+    assert!(a.serves(&1));
+}
+
+// rules 1, 5, 12: the standby vanished before it acknowledged that everybody had gone
+#[test]
+fn a_proposal_of_nobody_does_not_make_an_active_for_no_time_at_all() {
+    let (mut a, mut b) = running(3);
+    for voter in 1..=3 {
+        a.voter_removed(at(1_100).time, &voter);
+        b.voter_removed(at(1_100).time, &voter);
+    }
+    assert!(beat(&mut a, &mut b, at(1_200)));
+    assert_eq!(a.electorate.proposed(), Some(&BTreeSet::new()));
+    drop(b); // crashed
+    for voter in 1..=3 {
+        a.voter_registered(at(2_000).time, voter, terms(true));
+    }
+    let mut activations = 0;
+    let mut acting = 0;
+    for now in (2_000..60_000).step_by(100) {
+        let lost = now > 12_000;
+        for voter in 1..=3 {
+            a.heard_from(at(now), voter, &ours(lost));
+        }
+        a.tick(at(now));
+        activations += a
+            .take_news()
+            .iter()
+            .filter(|n| matches!(n, News::Active { .. }))
+            .count();
+        acting += usize::from(now > 25_000 && a.may_act(at(now)));
+    }
+    assert!(
+        acting > 300 && activations <= 1,
+        "{activations} activations, acting {acting} of 350"
+    );
 }

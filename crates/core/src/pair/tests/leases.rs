@@ -144,6 +144,44 @@ fn a_reference_voter_holds_only_what_an_update_proves() {
     assert_eq!(a.voters.held_until(a.electorate.agreed()), None);
 }
 
+// rule 20
+#[test]
+fn an_answer_that_nothing_proved_in_one_activation_does_not_hide_those_of_the_next() {
+    let (mut a, _) = running(1);
+    let voter = a.voters.find_mut(&1).unwrap();
+    voter.terms.extended = false;
+    voter.answered(at(5_001).time, (at(5_000).time, 1), &here(), true);
+    voter.answered(at(6_001).time, (at(6_000).time, 1), &here(), false); // a vote: it had stepped down
+    voter.updated(at(6_500).time, true);
+    voter.answered(at(7_001).time, (at(7_000).time, 1), &here(), true);
+    voter.updated(at(7_100).time, true);
+    assert_eq!(
+        a.voters.held_until(a.electorate.agreed()),
+        Some(at(14_500).time)
+    );
+}
+
+// rule 20: the update had been processed before, and its answer came late
+#[test]
+fn an_update_that_was_on_its_way_proves_no_answer() {
+    let (mut a, _) = running(1);
+    let voter = a.voters.find_mut(&1).unwrap();
+    voter.terms.extended = false;
+    let held = voter.acknowledged;
+    voter.answered(at(5_300).time, (at(5_000).time, 1), &here(), true);
+    voter.updated(at(5_200).time, true);
+    assert_eq!(voter.acknowledged, held);
+    voter.answered(at(6_300).time, (at(6_000).time, 1), &here(), true);
+    voter.updated(at(6_200).time, true);
+    assert_eq!(
+        voter.acknowledged,
+        Some(at(5_000).time),
+        "the first of the two"
+    );
+    voter.updated(at(6_400).time, true);
+    assert_eq!(voter.acknowledged, Some(at(6_000).time), "the last");
+}
+
 // rule 21
 #[test]
 fn when_most_voters_keep_skipping_it_steps_down() {
@@ -161,4 +199,37 @@ fn when_most_voters_keep_skipping_it_steps_down() {
     }
     a.update_answered(at(16_400), &1, at(16_400).time, false);
     assert_eq!(a.whys(), [Why::Skipped]);
+}
+
+fn with_peer_timeout(n: i64, seconds: u64) -> Pair<u8> {
+    let config = Config {
+        limits: Limits::new(Duration::from_secs(seconds), TIMEOUT, WAIT),
+        ..config()
+    };
+    Pair::new(config, id(n), at(0).time)
+}
+
+// rules 1, 7: the two have different T_p
+#[test]
+fn different_peer_timeouts_never_two_leased_actives() {
+    let (mut a, mut b) = (with_peer_timeout(1, 30), with_peer_timeout(2, 10));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(600)));
+    for voter in 1..=3 {
+        a.voter_registered(at(700).time, voter, terms(true));
+        b.voter_registered(at(700).time, voter, terms(true));
+    }
+    for now in [800, 900, 1_000] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    for now in [11_100, 11_200] {
+        for voter in 1..=3 {
+            b.heard_from(at(now), voter, &ours(true));
+        }
+    }
+    a.observe(at(11_200).time);
+    assert!(
+        !(a.may_act(at(11_200)) && b.may_act(at(11_200))),
+        "two leased actives"
+    );
 }

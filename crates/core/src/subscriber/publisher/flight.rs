@@ -14,6 +14,8 @@ pub(in super::super) struct Seen {
     pub(in super::super) topic: Text,
     pub(in super::super) from: i64,
     pub(in super::super) to: i64,
+    /// Where it was before that message.
+    pub(in super::super) held: i64,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,9 @@ impl Flight {
     pub(super) fn judge(&self, next: &BTreeMap<Text, TopicDelta>) -> Verdict {
         for seen in self.seen.iter().filter(|seen| seen.from != seen.to) {
             match next.get(&seen.topic).and_then(|delta| delta.from_version) {
-                Some(base) if base == seen.to => return Verdict::Arrived,
+                // If it had been there before, an earlier answer may have put the base there: this
+                // message had been on its way for long, and the one after it was quicker.
+                Some(base) if base == seen.to && seen.held != seen.to => return Verdict::Arrived,
                 Some(base) if base == seen.from && !self.clears(&seen.topic) => {
                     return Verdict::Lost;
                 }
