@@ -16,8 +16,10 @@ use statestored::World;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::Config;
 use statestored::views::views;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 const PORT: u16 = 24_000;
 const PEER_PORT: u16 = 24_020;
@@ -29,11 +31,33 @@ const GLANCE: Duration = Duration::from_millis(5);
 
 type End = Result<(), Box<dyn std::error::Error>>;
 
-/// Statestored `index` of the pair, until its machine is crashed.
-pub(crate) async fn serve(index: usize, seed: u64, board: Board) -> End {
+/// Ends a process from outside.
+pub(crate) type Kill = Rc<Notify>;
+
+/// Runs a process until it is killed; then nothing is heard of it any more.
+async fn until_killed(net: SimNet, kill: Kill, process: impl Future<Output = End>) -> End {
+    let killed = async {
+        kill.notified().await;
+        net.end();
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        never = killed => never,
+        ended = process => ended,
+    }
+}
+
+/// Statestored `index` of the pair, until it is killed.
+pub(crate) async fn serve(index: usize, seed: u64, board: Board, kill: Kill) -> End {
+    let net = SimNet::default();
+    until_killed(net.clone(), kill, statestored(index, seed, board, net)).await
+}
+
+async fn statestored(index: usize, seed: u64, board: Board, net: SimNet) -> End {
     let (views, questions) = views();
     let world = World {
-        net: SimNet,
+        net,
         clock: Arc::new(SimClock),
         dice: StdRng::seed_from_u64(seed),
         bulk: tokio::runtime::Handle::current(),
@@ -108,8 +132,14 @@ fn config(index: usize) -> Result<Config, Box<dyn std::error::Error>> {
     }
 }
 
-/// Subscriber `index`, until its machine is crashed; it publishes one entry and its newest value.
-pub(crate) async fn follow(index: usize, board: Board) -> End {
+/// Subscriber `index`, until it is killed.
+pub(crate) async fn follow(index: usize, board: Board, kill: Kill) -> End {
+    let net = SimNet::default();
+    until_killed(net.clone(), kill, subscriber(index, board, net)).await
+}
+
+/// Publishes one entry and follows everybody's.
+async fn subscriber(index: usize, board: Board, net: SimNet) -> End {
     let name = SUBSCRIBERS[index];
     let life = board.borrow().members[index].life + 1;
     let born = Member {
@@ -127,7 +157,7 @@ pub(crate) async fn follow(index: usize, board: Board) -> End {
     for server in SERVERS {
         builder = builder.statestore(server, PORT);
     }
-    let handle = builder.start_over(SimNet, SimNet).await?;
+    let handle = builder.start_over(net.clone(), net).await?;
     handle.publish(TOPIC, name, entry_of(life)).await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     loop {

@@ -4,16 +4,19 @@
 //! that `world` has and more of: these are the drivers, pools and codecs around the same cores,
 //! so few seeds do.
 
-use crate::hosts::{follow, serve};
+use crate::hosts::{Kill, follow, serve};
 use crate::sight::{Board, SERVERS, SUBSCRIBERS, Sight};
 use crate::troubles::{FASTEST, SLOWEST, Trouble, Weather};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use turmoil::{Builder, Sim};
 
+/// The grain of time.
+const TICK: Duration = Duration::from_millis(1);
 /// Until the pair has met and everybody is registered.
 const START: Duration = Duration::from_secs(6);
 /// Between two changes of the weather, at most; longer than any limit of 2 s and an election.
@@ -52,6 +55,8 @@ pub(crate) fn tell(seed: u64) -> Outcome {
         let (trouble, text) = story.weather.strikes(&mut dice);
         story.notes(&text);
         story.outcome.troubles.push(trouble);
+        story.goes_on(TICK);
+        story.weather.buries();
         story.goes_on(Duration::from_millis(dice.random_range(50..PAUSE)));
         if dice.random_bool(0.4) {
             story.clears();
@@ -68,15 +73,15 @@ impl Story<'_> {
     fn new(seed: u64) -> Self {
         let mut sim = Builder::new()
             .rng_seed(seed)
-            .tick_duration(Duration::from_millis(1))
+            .tick_duration(TICK)
             .min_message_latency(FASTEST)
             .max_message_latency(SLOWEST)
             .tcp_capacity(4_096)
             .build();
         let board = Board::default();
-        populate(&mut sim, seed, &board);
+        let kills = populate(&mut sim, seed, &board);
         Self {
-            weather: Weather::new(sim, Rc::clone(&board)),
+            weather: Weather::new(sim, Rc::clone(&board), kills),
             board,
             before: Sight::default(),
             outcome: Outcome::default(),
@@ -141,18 +146,23 @@ impl Story<'_> {
     }
 }
 
-fn populate(sim: &mut Sim<'_>, seed: u64, board: &Board) {
+/// Fills the machines; how each of them is killed.
+fn populate(sim: &mut Sim<'_>, seed: u64, board: &Board) -> BTreeMap<&'static str, Kill> {
+    let mut kills = BTreeMap::new();
     for (i, name) in SERVERS.into_iter().enumerate() {
-        let board = Rc::clone(board);
+        let (board, kill) = (Rc::clone(board), Kill::default());
+        kills.insert(name, Rc::clone(&kill));
         // Each process draws other ids.
         let dice = Cell::new(seed.wrapping_mul(1_000) + i as u64);
         sim.host(name, move || {
             dice.set(dice.get().wrapping_add(10));
-            serve(i, dice.get(), Rc::clone(&board))
+            serve(i, dice.get(), Rc::clone(&board), Rc::clone(&kill))
         });
     }
     for (i, name) in SUBSCRIBERS.into_iter().enumerate() {
-        let board = Rc::clone(board);
-        sim.host(name, move || follow(i, Rc::clone(&board)));
+        let (board, kill) = (Rc::clone(board), Kill::default());
+        kills.insert(name, Rc::clone(&kill));
+        sim.host(name, move || follow(i, Rc::clone(&board), Rc::clone(&kill)));
     }
+    kills
 }

@@ -3,10 +3,11 @@
 //! Deliberately absent: broken bytes and single lost messages; TCP hides the one, and a link that
 //! loses anything is a cut one. Clocks that drift and pauses are `world`'s.
 
+use crate::hosts::Kill;
 use crate::sight::{Board, SERVERS, SUBSCRIBERS, Server};
 use rand::Rng;
 use rand::rngs::StdRng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use turmoil::Sim;
 
@@ -57,14 +58,19 @@ const ALL: [Trouble; 14] = [
 pub(crate) struct Weather<'a> {
     pub(crate) sim: Sim<'a>,
     board: Board,
+    kills: BTreeMap<&'static str, Kill>,
+    /// Killed in this moment, and whether somebody starts it again.
+    dying: BTreeMap<&'static str, bool>,
     down: BTreeSet<&'static str>,
 }
 
 impl<'a> Weather<'a> {
-    pub(crate) fn new(sim: Sim<'a>, board: Board) -> Self {
+    pub(crate) fn new(sim: Sim<'a>, board: Board, kills: BTreeMap<&'static str, Kill>) -> Self {
         Self {
             sim,
             board,
+            kills,
+            dying: BTreeMap::new(),
             down: BTreeSet::new(),
         }
     }
@@ -128,16 +134,34 @@ impl<'a> Weather<'a> {
     }
 
     fn dies(&mut self, name: &'static str) {
-        self.sim.crash(name);
-        if let Some(index) = SERVERS.iter().position(|it| *it == name) {
-            self.board.borrow_mut().server(index, Server::default());
-        }
-        self.down.insert(name);
+        self.kill(name, false);
     }
 
     fn restarts(&mut self, name: &'static str) {
-        self.dies(name);
-        self.down.remove(name);
-        self.sim.bounce(name);
+        self.kill(name, true);
+    }
+
+    fn kill(&mut self, name: &'static str, again: bool) {
+        // Who is dead already hears nothing, and must not find it when it lives again.
+        if !self.down.contains(name) {
+            self.kills[name].notify_one();
+        }
+        self.dying.insert(name, again);
+    }
+
+    /// A tick after they were killed: nothing is left of them.
+    pub(crate) fn buries(&mut self) {
+        while let Some((name, again)) = self.dying.pop_first() {
+            self.sim.crash(name);
+            if let Some(index) = SERVERS.iter().position(|it| *it == name) {
+                self.board.borrow_mut().server(index, Server::default());
+            }
+            if again {
+                self.down.remove(name);
+                self.sim.bounce(name);
+            } else {
+                self.down.insert(name);
+            }
+        }
     }
 }
