@@ -5,8 +5,8 @@
 
 use crate::net::{SimClock, SimNet};
 use crate::sight::{Board, Member, SERVERS, SUBSCRIBERS, Server, entry_of};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use statestore_core::pair::Tenure;
 use statestore_core::role::Role;
 use statestore_daemon::flags::{Outcome, Program, tables};
 use statestore_daemon::rpc_statistics::ServiceStatistics;
@@ -49,17 +49,30 @@ async fn until_killed(net: SimNet, kill: Kill, process: impl Future<Output = End
 }
 
 /// Statestored `index` of the pair, until it is killed.
-pub(crate) async fn serve(index: usize, seed: u64, board: Board, kill: Kill) -> End {
+pub(crate) async fn serve(
+    index: usize,
+    dice: StdRng,
+    clock: SimClock,
+    board: Board,
+    kill: Kill,
+) -> End {
     let net = SimNet::default();
-    until_killed(net.clone(), kill, statestored(index, seed, board, net)).await
+    let process = statestored(index, dice, clock, board, net.clone());
+    until_killed(net, kill, process).await
 }
 
-async fn statestored(index: usize, seed: u64, board: Board, net: SimNet) -> End {
+async fn statestored(
+    index: usize,
+    dice: StdRng,
+    clock: SimClock,
+    board: Board,
+    net: SimNet,
+) -> End {
     let (views, questions) = views();
     let world = World {
         net,
-        clock: Arc::new(SimClock),
-        dice: StdRng::seed_from_u64(seed),
+        clock: Arc::new(clock),
+        dice,
         bulk: tokio::runtime::Handle::current(),
         limits: FanoutLimits {
             max_reply: 1 << 20,
@@ -77,7 +90,7 @@ async fn statestored(index: usize, seed: u64, board: Board, net: SimNet) -> End 
                 let acts = fence.is_some_and(|it| it.lets(it.epoch, scene.now.time));
                 Some(Server {
                     acts: acts && view.role == Role::Active,
-                    unilateral: view.unilateral,
+                    alone: view.unilateral || matches!(view.tenure, Some(Tenure::Alone { .. })),
                     epoch: view.epoch.0,
                     agreed: view.agreed,
                 })

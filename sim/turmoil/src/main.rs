@@ -3,6 +3,7 @@
 //! ```text
 //! statestore-turmoil run FIRST COUNT    seeds, each told twice: the two must be the same
 //! statestore-turmoil replay SEED        what happened in one, a line each
+//! statestore-turmoil sabotage           is it seen if a statestored's clock is far too slow?
 //! ```
 //!
 //! Exits with 1 if anything did not hold (S1, S2, converges: see `sight`), or if there was no
@@ -35,8 +36,9 @@ fn main() -> ExitCode {
     let held = match (words.first().map(String::as_str), number(1), number(2)) {
         (Some("run"), Some(first), Some(count)) => run(first, count, &mut out),
         (Some("replay"), Some(seed), None) => replay(seed, &mut out),
+        (Some("sabotage"), None, None) => sabotage(&mut out),
         _ => {
-            let usage = "statestore-turmoil run FIRST COUNT | replay SEED";
+            let usage = "statestore-turmoil run FIRST COUNT | replay SEED | sabotage";
             let _ = writeln!(io::stderr(), "{usage}");
             return ExitCode::from(2);
         }
@@ -65,9 +67,13 @@ fn again(seed: u64) -> String {
 }
 
 fn tell(seed: u64) -> Outcome {
+    tell_at(seed, 100)
+}
+
+fn tell_at(seed: u64, speed: u32) -> Outcome {
     SEED.store(seed, Ordering::Relaxed);
     let before = PANICS.load(Ordering::Relaxed);
-    let mut outcome = story::tell(seed);
+    let mut outcome = story::tell(seed, speed);
     if PANICS.load(Ordering::Relaxed) > before {
         let breach = &mut outcome.breach;
         breach.get_or_insert_with(|| "a machine panicked".to_owned());
@@ -120,4 +126,19 @@ fn replay(seed: u64, out: &mut impl Write) -> io::Result<bool> {
     let well = format!("all well after {:.1} s", outcome.settled.as_secs_f64());
     writeln!(out, "{}", outcome.breach.as_ref().unwrap_or(&well))?;
     Ok(outcome.breach.is_none())
+}
+
+/// A lease that lasts longer than its holder thinks: two act, sooner or later.
+fn sabotage(out: &mut impl Write) -> io::Result<bool> {
+    let breach = |seed: u64| Some((seed, tell_at(seed, 40).breach?));
+    match (0..30).find_map(breach) {
+        Some((seed, breach)) if breach.starts_with("one acts") => {
+            writeln!(out, "sabotaged, seed {seed}: {breach}")?;
+            Ok(true)
+        }
+        other => {
+            writeln!(out, "sabotaged, and no two act: {other:?}")?;
+            Ok(false)
+        }
+    }
 }

@@ -156,13 +156,13 @@ impl Listener for SimListener {
 /// A day in 2027, in microseconds.
 const TODAY: i64 = 1_800_000_000_000_000;
 
-/// Turmoil's time.
+/// Turmoil's time, and how fast it goes here, in percent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SimClock;
+pub(crate) struct SimClock(pub(crate) u32);
 
 impl Clock for SimClock {
     fn now(&self) -> Now {
-        let elapsed = turmoil::sim_elapsed().unwrap_or_default();
+        let elapsed = turmoil::sim_elapsed().unwrap_or_default() * self.0 / 100;
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let micros = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
         Now {

@@ -6,6 +6,9 @@
 //! | epochs rise (S2) | no subscriber's highest epoch goes down in one life |
 //! | converges | once nothing is in the way, within a bounded time one acts, by agreement, and everybody is registered with both, follows it and has the entries of all |
 //!
+//! One that has agreed with nobody may act beside another: what it would have to know for S1 it
+//! cannot know (ha.md section 4, "impossible in full").
+//!
 //! Why a look is exact although each machine looks for itself: a statestored looks after every
 //! tick, and a message takes some ticks, so whatever one does because the other has stepped down
 //! comes after the look that shows it.
@@ -24,8 +27,8 @@ pub(crate) const SUBSCRIBERS: [&str; 4] = ["s1", "s2", "s3", "s4"];
 pub(crate) struct Server {
     /// Its fence lets it send what only an active one sends.
     pub(crate) acts: bool,
-    /// It has agreed with no peer on who votes.
-    pub(crate) unilateral: bool,
+    /// It has agreed with nobody: it is alone, or its electorate is its own word.
+    pub(crate) alone: bool,
     pub(crate) epoch: i64,
     /// Size of the agreed electorate.
     pub(crate) agreed: usize,
@@ -81,7 +84,7 @@ impl Sight {
     /// S1 or S2, if one does not hold any more.
     pub(crate) fn breach(&self, earlier: &Self) -> Option<String> {
         let [a, b] = &self.servers;
-        if a.acts && b.acts && !a.unilateral && !b.unilateral {
+        if a.acts && b.acts && !a.alone && !b.alone {
             return Some(format!("one acts: a {a:?}, b {b:?}"));
         }
         let mut lives = earlier.members.iter().zip(&self.members);
@@ -128,7 +131,7 @@ impl Sight {
             return Some(format!("{} act: {:?}", acting.len(), self.servers));
         };
         let server = &self.servers[active];
-        if server.unilateral || server.agreed != SUBSCRIBERS.len() {
+        if server.alone || server.agreed != SUBSCRIBERS.len() {
             return Some(format!("nothing is agreed: {server:?}"));
         }
         let entry = |(name, it): (&&str, &Member)| ((*name).to_owned(), entry_of(it.life));

@@ -5,12 +5,12 @@
 //! so few seeds do.
 
 use crate::hosts::{Kill, follow, serve};
+use crate::net::SimClock;
 use crate::sight::{Board, SERVERS, SUBSCRIBERS, Sight};
-use crate::troubles::{FASTEST, SLOWEST, Trouble, Weather};
+use crate::troubles::{FASTEST, Kills, SLOWEST, Trouble, Weather};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use turmoil::{Builder, Sim};
@@ -46,10 +46,10 @@ struct Story<'a> {
     outcome: Outcome,
 }
 
-/// Tells it.
-pub(crate) fn tell(seed: u64) -> Outcome {
+/// Tells it. The clock of one of the pair goes at this speed, in percent; rightly at 100.
+pub(crate) fn tell(seed: u64, speed: u32) -> Outcome {
     let mut dice = StdRng::seed_from_u64(seed);
-    let mut story = Story::new(seed);
+    let mut story = Story::new(seed, speed);
     story.goes_on(START);
     for _ in 0..dice.random_range(2..=5) {
         let (trouble, text) = story.weather.strikes(&mut dice);
@@ -70,7 +70,7 @@ pub(crate) fn tell(seed: u64) -> Outcome {
 }
 
 impl Story<'_> {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, speed: u32) -> Self {
         let mut sim = Builder::new()
             .rng_seed(seed)
             .tick_duration(TICK)
@@ -79,7 +79,7 @@ impl Story<'_> {
             .tcp_capacity(4_096)
             .build();
         let board = Board::default();
-        let kills = populate(&mut sim, seed, &board);
+        let kills = populate(&mut sim, seed, speed, &board);
         Self {
             weather: Weather::new(sim, Rc::clone(&board), kills),
             board,
@@ -147,16 +147,18 @@ impl Story<'_> {
 }
 
 /// Fills the machines; how each of them is killed.
-fn populate(sim: &mut Sim<'_>, seed: u64, board: &Board) -> BTreeMap<&'static str, Kill> {
-    let mut kills = BTreeMap::new();
+fn populate(sim: &mut Sim<'_>, seed: u64, speed: u32, board: &Board) -> Kills {
+    let mut kills = Kills::new();
     for (i, name) in SERVERS.into_iter().enumerate() {
         let (board, kill) = (Rc::clone(board), Kill::default());
         kills.insert(name, Rc::clone(&kill));
+        let clock = SimClock(if i == 0 { speed } else { 100 });
         // Each process draws other ids.
-        let dice = Cell::new(seed.wrapping_mul(1_000) + i as u64);
+        let ids = Cell::new(seed.wrapping_mul(1_000) + i as u64);
         sim.host(name, move || {
-            dice.set(dice.get().wrapping_add(10));
-            serve(i, dice.get(), Rc::clone(&board), Rc::clone(&kill))
+            ids.set(ids.get().wrapping_add(10));
+            let dice = StdRng::seed_from_u64(ids.get());
+            serve(i, dice, clock, Rc::clone(&board), Rc::clone(&kill))
         });
     }
     for (i, name) in SUBSCRIBERS.into_iter().enumerate() {

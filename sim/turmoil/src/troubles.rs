@@ -54,18 +54,21 @@ const ALL: [Trouble; 14] = [
     Trouble::MemberRestarts,
 ];
 
+/// How to kill each machine's process.
+pub(crate) type Kills = BTreeMap<&'static str, Kill>;
+
 /// The machines and what is wrong with them.
 pub(crate) struct Weather<'a> {
     pub(crate) sim: Sim<'a>,
     board: Board,
-    kills: BTreeMap<&'static str, Kill>,
+    kills: Kills,
     /// Killed in this moment, and whether somebody starts it again.
     dying: BTreeMap<&'static str, bool>,
     down: BTreeSet<&'static str>,
 }
 
 impl<'a> Weather<'a> {
-    pub(crate) fn new(sim: Sim<'a>, board: Board, kills: BTreeMap<&'static str, Kill>) -> Self {
+    pub(crate) fn new(sim: Sim<'a>, board: Board, kills: Kills) -> Self {
         Self {
             sim,
             board,
