@@ -1,10 +1,9 @@
 //! What is seen of the machines, and what must hold in it.
 //!
-//! | invariant | how it is looked at |
-//! |---|---|
-//! | one acts (S1) | never may two of the pair act in one look, unless one had agreed with nobody |
-//! | epochs rise (S2) | no subscriber's highest epoch goes down in one life |
-//! | converges | once nothing is in the way, within a bounded time one acts, by agreement, and everybody is registered with both, follows it and has the entries of all |
+//! - *one acts* (S1): never may two of the pair act in one look, unless one had agreed with nobody.
+//! - *epochs rise* (S2): no subscriber's highest epoch goes down in one life.
+//! - *converges*: once nothing is in the way, within a bounded time one acts, by agreement, and
+//!   everybody is registered with both, follows it, and has the entries of all.
 //!
 //! One that has agreed with nobody may act beside another: what it would have to know for S1 it
 //! cannot know (ha.md section 4, "impossible in full").
