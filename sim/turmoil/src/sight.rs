@@ -83,13 +83,18 @@ impl Sight {
     /// S1 or S2, if one does not hold any more.
     pub(crate) fn breach(&self, earlier: &Self) -> Option<String> {
         let [a, b] = &self.servers;
-        if a.acts && b.acts && !a.alone && !b.alone {
+        if self.two_act() && !a.alone && !b.alone {
             return Some(format!("one acts: a {a:?}, b {b:?}"));
         }
         let mut lives = earlier.members.iter().zip(&self.members);
         lives
             .find(|(before, now)| before.life == now.life && before.epoch > now.epoch)
             .map(|(before, now)| format!("epochs rise: {before:?}, then {now:?}"))
+    }
+
+    /// Both act.
+    pub(crate) fn two_act(&self) -> bool {
+        self.servers.iter().all(|it| it.acts)
     }
 
     /// How often subscribers took another one for active since.

@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) lines: Vec<String>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) failovers: u64,
+    /// How often two began to act, one of which had agreed with nobody.
+    pub(crate) excused: u64,
     /// From the end of the troubles until all was well.
     pub(crate) settled: Duration,
     /// On its own clock.
@@ -107,6 +109,7 @@ impl Story<'_> {
             self.notes(&line);
         }
         self.outcome.failovers += now.failovers(&self.before);
+        self.outcome.excused += u64::from(now.two_act() && !self.before.two_act());
         if let Some(breach) = now.breach(&self.before) {
             self.breaks(&breach);
         }
