@@ -130,6 +130,8 @@ pub struct Pair<V: Ord = Text> {
     claim: Option<Claim>,
     epoch: Epoch,
     highest: Epoch,
+    /// The highest that this server has taken; no one may know of it, if it was alone.
+    taken: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
     /// The electorate is this server's own word: nothing was agreed on yet (rule 18).
@@ -183,6 +185,7 @@ impl<V: Ord + Clone> Pair<V> {
             claim: None,
             epoch: Epoch::default(),
             highest: Epoch::default(),
+            taken: Epoch::default(),
             peer: Peer {
                 id: None,
                 found: false,

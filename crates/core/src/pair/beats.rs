@@ -247,6 +247,7 @@ impl<V: Ord + Clone> Pair<V> {
         let until = sent.at + self.peer_lease();
         if self.tenure != Tenure::Leased {
             self.tenure = Tenure::Leased;
+            self.publish_epoch();
             self.held_until = self.lease_end();
         }
         self.extend(until);

@@ -77,6 +77,7 @@ impl<V: Ord + Clone> Pair<V> {
             claim,
             epoch: _,
             highest: _,
+            taken: _,
             peer:
                 Peer {
                     id: _,

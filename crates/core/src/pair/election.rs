@@ -106,15 +106,19 @@ impl<V: Ord + Clone> Pair<V> {
         let claimed = self.claim.take().map(|claim| claim.epoch);
         let epoch = claimed.filter(|_| why == Why::Acknowledged);
         self.epoch = epoch.unwrap_or_else(|| self.next_epoch(now));
-        self.highest = self.highest.max(self.epoch);
+        self.taken = self.taken.max(self.epoch);
         self.role = Role::Active;
         self.tenure = tenure;
         self.claim_failed = false;
         self.intrusions = 0;
         self.silent_until = None;
         let alone = matches!(tenure, Tenure::Alone { .. });
-        self.voters
+        let serves = self
+            .voters
             .serve(|voter| alone && voter.may_be_served(false));
+        if serves || !matches!(tenure, Tenure::Alone { forced: false, .. }) {
+            self.publish_epoch();
+        }
         self.electorate.begin(1);
         self.forget_votes(now.time);
         self.held_until = self.lease_end();
@@ -152,7 +156,13 @@ impl<V: Ord + Clone> Pair<V> {
             Some(peer) => self.id > peer,
             None => self.id.0.lo & 1 == 1,
         };
-        epoch::next(self.highest, now.wall, second)
+        epoch::next(self.highest.max(self.taken), now.wall, second)
+    }
+
+    /// From now on somebody may know this activation's epoch. That of one that is alone and serves
+    /// nobody is no reason for anybody to step down (rule 18).
+    pub(super) fn publish_epoch(&mut self) {
+        self.highest = self.highest.max(self.epoch);
     }
 
     /// Whether an inactive server becomes active, or one that is alone yields.

@@ -96,7 +96,10 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::Stranger(hello.id));
             return None;
         }
-        self.learn_epoch(now, hello.highest.max(hello.active));
+        self.learn_epoch(now, hello.highest);
+        if self.tenure != Tenure::Leased {
+            self.learn_epoch(now, hello.active); // of two that are alone the lower one yields
+        }
         self.meet(hello.id, hello.highest.is_some());
         self.contacted = true;
         let active = self.decide(now, hello);
@@ -254,6 +257,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.news.push(News::PeerLeft(id));
         if self.role.acts() {
             self.tenure = Tenure::Unopposed;
+            self.publish_epoch();
         } else if !self.is_mute() {
             self.peer_acknowledged = None;
             self.become_active(now, Tenure::Unopposed, Why::PeerLeft);

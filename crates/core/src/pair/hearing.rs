@@ -40,6 +40,9 @@ impl<V: Ord + Clone> Pair<V> {
         if let Some(entry) = self.voters.find_mut(voter) {
             entry.answered(now.time, (sent, connection), reply, acts);
             entry.served |= acts && entry.may_be_served(waited);
+            if acts && entry.served {
+                self.publish_epoch();
+            }
         }
         if !acts || reply.state == Some(ConnState::OK) {
             self.consider(now);

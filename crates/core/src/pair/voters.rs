@@ -204,7 +204,7 @@ impl Voter {
         self.skips_since = None;
         // Also if a vote that was counted since is newer: kept, it would hide every later one.
         let [first, last] = self.unproven;
-        let proven = |it: &Unproven| it.answered <= sent;
+        let proven = |it: &Unproven| it.answered < sent;
         if let Some(last) = last.filter(proven) {
             self.acknowledged = self.acknowledged.max(Some(last.sent));
             self.unproven = [None; 2];
@@ -298,11 +298,12 @@ impl<V: Ord + Clone> Voters<V> {
         entry.served = false;
     }
 
-    /// Nobody is served any more by one that is alone, or all who may be are.
-    pub(super) fn serve(&mut self, may: impl Fn(&Voter) -> bool) {
+    /// Nobody is served any more by one that is alone, or all who may be are. True if any is.
+    pub(super) fn serve(&mut self, may: impl Fn(&Voter) -> bool) -> bool {
         for voter in self.all.values_mut() {
             voter.served = may(voter);
         }
+        self.all.values().any(|voter| voter.served)
     }
 
     /// A registration ends; its acknowledgement does not (rule 13).

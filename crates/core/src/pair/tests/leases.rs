@@ -135,7 +135,7 @@ fn a_reference_voter_holds_only_what_an_update_proves() {
         a.voters.held_until(a.electorate.agreed()),
         Some(at(8_500).time)
     );
-    a.update_answered(at(5_200), &1, at(5_000).time, true);
+    a.update_answered(at(5_200), &1, at(5_001).time, true);
     assert_eq!(
         a.voters.held_until(a.electorate.agreed()),
         Some(at(12_500).time)
@@ -151,7 +151,7 @@ fn an_answer_that_nothing_proved_in_one_activation_does_not_hide_those_of_the_ne
     let voter = a.voters.find_mut(&1).unwrap();
     voter.terms.extended = false;
     voter.answered(at(5_001).time, (at(5_000).time, 1), &here(), true);
-    voter.answered(at(6_001).time, (at(6_000).time, 1), &here(), false); // a vote: it had stepped down
+    voter.answered(at(6_001).time, (at(6_000).time, 1), &here(), false); // a vote
     voter.updated(at(6_500).time, true);
     voter.answered(at(7_001).time, (at(7_000).time, 1), &here(), true);
     voter.updated(at(7_100).time, true);
