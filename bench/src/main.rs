@@ -56,7 +56,7 @@ struct Arguments {
 enum What {
     /// All scenarios, at the sizes of the promises, as a page of Markdown
     Report {
-        /// Those of a pair of statestoreds instead: half an hour
+        /// Those of a pair of statestoreds instead: a quarter of an hour
         #[arg(long)]
         pair: bool,
         /// Also write the page to this file
