@@ -159,6 +159,11 @@ impl<V: Ord + Clone> Pair<V> {
         epoch::next(self.highest.max(self.taken), now.wall, second)
     }
 
+    /// True for one that is alone, and nobody knows that it is active.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.role.acts() && self.epoch > self.highest
+    }
+
     /// From now on somebody may know this activation's epoch. That of one that is alone and serves
     /// nobody is no reason for anybody to step down (rule 18).
     pub(super) fn publish_epoch(&mut self) {
@@ -344,15 +349,18 @@ impl<V: Ord + Clone> Pair<V> {
         if self.resigned {
             return None;
         }
+        let limits = self.config.limits;
+        let tenure = Tenure::Alone {
+            yields_from: now.time + limits.peer_timeout + limits.subscriber_timeout,
+            forced: true,
+        };
         if !self.role.acts() {
-            let limits = self.config.limits;
             self.electorate.settle(BTreeSet::new());
             self.peer_acknowledged = None;
-            let tenure = Tenure::Alone {
-                yields_from: now.time + limits.peer_timeout + limits.subscriber_timeout,
-                forced: true,
-            };
             self.become_active(now, tenure, Why::Forced);
+        } else if matches!(self.tenure, Tenure::Alone { forced: false, .. }) {
+            self.tenure = tenure; // from now on it serves everybody
+            self.publish_epoch();
         }
         Some(Fence {
             epoch: self.epoch,

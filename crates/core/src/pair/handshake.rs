@@ -97,8 +97,13 @@ impl<V: Ord + Clone> Pair<V> {
             return None;
         }
         self.learn_epoch(now, hello.highest);
-        if self.tenure != Tenure::Leased {
-            self.learn_epoch(now, hello.active); // of two that are alone the lower one yields
+        if self.is_unknown() {
+            let known = hello.active.is_some() && hello.active <= hello.highest;
+            match known {
+                true => self.step_down(now.time, Why::PeerActive),
+                // Of two that serve nobody the lower one yields.
+                false => self.learn_epoch(now, hello.active),
+            }
         }
         self.meet(hello.id, hello.highest.is_some());
         self.contacted = true;
@@ -188,7 +193,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         self.learn_epoch(now, welcome.highest);
         self.meet(welcome.id, welcome.highest.is_some());
-        self.learn_timeout(welcome.timeout);
+        self.learn_timeout(now.time, welcome.timeout);
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {
@@ -212,13 +217,14 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     /// The peer says its T_p, with what is about to hold the lease.
-    pub(super) fn learn_timeout(&mut self, theirs: Option<Duration>) {
+    pub(super) fn learn_timeout(&mut self, now: Time, theirs: Option<Duration>) {
         let own = self.config.limits.peer_timeout;
         if let Some(theirs) = theirs
             && self.peer.timeout != Some(theirs)
         {
             self.peer.timeout = Some(theirs);
             self.shorten();
+            self.observe(now);
             if theirs != own {
                 self.news.push(News::PeerTimeoutDiffers { own, theirs });
             }
@@ -273,7 +279,6 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
-            self.peer.timeout = None;
             self.electorate.resend();
         }
         self.peer.missed = 0;

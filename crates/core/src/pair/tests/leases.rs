@@ -233,3 +233,16 @@ fn different_peer_timeouts_never_two_leased_actives() {
         "two leased actives"
     );
 }
+
+// rules 1, 8: what the former process acknowledged held for the time that it named
+#[test]
+fn a_new_process_of_the_peer_makes_no_old_acknowledgement_longer() {
+    let (mut a, mut b) = (with_peer_timeout(1, 30), with_peer_timeout(2, 10));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(1_000)));
+    let mut b = with_peer_timeout(3, 10);
+    let hello = b.hello(at(2_000).time).0;
+    a.on_hello(at(2_000), &hello);
+    assert!(a.may_act(at(8_499)));
+    assert!(!a.may_act(at(8_500)), "7.5 s after the last one was sent");
+}
