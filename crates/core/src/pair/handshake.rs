@@ -141,8 +141,11 @@ impl<V: Ord + Clone> Pair<V> {
         if !claims || self.is_mute() || self.claim_failed {
             return self.grant(now.time, Why::Granted);
         }
+        let epoch = self.next_epoch(now);
+        // A heartbeat of a claim that failed may arrive late: it must not speak for another one.
+        self.taken = self.taken.max(epoch);
         self.claim = Some(Claim {
-            epoch: self.next_epoch(now),
+            epoch,
             since: now.time,
         });
         true

@@ -329,3 +329,24 @@ fn one_that_is_alone_and_serves_nobody_deposes_nobody_at_contact() {
     greet(&mut a, &mut c, at(3_000));
     assert!(a.role().acts() && !c.role().acts());
 }
+
+// rules 12, 16: a late heartbeat of the claim would name another electorate under the same epoch
+#[test]
+fn the_epoch_of_a_claim_that_failed_is_not_taken_again() {
+    let (mut a, mut b) = (server(1, at(0)), server(2, at(0)));
+    a.voter_registered(at(100).time, 1, terms(true));
+    let early = Now {
+        wall: Wall(0),
+        ..at(500)
+    };
+    let hello = b.hello(early.time).0;
+    assert!(a.on_hello(early, &hello).unwrap().active);
+    let claimed = a.beat(early.time).unwrap().0.epoch.unwrap();
+    let late = Now {
+        wall: Wall(0),
+        ..at(11_000)
+    };
+    a.tick(late);
+    a.heartbeat_answered(late, &1, (late.time, 1), &ours(true));
+    assert!(a.may_act(late) && a.epoch() > claimed);
+}
