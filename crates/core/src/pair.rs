@@ -365,6 +365,11 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
+    /// Rules 5 and 8: nothing that was acknowledged to the peer can hold its lease any more.
+    fn peer_is_silent(&self, now: Time) -> bool {
+        now >= self.heard + self.config.limits.peer_timeout
+    }
+
     /// L_p, against whoever of the two is less patient.
     fn peer_lease(&self) -> Duration {
         let own = self.config.limits.peer_lease;

@@ -202,7 +202,7 @@ impl<V: Ord + Clone> Pair<V> {
         let Some((lost, of)) = self.majority_lost(now.time) else {
             return;
         };
-        if now.time < self.heard + self.config.limits.peer_timeout {
+        if !self.peer_is_silent(now.time) {
             return self.warn_of_majority(now.time, lost, of);
         }
         self.take_over(now, lost, of);
@@ -256,12 +256,12 @@ impl<V: Ord + Clone> Pair<V> {
         let limits = &self.config.limits;
         self.electorate.is_none()
             && now >= self.undecided_since + limits.preemption_wait
-            && (!self.contacted || now >= self.heard + limits.peer_timeout)
+            && (!self.contacted || self.peer_is_silent(now))
             && self.voters.registered().all(|(_, voter)| {
-                let patience = limits.subscriber_timeout;
-                let fresh = |at: Time| at > self.votes_from && now <= at + patience;
-                let voice = voter.voice.filter(|voice| fresh(voice.sent));
-                voice.is_some_and(|voice| voice.state == ConnState::UNKNOWN)
+                let voice = voter.recent_voice(now, limits.subscriber_timeout);
+                voice.is_some_and(|voice| {
+                    voice.sent > self.votes_from && voice.state == ConnState::UNKNOWN
+                })
             })
     }
 
@@ -271,10 +271,8 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         }
         let follows = |voter: &super::Voter| {
-            let fresh = voter.voice.is_some_and(|voice| {
-                voice.sent >= from && now <= voice.sent + self.config.limits.subscriber_timeout
-            });
-            fresh && voter.follows_other()
+            let voice = voter.recent_voice(now, self.config.limits.subscriber_timeout);
+            voice.is_some_and(|voice| voice.sent >= from) && voter.follows_other()
         };
         let hearing = self.voters.registered().filter(|(_, voter)| follows(voter));
         if is_majority(hearing.count(), self.voters.count()) {
@@ -318,13 +316,11 @@ impl<V: Ord + Clone> Pair<V> {
         }
         let limits = self.config.limits;
         let waits = !self.role.acts() && self.claim.is_none() && self.silent_until.is_none();
-        if !waits || now < self.next_turn() || now < self.heard + limits.peer_timeout {
+        if !waits || now < self.next_turn() || !self.peer_is_silent(now) {
             return;
         }
         let hears_idle = |voter: &super::Voter| {
-            let voice = voter
-                .voice
-                .filter(|voice| now <= voice.sent + limits.subscriber_timeout);
+            let voice = voter.recent_voice(now, limits.subscriber_timeout);
             voice.is_some_and(|voice| voice.state == ConnState::OK && !voice.other_is_active)
         };
         let hearing = self.voters.registered().filter(|(_, v)| hears_idle(v));

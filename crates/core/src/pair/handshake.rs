@@ -55,7 +55,7 @@ impl<V: Ord + Clone> Pair<V> {
         match self.role {
             Role::Starting | Role::Recovery => true,
             Role::Standby if self.awaits_beat => now >= self.heard + self.limits().vote_age,
-            Role::Standby => now >= self.heard + self.config.limits.peer_timeout,
+            Role::Standby => self.peer_is_silent(now),
             Role::Active => {
                 let alone = matches!(self.tenure, Tenure::Alone { .. });
                 self.peer.id.is_none() || (alone && !self.peer.found)

@@ -179,6 +179,11 @@ impl Voter {
         })
     }
 
+    /// What it said last, if it was asked no longer ago than this.
+    pub(super) fn recent_voice(&self, now: Time, age: Duration) -> Option<Voice> {
+        self.voice.filter(|voice| now <= voice.sent + age)
+    }
+
     /// It says that it follows the other server; one of the reference, that it hears it.
     pub(super) fn follows_other(&self) -> bool {
         self.voice.is_some_and(|voice| {
@@ -217,8 +222,8 @@ impl Voter {
     /// Its vote, if it is for a takeover and may be used.
     fn votes(&self, now: Time, from: Time, age: Duration) -> bool {
         let from = self.votes_after.map_or(from, |after| after.max(from));
-        self.voice
-            .is_some_and(|voice| voice.lost && voice.sent > from && now <= voice.sent + age)
+        let voice = self.recent_voice(now, age);
+        voice.is_some_and(|voice| voice.lost && voice.sent > from)
     }
 }
 
