@@ -8,7 +8,7 @@ use crate::sight::{Board, Member, SERVERS, SUBSCRIBERS, Server, entry_of};
 use rand::rngs::StdRng;
 use statestore_core::pair::Tenure;
 use statestore_core::role::Role;
-use statestore_daemon::flags::{Outcome, Program, tables};
+use statestore_daemon::flags::{Outcome, Program};
 use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::PoolLimits;
 use statestore_subscriber::{Role as Seen, Subscriber, Topic};
@@ -113,14 +113,7 @@ fn config(index: usize) -> Result<Config, Box<dyn std::error::Error>> {
         name: "statestored",
         usage: "",
         version: "",
-        tables: &[
-            &statestored::flags::tables::STATESTORE,
-            &statestored::flags::tables::EXTENSIONS,
-            &statestored::flags::tables::CATALOG,
-            &statestored::flags::tables::PAIR,
-            &tables::HOST,
-            &tables::SECURITY,
-        ],
+        tables: statestored::flags::tables::ALL,
     };
     let flags = [
         format!("--state_store_port={PORT}"),
