@@ -70,7 +70,7 @@ struct Arguments {
 enum What {
     /// All scenarios, at the sizes of the promises, as a page of Markdown
     Report {
-        /// Those of a pair of statestoreds instead: half an hour
+        /// Those of a pair of statestoreds instead: a quarter of an hour
         #[arg(long)]
         pair: bool,
         /// Also write the page to this file
@@ -168,11 +168,11 @@ const PAIR_TABLE: &[[&str; 2]] = &[
         "failover --limit-ms=1000 --period-ms=100 --subscribers=2,3 --repetitions=2",
     ],
     [
-        "failover --pairs=5",
+        "failover --pairs=10",
         "failover --limit-ms=900 --period-ms=90 --subscribers=2 --repetitions=2 --pairs=2",
     ],
     [
-        "steady",
+        "steady --minutes=3",
         "steady --minutes=0.03 --load=1 --subscribers=2 --limit-ms=2000",
     ],
 ];

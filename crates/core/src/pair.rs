@@ -130,6 +130,8 @@ pub struct Pair<V: Ord = Text> {
     claim: Option<Claim>,
     epoch: Epoch,
     highest: Epoch,
+    /// The highest that this server has taken; no one may know of it, if it was alone.
+    taken: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
     /// The electorate is this server's own word: nothing was agreed on yet (rule 18).
@@ -183,6 +185,7 @@ impl<V: Ord + Clone> Pair<V> {
             claim: None,
             epoch: Epoch::default(),
             highest: Epoch::default(),
+            taken: Epoch::default(),
             peer: Peer {
                 id: None,
                 found: false,
@@ -360,6 +363,11 @@ impl<V: Ord + Clone> Pair<V> {
         if self.role.acts() && self.epoch < seen {
             self.step_down(now.time, Why::HigherEpoch(seen));
         }
+    }
+
+    /// Rules 5 and 8: nothing that was acknowledged to the peer can hold its lease any more.
+    fn peer_is_silent(&self, now: Time) -> bool {
+        now >= self.heard + self.config.limits.peer_timeout
     }
 
     /// L_p, against whoever of the two is less patient.

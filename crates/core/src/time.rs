@@ -8,6 +8,17 @@ use core::fmt;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
+/// Whole milliseconds, as the wire has them.
+pub(crate) fn to_millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// From the wire; what is no time at all says nothing.
+pub(crate) fn from_millis(millis: Option<i64>) -> Option<Duration> {
+    let millis = millis.and_then(|ms| u64::try_from(ms).ok());
+    millis.filter(|ms| *ms > 0).map(Duration::from_millis)
+}
+
 /// A point of the driver's monotonic clock, in nanoseconds since an origin of its choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);

@@ -6,7 +6,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statestore_daemon::app::{App, StartError, short_version, version};
-use statestore_daemon::flags::{FlagTable, Flags, Program, Value, tables};
+use statestore_daemon::flags::{Flags, Program, Value};
 use statestore_daemon::metrics::with_system;
 use statestore_daemon::process::{ServiceState, Shutdown, notify};
 use statestore_daemon::rpc_statistics::ServiceStatistics;
@@ -15,7 +15,7 @@ use statestore_daemon::web::{Readiness, Server, Site, WebConfig, serve};
 use statestore_rpc::{Budget, PoolLimits, TcpNet};
 use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
-use statestored::flags::{Config, LOG_MAINTENANCE_STDERR};
+use statestored::flags::{Config, LOG_MAINTENANCE_STDERR, tables};
 use statestored::views::{Views, views};
 use statestored::{HA_SERVER, SERVER, World};
 use std::io::Write;
@@ -35,23 +35,12 @@ const FILES_PER_SUBSCRIBER: u64 = 7;
 /// Log files, ports, and what the web server holds open.
 const OTHER_FILES: u64 = 256;
 
-static TABLES: &[&FlagTable] = &[
-    &statestored::flags::tables::STATESTORE,
-    &statestored::flags::tables::EXTENSIONS,
-    &statestored::flags::tables::CATALOG,
-    &statestored::flags::tables::PAIR,
-    &tables::HOST,
-    &tables::WEB,
-    &tables::SECURITY,
-    &tables::LOGGING,
-];
-
 fn main() {
     let program = Program {
         name: NAME,
         usage: "The statestore: who is here, and what everybody should know.",
         version: &version(NAME, VERSION),
-        tables: TABLES,
+        tables: tables::ALL,
     };
     let settle = |flags: &mut Flags| flags.settle("webserver_port", Value::Int32(WEB_PORT));
     let app = App::start(&program, settle).unwrap_or_else(|exit| exit.leave());

@@ -6,7 +6,7 @@ mod common;
 use common::subscriber::Subscriber;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use statestore_daemon::flags::{Outcome, Program, tables};
+use statestore_daemon::flags::{Outcome, Program};
 use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{PoolLimits, TcpNet};
 use statestored::clock::SystemClock;
@@ -22,14 +22,7 @@ fn config(flag: &str) -> Config {
         name: "statestored",
         usage: "",
         version: "",
-        tables: &[
-            &statestored::flags::tables::STATESTORE,
-            &statestored::flags::tables::EXTENSIONS,
-            &statestored::flags::tables::CATALOG,
-            &statestored::flags::tables::PAIR,
-            &tables::HOST,
-            &tables::SECURITY,
-        ],
+        tables: statestored::flags::tables::ALL,
     };
     let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     match program.parse(&[flag.to_owned()], &|_| None, &none) {

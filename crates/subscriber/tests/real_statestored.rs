@@ -4,7 +4,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use statestore_daemon::flags::{Outcome, Program, tables};
+use statestore_daemon::flags::{Outcome, Program};
 use statestore_daemon::rpc_statistics::ServiceStatistics;
 use statestore_rpc::{PoolLimits, TcpNet};
 use statestore_subscriber::{Builder, Handle, Subscriber, Topic};
@@ -82,14 +82,7 @@ fn config(port: u16) -> Config {
         name: "statestored",
         usage: "",
         version: "",
-        tables: &[
-            &statestored::flags::tables::STATESTORE,
-            &statestored::flags::tables::EXTENSIONS,
-            &statestored::flags::tables::CATALOG,
-            &statestored::flags::tables::PAIR,
-            &tables::HOST,
-            &tables::SECURITY,
-        ],
+        tables: statestored::flags::tables::ALL,
     };
     let flags = [
         format!("--state_store_port={port}"),

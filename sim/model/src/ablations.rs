@@ -51,14 +51,6 @@ fn one_acts(rules: Scenario) -> Ablation {
     }
 }
 
-const LATE: Late = Late {
-    heartbeats: true,
-    beats: false,
-    hellos: false,
-    updates: false,
-    replies: true,
-};
-
 fn reference() -> Vec<Ablation> {
     let all = |name, voters| one_acts(of(name, voters, Sabotage::Reference));
     vec![
@@ -79,13 +71,13 @@ fn times() -> Vec<Ablation> {
         }),
         one_acts(Scenario {
             mail: 1,
-            late: LATE,
+            late: Late::HEARTBEATS,
             ..of("2: from the arrival", 1, Sabotage::ArrivalTime)
         }),
         one_acts(of("3: no look before sending", 1, Sabotage::NoFence)),
         one_acts(Scenario {
             mail: 1,
-            late: LATE,
+            late: Late::HEARTBEATS,
             ..of("4: a lease revives", 2, Sabotage::Revival)
         }),
         one_acts(of("5: no silence of the peer", 1, Sabotage::NoSilence)),
@@ -106,21 +98,21 @@ fn meetings() -> Vec<Ablation> {
             late: Late {
                 hellos: true,
                 heartbeats: false,
-                ..LATE
+                ..Late::HEARTBEATS
             },
             ..hellos("7: an old grant", Sabotage::OldGrant)
         }),
         one_acts(Scenario {
             faults: Faults {
                 restarts: [0, 1],
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of("8: no wait", 1, Sabotage::NoWait)
         }),
         one_acts(Scenario {
             faults: Faults {
                 goodbyes: 1,
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of("15: the leaver goes on", 1, Sabotage::UndeadLeaver)
         }),
@@ -128,7 +120,7 @@ fn meetings() -> Vec<Ablation> {
             rules: Scenario {
                 faults: Faults {
                     restarts: [0, 1],
-                    ..Faults::default()
+                    ..Faults::NONE
                 },
                 activations: 4,
                 ..hellos("16: the calendar stands still", Sabotage::None)
@@ -147,7 +139,7 @@ fn meetings() -> Vec<Ablation> {
         Ablation {
             rules: Scenario {
                 mail: 1,
-                late: LATE,
+                late: Late::HEARTBEATS,
                 ..of("17: voters follow anybody", 1, Sabotage::ObedientVoters)
             },
             breaks: NOBODY_DOWN,
@@ -164,14 +156,14 @@ fn unpromised() -> Vec<Ablation> {
         one_acts(Scenario {
             faults: Faults {
                 restarts: [0, 1],
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of("none: B restarts, found by one of two", 2, Sabotage::None)
         }),
         one_acts(Scenario {
             faults: Faults {
                 goodbyes: 1,
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of(
                 "none: after a goodbye of B the next B is cut off",
@@ -187,7 +179,7 @@ fn voters() -> Vec<Ablation> {
         one_acts(Scenario {
             faults: Faults {
                 voter_restarts: 1,
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of("9: a newborn votes", 2, Sabotage::NewbornVotes)
         }),
@@ -200,7 +192,7 @@ fn voters() -> Vec<Ablation> {
             clock: 3,
             faults: Faults {
                 removals: 1,
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of(
                 "13: one is dropped, on one side",
@@ -211,7 +203,7 @@ fn voters() -> Vec<Ablation> {
         one_acts(Scenario {
             faults: Faults {
                 leaves: 1,
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of("14: the standby drops a leaver", 2, Sabotage::EagerLeave)
         }),
@@ -219,7 +211,7 @@ fn voters() -> Vec<Ablation> {
             ours: false,
             faults: Faults {
                 deaf: 1,
-                ..Faults::default()
+                ..Faults::NONE
             },
             ..of("20: reference taken for ours", 1, Sabotage::ReferenceAsOurs)
         }),

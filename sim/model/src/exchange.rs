@@ -84,6 +84,8 @@ impl World {
 
     fn receive(&mut self, rules: &Scenario, request: Request) -> Option<Reply> {
         let now = self.now(rules);
+        // Where a limit is wrong, nobody warns the other side of it.
+        let mistold = rules.sabotage != Sabotage::None;
         match request {
             Request::Heartbeat((voter, life), said, sent) => {
                 let mut down = false;
@@ -98,7 +100,10 @@ impl World {
                 Some(Reply::Update((voter, life), to, sent, processed))
             }
             Request::Beat(from, beat, sent) => {
-                let reply = self.at(1 - from, |pair| pair.on_beat(now, &beat));
+                let mut reply = self.at(1 - from, |pair| pair.on_beat(now, &beat));
+                if let (Ok(reply), true) = (&mut reply, mistold) {
+                    reply.timeout = None;
+                }
                 let current = self.servers[from].id == beat.src;
                 current.then(|| match reply {
                     Ok(reply) => Reply::Beat(from, sent, Some(Arc::new(reply))),
@@ -108,7 +113,8 @@ impl World {
             Request::Hello(from, hello, sent) => {
                 let to = 1 - from;
                 let before = self.servers[to].clone();
-                let welcome = self.at(to, |pair| pair.on_hello(now, &hello))?;
+                let mut welcome = self.at(to, |pair| pair.on_hello(now, &hello))?;
+                welcome.timeout = welcome.timeout.filter(|_| !mistold);
                 if rules.sabotage == Sabotage::NoPromise && !welcome.active {
                     self.servers[to] = before;
                 }

@@ -64,7 +64,7 @@ pub fn all() -> Vec<Scenario> {
             voter_restarts: 1,
             removals: 1,
             goodbyes: 1,
-            ..Faults::default()
+            ..Faults::NONE
         },
         name: "bounded clocks, handshakes",
         ..bounded.clone()

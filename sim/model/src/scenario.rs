@@ -21,7 +21,7 @@ pub const MOST: usize = 4;
 pub const NEVER: u64 = 1_000_000;
 
 /// How often something may go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Faults {
     /// Restarts of A and of B.
     pub restarts: [u8; 2],
@@ -39,8 +39,21 @@ pub struct Faults {
     pub goodbyes: u8,
 }
 
+impl Faults {
+    /// None at all.
+    pub const NONE: Self = Self {
+        restarts: [0, 0],
+        voter_restarts: 0,
+        leaves: 0,
+        returns: 0,
+        removals: 0,
+        deaf: 0,
+        goodbyes: 0,
+    };
+}
+
 /// What may arrive late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Late {
     /// Heartbeats to voters.
     pub heartbeats: bool,
@@ -52,6 +65,23 @@ pub struct Late {
     pub updates: bool,
     /// Not only requests, but their answers too.
     pub replies: bool,
+}
+
+impl Late {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        heartbeats: false,
+        beats: false,
+        hellos: false,
+        updates: false,
+        replies: false,
+    };
+    /// Heartbeats and all answers.
+    pub const HEARTBEATS: Self = Self {
+        heartbeats: true,
+        replies: true,
+        ..Self::NONE
+    };
 }
 
 /// What is to be reachable.
@@ -139,22 +169,8 @@ impl Scenario {
             steps: &[1],
             preemption: NEVER,
             mail: 0,
-            late: Late {
-                heartbeats: false,
-                beats: false,
-                hellos: false,
-                updates: false,
-                replies: false,
-            },
-            faults: Faults {
-                restarts: [0, 0],
-                voter_restarts: 0,
-                leaves: 0,
-                returns: 0,
-                removals: 0,
-                deaf: 0,
-                goodbyes: 0,
-            },
+            late: Late::NONE,
+            faults: Faults::NONE,
             activations: 2,
             until_one: false,
             counter: 2,

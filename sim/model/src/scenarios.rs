@@ -7,31 +7,14 @@
 
 use crate::scenario::{Faults, Goal, Late, Scenario};
 
-const HEARTBEATS: Late = Late {
-    heartbeats: true,
-    beats: false,
-    hellos: false,
-    updates: false,
-    replies: true,
-};
 const BEATS: Late = Late {
     beats: true,
-    ..HEARTBEATS
+    ..Late::HEARTBEATS
 };
 const HELLOS: Late = Late {
     hellos: true,
     ..BEATS
 };
-const NONE: Faults = Faults {
-    restarts: [0, 0],
-    voter_restarts: 0,
-    leaves: 0,
-    returns: 0,
-    removals: 0,
-    deaf: 0,
-    goodbyes: 0,
-};
-
 /// All. `quick` leaves out what takes longer than some seconds.
 pub fn all(quick: bool) -> Vec<Scenario> {
     let mut all = small();
@@ -170,7 +153,7 @@ fn crashing() -> Vec<Scenario> {
             faults: Faults {
                 restarts: [0, 1],
                 voter_restarts: 1,
-                ..NONE
+                ..Faults::NONE
             },
             rejoins: true,
             calendar: true,
@@ -182,7 +165,7 @@ fn crashing() -> Vec<Scenario> {
             until_one: true,
             faults: Faults {
                 restarts: [1, 1],
-                ..NONE
+                ..Faults::NONE
             },
             rejoins: true,
             calendar: true,
@@ -195,7 +178,7 @@ fn crashing() -> Vec<Scenario> {
             for_good: true,
             faults: Faults {
                 goodbyes: 1,
-                ..NONE
+                ..Faults::NONE
             },
             calendar: true,
             goals: &[Goal::Takeover],
@@ -211,7 +194,7 @@ fn changing() -> Vec<Scenario> {
             until_one: true,
             faults: Faults {
                 removals: 1,
-                ..NONE
+                ..Faults::NONE
             },
             goals: &[Goal::Takeover, Goal::Change],
             ..brief("2 voters, one is dropped", 2)
@@ -223,7 +206,10 @@ fn changing() -> Vec<Scenario> {
             ..brief("2 voters, one joins", 2)
         },
         Scenario {
-            faults: Faults { leaves: 1, ..NONE },
+            faults: Faults {
+                leaves: 1,
+                ..Faults::NONE
+            },
             until_one: true,
             goals: &[Goal::Takeover, Goal::Change],
             ..brief("2 voters, one leaves", 2)
@@ -232,7 +218,7 @@ fn changing() -> Vec<Scenario> {
             faults: Faults {
                 leaves: 1,
                 returns: 1,
-                ..NONE
+                ..Faults::NONE
             },
             goals: &[Goal::Takeover, Goal::Change],
             ..brief("1 voter, leaves and returns", 1)
@@ -242,7 +228,10 @@ fn changing() -> Vec<Scenario> {
 
 /// Subscribers of the reference.
 fn references() -> Vec<Scenario> {
-    let deaf = Faults { deaf: 1, ..NONE };
+    let deaf = Faults {
+        deaf: 1,
+        ..Faults::NONE
+    };
     vec![
         Scenario {
             ours: false,
@@ -259,7 +248,7 @@ fn references() -> Vec<Scenario> {
             late: Late {
                 updates: true,
                 heartbeats: false,
-                ..HEARTBEATS
+                ..Late::HEARTBEATS
             },
             goals: &[Goal::Takeover],
             ..Scenario::plain("1 reference voter, deaf once, one update late", 1)
@@ -268,7 +257,7 @@ fn references() -> Vec<Scenario> {
             ours: false,
             faults: Faults {
                 voter_restarts: 1,
-                ..NONE
+                ..Faults::NONE
             },
             goals: &[Goal::Takeover],
             until_one: true,

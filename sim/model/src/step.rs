@@ -207,12 +207,15 @@ impl World {
                 .push(Letter::Request(Request::Goodbye(server, id)));
             return Some(());
         }
-        self.at(server, |pair| pair.resign(now))?;
+        // One that has no peer yet tells nobody, but ends all the same.
+        let peer = self.at(server, |pair| pair.resign(now));
         if !rules.for_good {
             self.restart(rules, server, true);
         }
-        self.mail
-            .push(Letter::Request(Request::Goodbye(server, id)));
+        if peer.is_some() {
+            self.mail
+                .push(Letter::Request(Request::Goodbye(server, id)));
+        }
         Some(())
     }
 }

@@ -74,6 +74,7 @@ const RIGHTS: [Right; 5] = [
             "crates/daemon/src/process",
             "crates/statestorectl/src/",
             "bench/",
+            "sim/turmoil/src/net.rs",
         ],
     },
     Right {
@@ -95,6 +96,7 @@ const RIGHTS: [Right; 5] = [
             "bench/",
             "sim/world/src/main.rs",
             "sim/model/src/main.rs",
+            "sim/turmoil/src/main.rs",
         ],
     },
 ];

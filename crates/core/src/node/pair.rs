@@ -22,7 +22,7 @@ use crate::notice::Notice;
 use crate::pair::{News, Pair, PairView, Terms, VoterReply, epoch};
 use crate::port::{Effect, Fence, Lane, Outbox};
 use crate::role::Role;
-use crate::time::{Now, Time, Wall};
+use crate::time::{Now, Time, Wall, from_millis};
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
@@ -207,9 +207,9 @@ impl Node {
             return;
         };
         let default = ha.config.pair.limits.subscriber_timeout;
-        let said = timeout_ms.and_then(|ms| u64::try_from(ms).ok());
+        let said = from_millis(timeout_ms);
         let terms = Terms {
-            timeout: said.map_or(default, Duration::from_millis),
+            timeout: said.unwrap_or(default),
             extended: said.is_some(),
         };
         if !terms.extended && !core::mem::replace(&mut ha.reference_logged, true) {

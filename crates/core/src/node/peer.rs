@@ -8,7 +8,7 @@ use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
 use crate::pair::{Beat, BeatReply, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
-use crate::time::Now;
+use crate::time::{Now, from_millis, to_millis};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
@@ -134,7 +134,7 @@ impl Node {
                             id: StatestoreId(reply.dst_statestore_id),
                             active: reply.dst_statestore_active,
                             highest: reply.highest_epoch,
-                            timeout: timeout(reply.timeout_ms),
+                            timeout: from_millis(reply.timeout_ms),
                         };
                         ha.pair.on_welcome(now, sent, &welcome); // W8
                     }
@@ -189,7 +189,7 @@ impl Node {
             dst_statestore_id: welcome.id.0,
             dst_statestore_active: welcome.active,
             highest_epoch: welcome.highest,
-            timeout_ms: welcome.timeout.map(milliseconds),
+            timeout_ms: welcome.timeout.map(to_millis),
         }
     }
 
@@ -258,7 +258,7 @@ impl Node {
             members_version: Some(reply.members_version),
             members: reply.members.map(|set| set.into_iter().collect()),
             statestore_id: None,
-            timeout_ms: reply.timeout.map(milliseconds),
+            timeout_ms: reply.timeout.map(to_millis),
         }
     }
 
@@ -344,18 +344,8 @@ fn beat_reply(reply: wire::StatestoreHaHeartbeatResponse) -> BeatReply<Text> {
         members: reply
             .members
             .map(|ids| ids.into_iter().collect::<BTreeSet<_>>()),
-        timeout: timeout(reply.timeout_ms),
+        timeout: from_millis(reply.timeout_ms),
     }
-}
-
-/// What is no time at all says nothing.
-fn timeout(milliseconds: Option<i64>) -> Option<Duration> {
-    let milliseconds = milliseconds.and_then(|ms| u64::try_from(ms).ok());
-    milliseconds.filter(|ms| *ms > 0).map(Duration::from_millis)
-}
-
-fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn refused(text: &str) -> Status {

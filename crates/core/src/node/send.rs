@@ -39,14 +39,10 @@ impl Node {
             return self.end_turn(now, key, Lane::Heartbeat, Ending::Done); // ha.md rule 19
         }
         let asks = self.ha.as_ref().is_some_and(|ha| ha.pair.asks());
-        let Some(member) = self.members.find(key) else {
+        let Some(member) = self.members.find_mut(key) else {
             return; // S-7
         };
         let registration = member.registration.clone();
-        let epoch = self.acting().filter(|_| self.serves(&registration.id)); // ha.md rule 18
-        let Some(member) = self.members.find_mut(key) else {
-            return;
-        };
         if let Some((late, unreported)) = self.lateness.judge(due, now.time) {
             out.push(Effect::Log(Event::HeartbeatLate {
                 subscriber: registration.id.clone(),
@@ -62,6 +58,7 @@ impl Node {
             let status = Status::error(StatusCode::GENERAL, text);
             return self.heartbeat_missed(now, key, status, out); // H-9
         }
+        let epoch = self.acting().filter(|_| self.serves(&registration.id)); // ha.md rule 18
         let request = wire::HeartbeatRequest {
             protocol_version: ProtocolVersion::V2,
             registration_id: Some(registration.registration_id.0),

@@ -95,7 +95,7 @@ impl<V: Ord + Clone> Pair<V> {
             src: self.id,
             dst,
             epoch: Some(epoch),
-            claims: self.claim.is_some(),
+            claims: self.claim.is_some() || self.is_unknown(),
             electorate_version: version,
             electorate: due.then(|| set.clone()),
             known_members: self.peer.members_version,
@@ -133,6 +133,9 @@ impl<V: Ord + Clone> Pair<V> {
         if beat.dst != self.id || self.peer.id != Some(beat.src) {
             self.news.push(News::Stranger(beat.src));
             return Err(Stranger { own: self.id }); // W34
+        }
+        if beat.epoch.is_some() && !beat.claims && self.is_unknown() {
+            self.step_down(now.time, Why::PeerActive); // rule 18
         }
         let accepted = match beat.epoch {
             None => self.reference_beat(now.time),
@@ -215,11 +218,14 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
-        self.learn_timeout(reply.timeout);
+        self.learn_timeout(now.time, reply.timeout);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
         if reply.is_active {
             self.claim.take_if(|claim| claim.epoch == sent.epoch);
+            if self.is_unknown() {
+                self.step_down(now.time, Why::PeerActive); // rule 18
+            }
         }
         if !reply.accepted || reply.is_active || !looked {
             return;
@@ -247,6 +253,7 @@ impl<V: Ord + Clone> Pair<V> {
         let until = sent.at + self.peer_lease();
         if self.tenure != Tenure::Leased {
             self.tenure = Tenure::Leased;
+            self.publish_epoch();
             self.held_until = self.lease_end();
         }
         self.extend(until);

@@ -77,6 +77,7 @@ impl<V: Ord + Clone> Pair<V> {
             claim,
             epoch: _,
             highest: _,
+            taken: _,
             peer:
                 Peer {
                     id: _,
@@ -151,6 +152,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.silence_from = level(self.silence_from, acts || !self.takes_turns(now));
         self.awaits_beat &= self.role == Role::Standby;
         let highest = self.highest;
+        if self.taken <= highest {
+            self.taken = Epoch::default();
+        }
         self.adopted.take_if(|(epoch, _)| *epoch < highest);
         if !acts {
             self.epoch = Epoch::default();
@@ -174,6 +178,7 @@ impl<V: Ord + Clone> Pair<V> {
         let only_votes = !alone && !starts && !self.takes_turns(now);
         for voter in self.voters.iter_mut() {
             let lease = super::limits::lease(voter.terms.timeout);
+            voter.served &= alone;
             voter.acknowledged.take_if(|at| *at + lease <= now);
             let Some(voice) = &mut voter.voice else {
                 continue;

@@ -106,15 +106,19 @@ impl<V: Ord + Clone> Pair<V> {
         let claimed = self.claim.take().map(|claim| claim.epoch);
         let epoch = claimed.filter(|_| why == Why::Acknowledged);
         self.epoch = epoch.unwrap_or_else(|| self.next_epoch(now));
-        self.highest = self.highest.max(self.epoch);
+        self.taken = self.taken.max(self.epoch);
         self.role = Role::Active;
         self.tenure = tenure;
         self.claim_failed = false;
         self.intrusions = 0;
         self.silent_until = None;
         let alone = matches!(tenure, Tenure::Alone { .. });
-        self.voters
+        let serves = self
+            .voters
             .serve(|voter| alone && voter.may_be_served(false));
+        if serves || !matches!(tenure, Tenure::Alone { forced: false, .. }) {
+            self.publish_epoch();
+        }
         self.electorate.begin(1);
         self.forget_votes(now.time);
         self.held_until = self.lease_end();
@@ -152,7 +156,18 @@ impl<V: Ord + Clone> Pair<V> {
             Some(peer) => self.id > peer,
             None => self.id.0.lo & 1 == 1,
         };
-        epoch::next(self.highest, now.wall, second)
+        epoch::next(self.highest.max(self.taken), now.wall, second)
+    }
+
+    /// True for one that is alone, and nobody knows that it is active.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.role.acts() && self.epoch > self.highest
+    }
+
+    /// From now on somebody may know this activation's epoch. That of one that is alone and serves
+    /// nobody is no reason for anybody to step down (rule 18).
+    pub(super) fn publish_epoch(&mut self) {
+        self.highest = self.highest.max(self.epoch);
     }
 
     /// Whether an inactive server becomes active, or one that is alone yields.
@@ -187,7 +202,7 @@ impl<V: Ord + Clone> Pair<V> {
         let Some((lost, of)) = self.majority_lost(now.time) else {
             return;
         };
-        if now.time < self.heard + self.config.limits.peer_timeout {
+        if !self.peer_is_silent(now.time) {
             return self.warn_of_majority(now.time, lost, of);
         }
         self.take_over(now, lost, of);
@@ -241,12 +256,12 @@ impl<V: Ord + Clone> Pair<V> {
         let limits = &self.config.limits;
         self.electorate.is_none()
             && now >= self.undecided_since + limits.preemption_wait
-            && (!self.contacted || now >= self.heard + limits.peer_timeout)
+            && (!self.contacted || self.peer_is_silent(now))
             && self.voters.registered().all(|(_, voter)| {
-                let patience = limits.subscriber_timeout;
-                let fresh = |at: Time| at > self.votes_from && now <= at + patience;
-                let voice = voter.voice.filter(|voice| fresh(voice.sent));
-                voice.is_some_and(|voice| voice.state == ConnState::UNKNOWN)
+                let voice = voter.recent_voice(now, limits.subscriber_timeout);
+                voice.is_some_and(|voice| {
+                    voice.sent > self.votes_from && voice.state == ConnState::UNKNOWN
+                })
             })
     }
 
@@ -256,10 +271,8 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         }
         let follows = |voter: &super::Voter| {
-            let fresh = voter.voice.is_some_and(|voice| {
-                voice.sent >= from && now <= voice.sent + self.config.limits.subscriber_timeout
-            });
-            fresh && voter.follows_other()
+            let voice = voter.recent_voice(now, self.config.limits.subscriber_timeout);
+            voice.is_some_and(|voice| voice.sent >= from) && voter.follows_other()
         };
         let hearing = self.voters.registered().filter(|(_, voter)| follows(voter));
         if is_majority(hearing.count(), self.voters.count()) {
@@ -303,13 +316,11 @@ impl<V: Ord + Clone> Pair<V> {
         }
         let limits = self.config.limits;
         let waits = !self.role.acts() && self.claim.is_none() && self.silent_until.is_none();
-        if !waits || now < self.next_turn() || now < self.heard + limits.peer_timeout {
+        if !waits || now < self.next_turn() || !self.peer_is_silent(now) {
             return;
         }
         let hears_idle = |voter: &super::Voter| {
-            let voice = voter
-                .voice
-                .filter(|voice| now <= voice.sent + limits.subscriber_timeout);
+            let voice = voter.recent_voice(now, limits.subscriber_timeout);
             voice.is_some_and(|voice| voice.state == ConnState::OK && !voice.other_is_active)
         };
         let hearing = self.voters.registered().filter(|(_, v)| hears_idle(v));
@@ -334,15 +345,18 @@ impl<V: Ord + Clone> Pair<V> {
         if self.resigned {
             return None;
         }
+        let limits = self.config.limits;
+        let tenure = Tenure::Alone {
+            yields_from: now.time + limits.peer_timeout + limits.subscriber_timeout,
+            forced: true,
+        };
         if !self.role.acts() {
-            let limits = self.config.limits;
             self.electorate.settle(BTreeSet::new());
             self.peer_acknowledged = None;
-            let tenure = Tenure::Alone {
-                yields_from: now.time + limits.peer_timeout + limits.subscriber_timeout,
-                forced: true,
-            };
             self.become_active(now, tenure, Why::Forced);
+        } else if matches!(self.tenure, Tenure::Alone { forced: false, .. }) {
+            self.tenure = tenure; // from now on it serves everybody
+            self.publish_epoch();
         }
         Some(Fence {
             epoch: self.epoch,

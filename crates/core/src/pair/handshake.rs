@@ -55,7 +55,7 @@ impl<V: Ord + Clone> Pair<V> {
         match self.role {
             Role::Starting | Role::Recovery => true,
             Role::Standby if self.awaits_beat => now >= self.heard + self.limits().vote_age,
-            Role::Standby => now >= self.heard + self.config.limits.peer_timeout,
+            Role::Standby => self.peer_is_silent(now),
             Role::Active => {
                 let alone = matches!(self.tenure, Tenure::Alone { .. });
                 self.peer.id.is_none() || (alone && !self.peer.found)
@@ -96,7 +96,15 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::Stranger(hello.id));
             return None;
         }
-        self.learn_epoch(now, hello.highest.max(hello.active));
+        self.learn_epoch(now, hello.highest);
+        if self.is_unknown() {
+            let known = hello.active.is_some() && hello.active <= hello.highest;
+            match known {
+                true => self.step_down(now.time, Why::PeerActive),
+                // Of two that serve nobody the lower one yields.
+                false => self.learn_epoch(now, hello.active),
+            }
+        }
         self.meet(hello.id, hello.highest.is_some());
         self.contacted = true;
         let active = self.decide(now, hello);
@@ -133,8 +141,11 @@ impl<V: Ord + Clone> Pair<V> {
         if !claims || self.is_mute() || self.claim_failed {
             return self.grant(now.time, Why::Granted);
         }
+        let epoch = self.next_epoch(now);
+        // A heartbeat of a claim that failed may arrive late: it must not speak for another one.
+        self.taken = self.taken.max(epoch);
         self.claim = Some(Claim {
-            epoch: self.next_epoch(now),
+            epoch,
             since: now.time,
         });
         true
@@ -185,7 +196,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         self.learn_epoch(now, welcome.highest);
         self.meet(welcome.id, welcome.highest.is_some());
-        self.learn_timeout(welcome.timeout);
+        self.learn_timeout(now.time, welcome.timeout);
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {
@@ -209,13 +220,14 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     /// The peer says its T_p, with what is about to hold the lease.
-    pub(super) fn learn_timeout(&mut self, theirs: Option<Duration>) {
+    pub(super) fn learn_timeout(&mut self, now: Time, theirs: Option<Duration>) {
         let own = self.config.limits.peer_timeout;
         if let Some(theirs) = theirs
             && self.peer.timeout != Some(theirs)
         {
             self.peer.timeout = Some(theirs);
             self.shorten();
+            self.observe(now);
             if theirs != own {
                 self.news.push(News::PeerTimeoutDiffers { own, theirs });
             }
@@ -254,6 +266,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.news.push(News::PeerLeft(id));
         if self.role.acts() {
             self.tenure = Tenure::Unopposed;
+            self.publish_epoch();
         } else if !self.is_mute() {
             self.peer_acknowledged = None;
             self.become_active(now, Tenure::Unopposed, Why::PeerLeft);
@@ -269,7 +282,6 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
-            self.peer.timeout = None;
             self.electorate.resend();
         }
         self.peer.missed = 0;

@@ -36,10 +36,13 @@ impl<V: Ord + Clone> Pair<V> {
         self.observe(now.time);
         self.learn_epoch(now, reply.highest);
         let acts = self.role.acts();
-        let waited = now.time >= self.heard + self.config.limits.peer_timeout; // rule 8
+        let waited = self.peer_is_silent(now.time);
         if let Some(entry) = self.voters.find_mut(voter) {
             entry.answered(now.time, (sent, connection), reply, acts);
             entry.served |= acts && entry.may_be_served(waited);
+            if acts && entry.served {
+                self.publish_epoch();
+            }
         }
         if !acts || reply.state == Some(ConnState::OK) {
             self.consider(now);

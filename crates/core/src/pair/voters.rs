@@ -179,6 +179,11 @@ impl Voter {
         })
     }
 
+    /// What it said last, if it was asked no longer ago than this.
+    pub(super) fn recent_voice(&self, now: Time, age: Duration) -> Option<Voice> {
+        self.voice.filter(|voice| now <= voice.sent + age)
+    }
+
     /// It says that it follows the other server; one of the reference, that it hears it.
     pub(super) fn follows_other(&self) -> bool {
         self.voice.is_some_and(|voice| {
@@ -204,7 +209,7 @@ impl Voter {
         self.skips_since = None;
         // Also if a vote that was counted since is newer: kept, it would hide every later one.
         let [first, last] = self.unproven;
-        let proven = |it: &Unproven| it.answered <= sent;
+        let proven = |it: &Unproven| it.answered < sent;
         if let Some(last) = last.filter(proven) {
             self.acknowledged = self.acknowledged.max(Some(last.sent));
             self.unproven = [None; 2];
@@ -217,8 +222,8 @@ impl Voter {
     /// Its vote, if it is for a takeover and may be used.
     fn votes(&self, now: Time, from: Time, age: Duration) -> bool {
         let from = self.votes_after.map_or(from, |after| after.max(from));
-        self.voice
-            .is_some_and(|voice| voice.lost && voice.sent > from && now <= voice.sent + age)
+        let voice = self.recent_voice(now, age);
+        voice.is_some_and(|voice| voice.lost && voice.sent > from)
     }
 }
 
@@ -298,11 +303,12 @@ impl<V: Ord + Clone> Voters<V> {
         entry.served = false;
     }
 
-    /// Nobody is served any more by one that is alone, or all who may be are.
-    pub(super) fn serve(&mut self, may: impl Fn(&Voter) -> bool) {
+    /// Nobody is served any more by one that is alone, or all who may be are. True if any is.
+    pub(super) fn serve(&mut self, may: impl Fn(&Voter) -> bool) -> bool {
         for voter in self.all.values_mut() {
             voter.served = may(voter);
         }
+        self.all.values().any(|voter| voter.served)
     }
 
     /// A registration ends; its acknowledgement does not (rule 13).

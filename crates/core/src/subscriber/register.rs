@@ -9,9 +9,8 @@ use super::statestore::{Attempt, Phase, Step};
 use super::view::Role;
 use super::{Event, Subscriber};
 use crate::ids::{CallId, RegistrationId, StatestoreId};
-use crate::time::{Now, Time};
+use crate::time::{Now, Time, to_millis};
 use alloc::boxed::Box;
-use core::time::Duration;
 use statestore_wire::{
     Epoch, GetProtocolVersionRequest, GetProtocolVersionResponse, ProtocolVersion,
     RegisterSubscriberRequest, RegisterSubscriberResponse, Status, StatusCode, TopicRegistration,
@@ -135,7 +134,7 @@ impl Subscriber {
             subscriber_type: Some(self.config.kind),
             subscribe_catalogd_change: Some(self.config.follow_catalogd),
             catalogd_registration: self.config.catalogd.clone(),
-            heartbeat_timeout_ms: Some(millis(self.config.patience())),
+            heartbeat_timeout_ms: Some(to_millis(self.config.patience())),
             publishes: self.config.publishes.then_some(true),
         }
     }
@@ -317,9 +316,4 @@ impl Subscriber {
             is_registration_reply: true,
         }));
     }
-}
-
-/// Whole milliseconds, as the wire has them.
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -41,10 +41,14 @@ fn a_restarted_standby_that_is_cut_off_deposes_nobody() {
         let answer = world.register_with(1, request(id));
         assert_eq!(answer.statestore_is_active, Some(false));
     }
-    for _ in 0..600 {
+    for tenth in 0..700 {
         world.wait(TENTH);
         assert_eq!(world.role(0), Role::Active);
+        if tenth == 600 {
+            world.cut.clear();
+        }
     }
+    assert_eq!(world.role(1), Role::Standby);
     assert!(
         world.servers[0]
             .log

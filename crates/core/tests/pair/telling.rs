@@ -225,20 +225,13 @@ fn who_leaves_on_purpose_is_gone_at_once() {
     world.register("b");
     world.wait(3 * SECOND);
     for (which, registration) in [(0, &at_active), (1, &at_standby)] {
-        let leave = |registration_id| {
-            Request::Unregister(wire::UnregisterSubscriberRequest {
-                protocol_version: ProtocolVersion::V2,
-                subscriber_id: Text::from("a"),
-                registration_id,
-            })
-        };
-        world.ask(which, leave(wire::UniqueId { hi: 9, lo: 9 }));
+        world.ask(which, leave("a", wire::UniqueId { hi: 9, lo: 9 }));
         assert_eq!(
             world.servers[which].node.totals().subscribers.len(),
             2,
             "a stale word"
         );
-        let answer = world.ask(which, leave(registration.registration_id.unwrap()));
+        let answer = world.ask(which, leave("a", registration.registration_id.unwrap()));
         assert!(matches!(answer, Answer::Unregister(reply) if reply.status.is_ok()));
         assert_eq!(
             world.servers[which].node.totals().subscribers,
@@ -267,12 +260,7 @@ fn who_leaves_and_comes_back_has_one_seat_on_both_sides() {
     world
         .cut
         .extend([0, 1].map(|which| (which, Text::from("peer"))));
-    let leave = Request::Unregister(wire::UnregisterSubscriberRequest {
-        protocol_version: ProtocolVersion::V2,
-        subscriber_id: Text::from("a"),
-        registration_id: at_active.registration_id.unwrap(),
-    });
-    world.ask(0, leave);
+    world.ask(0, leave("a", at_active.registration_id.unwrap()));
     world.wait(SECOND);
     assert_eq!(agreed(&world, 0), 3, "frozen without contact");
     world.register_with(1, request("a"));
@@ -290,6 +278,14 @@ fn who_leaves_and_comes_back_has_one_seat_on_both_sides() {
     world.wait(32 * SECOND);
     assert_eq!([agreed(&world, 0), agreed(&world, 1)], [3, 3]);
     assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+}
+
+fn leave(id: &str, registration_id: wire::UniqueId) -> Request {
+    Request::Unregister(wire::UnregisterSubscriberRequest {
+        protocol_version: ProtocolVersion::V2,
+        subscriber_id: Text::from(id),
+        registration_id,
+    })
 }
 
 fn agreed(world: &World, which: usize) -> usize {

@@ -8,8 +8,20 @@ mod pair;
 
 pub use pair::PAIR;
 
-use statestore_daemon::flags::tables::{is_port, not_negative};
+use statestore_daemon::flags::tables::{HOST, LOGGING, SECURITY, WEB, is_port, not_negative};
 use statestore_daemon::flags::{FlagDef, FlagTable, Value};
+
+/// Every flag of a statestored, those of any daemon included.
+pub static ALL: &[&FlagTable] = &[
+    &STATESTORE,
+    &EXTENSIONS,
+    &CATALOG,
+    &PAIR,
+    &HOST,
+    &WEB,
+    &SECURITY,
+    &LOGGING,
+];
 
 /// The statestore itself (flags.md section 2).
 pub static STATESTORE: FlagTable = FlagTable {

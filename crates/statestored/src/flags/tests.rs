@@ -2,16 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use statestore_core::pair::limits::lease;
-use statestore_daemon::flags::{FlagTable, Outcome, Program};
-
-const TABLES: &[&FlagTable] = &[
-    &tables::STATESTORE,
-    &tables::EXTENSIONS,
-    &tables::PAIR,
-    &tables::CATALOG,
-    &statestore_daemon::flags::tables::HOST,
-    &statestore_daemon::flags::tables::SECURITY,
-];
+use statestore_daemon::flags::{Outcome, Program};
 
 fn parse(args: &[&str]) -> Result<Flags, String> {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -19,7 +10,7 @@ fn parse(args: &[&str]) -> Result<Flags, String> {
         name: "statestored",
         usage: "",
         version: "",
-        tables: TABLES,
+        tables: tables::ALL,
     };
     match program.parse(&args, &|_| None, &|_| {
         Err(std::io::ErrorKind::NotFound.into())

@@ -135,7 +135,7 @@ fn a_reference_voter_holds_only_what_an_update_proves() {
         a.voters.held_until(a.electorate.agreed()),
         Some(at(8_500).time)
     );
-    a.update_answered(at(5_200), &1, at(5_000).time, true);
+    a.update_answered(at(5_200), &1, at(5_001).time, true);
     assert_eq!(
         a.voters.held_until(a.electorate.agreed()),
         Some(at(12_500).time)
@@ -151,8 +151,7 @@ fn an_answer_that_nothing_proved_in_one_activation_does_not_hide_those_of_the_ne
     let voter = a.voters.find_mut(&1).unwrap();
     voter.terms.extended = false;
     voter.answered(at(5_001).time, (at(5_000).time, 1), &here(), true);
-    // A vote: it had stepped down.
-    voter.answered(at(6_001).time, (at(6_000).time, 1), &here(), false);
+    voter.answered(at(6_001).time, (at(6_000).time, 1), &here(), false); // a vote
     voter.updated(at(6_500).time, true);
     voter.answered(at(7_001).time, (at(7_000).time, 1), &here(), true);
     voter.updated(at(7_100).time, true);
@@ -233,4 +232,17 @@ fn different_peer_timeouts_never_two_leased_actives() {
         !(a.may_act(at(11_200)) && b.may_act(at(11_200))),
         "two leased actives"
     );
+}
+
+// rules 1, 8: what the former process acknowledged held for the time that it named
+#[test]
+fn a_new_process_of_the_peer_makes_no_old_acknowledgement_longer() {
+    let (mut a, mut b) = (with_peer_timeout(1, 30), with_peer_timeout(2, 10));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(1_000)));
+    let mut b = with_peer_timeout(3, 10);
+    let hello = b.hello(at(2_000).time).0;
+    a.on_hello(at(2_000), &hello);
+    assert!(a.may_act(at(8_499)));
+    assert!(!a.may_act(at(8_500)), "7.5 s after the last one was sent");
 }

@@ -287,3 +287,66 @@ fn the_eleventh_beat_of_a_reference_peer_ends_a_dual_active() {
     a.on_beat(at(1_200), &stray).unwrap();
     assert_eq!(a.whys(), [Why::DualActive]);
 }
+
+/// One that is alone and serves nobody; it began later than anybody here.
+fn unknown(n: i64) -> Pair<u8> {
+    let mut alone = server(n, at(900));
+    alone.tick(at(2_900));
+    assert_eq!(alone.whys(), [Why::Alone]);
+    alone
+}
+
+// rule 18
+#[test]
+fn one_that_is_alone_and_serves_nobody_deposes_nobody_at_contact() {
+    // its greeting arrives
+    let (mut a, _) = running(1);
+    let mut c = unknown(3);
+    greet(&mut c, &mut a, at(3_000));
+    assert!(a.may_act(at(3_001)) && !c.role().acts());
+
+    // the other one's heartbeat
+    let (mut a, _) = running(1);
+    let mut c = unknown(3);
+    let hello = c.hello(at(3_000).time).0;
+    a.on_hello(at(3_000), &hello);
+    assert!(beat(&mut a, &mut c, at(3_001)), "it yields");
+    assert!(a.may_act(at(3_002)) && !c.role().acts());
+
+    // its heartbeat
+    let (mut a, _) = running(1);
+    let mut c = unknown(3);
+    let hello = c.hello(at(3_000).time).0;
+    let welcome = a.on_hello(at(3_000), &hello).unwrap();
+    c.meet(welcome.id, true);
+    assert!(!beat(&mut c, &mut a, at(3_001)));
+    assert!(a.may_act(at(3_002)) && !c.role().acts());
+
+    // the other one's greeting, after its own standby had left
+    let (mut a, b) = running(1);
+    assert!(a.peer_left(at(2_000), b.id));
+    let mut c = unknown(3);
+    greet(&mut a, &mut c, at(3_000));
+    assert!(a.role().acts() && !c.role().acts());
+}
+
+// rules 12, 16: a late heartbeat of the claim would name another electorate under the same epoch
+#[test]
+fn the_epoch_of_a_claim_that_failed_is_not_taken_again() {
+    let (mut a, mut b) = (server(1, at(0)), server(2, at(0)));
+    a.voter_registered(at(100).time, 1, terms(true));
+    let early = Now {
+        wall: Wall(0),
+        ..at(500)
+    };
+    let hello = b.hello(early.time).0;
+    assert!(a.on_hello(early, &hello).unwrap().active);
+    let claimed = a.beat(early.time).unwrap().0.epoch.unwrap();
+    let late = Now {
+        wall: Wall(0),
+        ..at(11_000)
+    };
+    a.tick(late);
+    a.heartbeat_answered(late, &1, (late.time, 1), &ours(true));
+    assert!(a.may_act(late) && a.epoch() > claimed);
+}
