@@ -3,6 +3,7 @@
 //! Deliberately absent: how they are shown (`report`). Invariant: a figure is made from a
 //! measurement of this run; nothing here has a value of its own.
 
+use crate::plot::Plot;
 use serde_json::{Value, json};
 
 /// One measured number.
@@ -45,12 +46,16 @@ pub(crate) struct Section {
     /// How they were got.
     pub(crate) how: String,
     pub(crate) figures: Vec<Figure>,
+    /// Graphs of the figures.
+    pub(crate) plots: Vec<Plot>,
     /// More numbers, as a table of Markdown; empty for none.
     pub(crate) table: String,
     /// What a reader must know to judge them.
     pub(crate) notes: Vec<String>,
     /// The part of the machine that neither server nor load generator used, at most; 0 to 1.
     pub(crate) others: f64,
+    /// How long it took.
+    pub(crate) seconds: f64,
     /// It could not be measured to its end.
     pub(crate) failed: bool,
 }

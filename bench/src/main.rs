@@ -1,14 +1,14 @@
 //! `statestore-bench`: one load generator for the figures of `docs/benchmarks.md`.
 //!
 //! ```text
-//!   report, or one scenario --> scenarios: what is done and measured
+//!   table, or one scenario ---> scenarios: what is done and measured
 //!                                  |-- server    the shipped statestored, as a process
 //!                                  |-- pair      two of them
 //!                                  |-- crowd     thousands of subscribers in this one
 //!                                  |-- followers some that follow a pair: the library
 //!                                  |-- peers     other servers, for the same work
 //!                                  |-- straight  the machine's limit for the same work
-//!                                  +-- figures --> report
+//!                                  +-- figures --> report, plot
 //! ```
 //!
 //! Deliberately absent: a verdict by exit code; a figure that misses its promise is a figure, and
@@ -19,10 +19,7 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use figures::Section;
 use report::Circumstances;
-use scenarios::{
-    Bench, changes, failover, fanout, isolation, lanes, memory, peers as others, steady, steps,
-    storm,
-};
+use scenarios::Bench;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,10 +35,12 @@ mod instructions;
 mod machine;
 mod pair;
 mod peers;
+mod plot;
 mod report;
 mod scenarios;
 mod server;
 mod straight;
+mod table;
 mod unasked;
 mod works;
 
@@ -68,7 +67,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// All scenarios, at the sizes of the promises, as a page of Markdown
+    /// All scenarios, at the sizes of the promises, as a page of Markdown with graphs
     Report {
         /// Those of a pair of statestoreds instead: a quarter of an hour
         #[arg(long)]
@@ -87,95 +86,8 @@ enum What {
         name: String,
     },
     #[command(flatten)]
-    One(Scenario),
+    One(table::Scenario),
 }
-
-#[derive(Debug, Subcommand)]
-enum Scenario {
-    Fanout(fanout::Size),
-    Memory(memory::Size),
-    Heartbeats(lanes::Size),
-    Isolation(isolation::Size),
-    Changes(changes::Size),
-    Steps(steps::Size),
-    Storm(storm::Size),
-    Peers(others::Size),
-    Failover(failover::Size),
-    Steady(steady::Size),
-}
-
-/// A line of [`TABLE`].
-#[derive(Debug, Parser)]
-#[command(name = "statestore-bench", no_binary_name = true)]
-struct Line {
-    #[command(subcommand)]
-    scenario: Scenario,
-}
-
-/// The report: each scenario at the size of the promise, and tiny.
-const TABLE: &[[&str; 2]] = &[
-    ["fanout", "fanout --items=300 --subscribers=3 --rounds=1"],
-    [
-        "fanout --name=p1_gigabyte --items=1000000 --subscribers=10 --rounds=2",
-        "fanout --name=p1_gigabyte --items=300 --subscribers=2 --rounds=1",
-    ],
-    [
-        "fanout --name=p1_large --items=2500000 --subscribers=2 --rounds=1",
-        "fanout --name=p1_large --items=300 --subscribers=2 --rounds=1",
-    ],
-    [
-        "fanout --name=p1_small_items --items=1000000 --value=48 --rounds=3",
-        "fanout --name=p1_small_items --items=3000 --value=48 --subscribers=2 --rounds=1",
-    ],
-    [
-        "memory",
-        "memory --items=300 --subscribers=2 --rewrites=2 --transient=3",
-    ],
-    [
-        "heartbeats",
-        "heartbeats --subscribers=2,3 --seconds=2 --warm-up=1",
-    ],
-    [
-        "heartbeats --updates --subscribers=1000,5000",
-        "heartbeats --updates --subscribers=2 --seconds=2 --warm-up=1",
-    ],
-    [
-        "isolation",
-        "isolation --subscribers=3 --hung=3 --items=300 --receivers=2 --slow=2 --seconds=1 \
-         --warm-up=0",
-    ],
-    ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
-    [
-        "changes --at-once",
-        "changes --at-once --subscribers=3 --rounds=3 --warm-up=1",
-    ],
-    ["storm", "storm --subscribers=20"],
-    [
-        "peers",
-        "peers --watchers=2,3 --rounds=3 --items=300 --receivers=2",
-    ],
-    [
-        "heartbeats --publishing --subscribers=5000",
-        "heartbeats --publishing --subscribers=2 --seconds=2 --warm-up=1",
-    ],
-    ["steps", "steps --rows=3000 --subscribers=20"],
-];
-
-/// The same, of a pair.
-const PAIR_TABLE: &[[&str; 2]] = &[
-    [
-        "failover --limit-ms=1000 --period-ms=100",
-        "failover --limit-ms=1000 --period-ms=100 --subscribers=2,3 --repetitions=2",
-    ],
-    [
-        "failover --pairs=10",
-        "failover --limit-ms=900 --period-ms=90 --subscribers=2 --repetitions=2 --pairs=2",
-    ],
-    [
-        "steady --minutes=3",
-        "steady --minutes=0.03 --load=1 --subscribers=2 --limit-ms=2000",
-    ],
-];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -215,7 +127,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (sections, page) = match &arguments.what {
         What::One(scenario) => {
             machine::wait_quiet(patience).await;
-            let section = measure(&bench, scenario).await?;
+            let section = scenario.measure(&bench).await?;
             let text = report::text(&section);
             (vec![section], text)
         }
@@ -223,10 +135,10 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Instructions(_) | What::Work { .. } => return Ok(()),
         What::Report { pair, out, tiny } => {
             let (head, table) = match pair {
-                true => (report::PAIR_HEAD, PAIR_TABLE),
-                false => (report::HEAD, TABLE),
+                true => (report::PAIR_HEAD, table::PAIR),
+                false => (report::HEAD, table::ALL),
             };
-            let sections = report(&bench, table, *tiny, patience).await;
+            let sections = table::measure(&bench, table, *tiny, patience).await;
             let circumstances = Circumstances {
                 seconds: start.elapsed().as_secs_f64(),
                 tiny: *tiny,
@@ -234,6 +146,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             let text = report::page(head, &circumstances, &sections);
             if let Some(out) = out {
                 write(out, &text)?;
+                draw(&out.with_file_name(report::PLOTS), &sections)?;
             }
             (sections, text)
         }
@@ -250,57 +163,22 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-async fn measure(bench: &Bench, scenario: &Scenario) -> Result<Section, Failure> {
-    match scenario {
-        Scenario::Fanout(size) => fanout::run(bench, size).await,
-        Scenario::Memory(size) => memory::run(bench, size).await,
-        Scenario::Heartbeats(size) => lanes::run(bench, size).await,
-        Scenario::Isolation(size) => isolation::run(bench, size).await,
-        Scenario::Changes(size) => changes::run(bench, size).await,
-        Scenario::Steps(size) => steps::run(size),
-        Scenario::Storm(size) => storm::run(bench, size).await,
-        Scenario::Peers(size) => others::run(bench, size).await,
-        Scenario::Failover(size) => failover::run(bench, size).await,
-        Scenario::Steady(size) => steady::run(bench, size).await,
-    }
-}
-
-/// Every scenario of a table. One that fails does not take the others' figures away; its
-/// section says why. Waits for nobody else to work before each, `patience` in all.
-async fn report(
-    bench: &Bench,
-    table: &[[&str; 2]],
-    tiny: bool,
-    mut patience: Duration,
-) -> Vec<Section> {
-    let mut sections = Vec::new();
-    for line in table {
-        let line = line[usize::from(tiny)];
-        let Line { scenario } = Line::parse_from(line.split_ascii_whitespace());
-        if !patience.is_zero() {
-            let start = Instant::now();
-            machine::wait_quiet(patience).await;
-            patience = patience.saturating_sub(start.elapsed());
-        }
-        let _ = writeln!(std::io::stderr(), "statestore-bench {line}");
-        let mut section = measure(bench, &scenario).await.unwrap_or_else(|failure| {
-            let _ = writeln!(std::io::stderr(), "ERROR: {failure}");
-            Section {
-                title: format!("Not measured: {line}"),
-                notes: vec![failure.to_string()],
-                failed: true,
-                ..Section::default()
-            }
-        });
-        section.command = format!("statestore-bench {line}");
-        sections.push(section);
-    }
-    sections
-}
-
 fn print(text: &str) -> Result<(), Failure> {
     let printed = std::io::stdout().write_all(text.as_bytes());
     printed.map_err(Failure::io("print the figures"))
+}
+
+/// The graphs, in a folder of their own.
+fn draw(folder: &Path, sections: &[Section]) -> Result<(), Failure> {
+    let plots: Vec<_> = sections.iter().flat_map(|it| &it.plots).collect();
+    if !plots.is_empty() {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(Failure::io(format!("make {}", folder.display())))?;
+    }
+    for plot in plots {
+        write(&folder.join(format!("{}.svg", plot.name)), &plot.svg())?;
+    }
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

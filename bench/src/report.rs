@@ -7,6 +7,9 @@ use crate::figures::{Bound, Figure, Promise, Section};
 use crate::machine;
 use std::fmt::Write;
 
+/// The folder of graphs, beside the page.
+pub(crate) const PLOTS: &str = "plots";
+
 /// What opens the page of `./check bench`.
 pub(crate) const HEAD: &str = "\
 # Benchmarks
@@ -71,6 +74,9 @@ pub(crate) fn page(head: &str, circumstances: &Circumstances, sections: &[Sectio
     for section in sections {
         page.push('\n');
         page.push_str(&text(section));
+        for plot in &section.plots {
+            let _ = write!(page, "\n![{}]({PLOTS}/{}.svg)\n", plot.title, plot.name);
+        }
     }
     page
 }
@@ -106,6 +112,9 @@ pub(crate) fn text(section: &Section) -> String {
     }
     if !section.figures.is_empty() {
         let _ = writeln!(text, "\nBusy meanwhile: {}.", others(section.others));
+        if section.seconds > 0.0 {
+            let _ = writeln!(text, "Took {:.0} s.", section.seconds);
+        }
     }
     if !section.table.is_empty() {
         let _ = write!(text, "\n{}", section.table);

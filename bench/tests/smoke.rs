@@ -13,10 +13,15 @@ type Figures = BTreeMap<String, Value>;
 
 #[test]
 fn every_scenario_runs_and_its_figures_are_possible() {
-    let (figures, page) = tiny(&[]);
+    let (figures, page, plots) = tiny(&[]);
     fan_out_and_memory(&figures);
     punctuality(&figures);
     changes(&figures);
+    growth(&figures);
+    assert_eq!(plots.len(), 4);
+    for plot in plots {
+        assert!(page.contains(&format!("](plots/{plot})")), "{plot}");
+    }
 
     for part in [
         "| Date |",
@@ -35,7 +40,7 @@ fn every_scenario_runs_and_its_figures_are_possible() {
 // P6, P7, H-17, H-30
 #[test]
 fn pairs_fail_over_and_their_figures_are_possible() {
-    let (figures, page) = tiny(&["--pair"]);
+    let (figures, page, _) = tiny(&["--pair"]);
     for (ms, count) in [(1_000, 2), (1_000, 3), (900, 2)] {
         let figure = |what| measured(&figures, &format!("p6.{ms}.{count}.{what}"));
         assert!(within(figure("last"), 0.5, 30.0), "{}", figure("last"));
@@ -47,8 +52,8 @@ fn pairs_fail_over_and_their_figures_are_possible() {
     }
 }
 
-/// Runs a table, tiny: its figures by key, its page.
-fn tiny(table: &[&str]) -> (Figures, String) {
+/// Runs a table, tiny: its figures by key, its page, the names of its graphs.
+fn tiny(table: &[&str]) -> (Figures, String, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let (json, page) = (folder.path().join("json"), folder.path().join("page.md"));
     let run = Command::new(env!("CARGO_BIN_EXE_statestore-bench"))
@@ -78,7 +83,17 @@ fn tiny(table: &[&str]) -> (Figures, String) {
         String::from_utf8_lossy(&run.stdout),
         "printed as written"
     );
-    (figures, page)
+    (figures, page, plots(&folder.path().join("plots")))
+}
+
+fn plots(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let drawn = entries.filter(|entry| {
+        let svg = std::fs::read_to_string(entry.path()).unwrap();
+        svg.starts_with("<svg ") && svg.contains("<circle")
+    });
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+    drawn.map(name).collect()
 }
 
 fn fan_out_and_memory(figures: &Figures) {
@@ -127,6 +142,16 @@ fn changes(figures: &Figures) {
         assert!(part("p50") > 0.0 && part("p50") <= part("p99") && part("p99") <= part("max"));
         assert!(part("each_p50") <= part("p50"));
         assert!(limit(figures, &format!("p5.{topic}_p50")) > 0.0);
+    }
+}
+
+fn growth(figures: &Figures) {
+    for n in [2, 4] {
+        let key = format!("p10.subscribers.{n}.cpu");
+        assert!(limit(figures, &key) > 0.0, "{key}");
+    }
+    for n in [100_000, 200_000] {
+        assert!(limit(figures, &format!("p10.bytes.{n}.cpu")) > 0.0);
     }
 }
 

@@ -97,6 +97,13 @@ impl Records {
         })
     }
 
+    /// Calls of a lane since [`start`](Self::start).
+    pub(crate) fn calls(&self, lane: Lane) -> u64 {
+        lock(&self.lanes[lane as usize])
+            .as_ref()
+            .map_or(0, |record| record.calls)
+    }
+
     /// Forgets the large updates so far.
     pub(crate) fn forget_larges(&self) {
         lock(&self.larges).clear();

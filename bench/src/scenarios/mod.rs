@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 pub(crate) mod changes;
 pub(crate) mod failover;
 pub(crate) mod fanout;
+pub(crate) mod growth;
 pub(crate) mod isolation;
 pub(crate) mod lanes;
 pub(crate) mod memory;

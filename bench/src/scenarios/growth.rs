@@ -1,0 +1,407 @@
+//! P10: what one more subscriber costs, and one more byte, from few to very many.
+//!
+//! ```text
+//!   subscribers 10 ... 10,000   heartbeats only: CPU and memory for each
+//!   bytes   100 kB ... 1 GB     a topic to a few subscribers: CPU and memory for each byte
+//! ```
+//!
+//! What the process takes with nobody there, and what registrations take without a topic, is
+//! measured too and taken off: it does not grow. Deliberately absent: how punctual it was (`lanes`)
+//! and how fast (`fanout`).
+
+use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, Taken, numbered, others, too_late};
+use crate::crowd::{Conduct, Crowd, Lane, Records, Subscriber, Topic};
+use crate::failure::Failure;
+use crate::figures::{Bound, Figure, Section};
+use crate::machine::Process;
+use crate::plot::{Line, Plot, Scale};
+use crate::server::Statestored;
+use crate::straight::{self, message};
+use clap::Parser;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// CPU and memory for each subscriber and each byte, over three decades, with graphs
+#[derive(Debug, Parser)]
+pub(crate) struct Size {
+    /// Numbers of subscribers
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 10_000])]
+    pub(crate) subscribers: Vec<usize>,
+    /// Bytes of a topic, 100000 at least
+    #[arg(long, value_delimiter = ',', default_values_t = [
+        100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
+    ])]
+    pub(crate) bytes: Vec<usize>,
+    /// Who is sent the topic
+    #[arg(long, default_value_t = 4)]
+    pub(crate) receivers: usize,
+    /// Bytes sent for a size of the topic, about
+    #[arg(long, default_value_t = 4_000_000_000)]
+    pub(crate) sent: usize,
+    /// Seconds in which the subscribers' heartbeats are measured
+    #[arg(long, default_value_t = 8)]
+    pub(crate) seconds: u64,
+    /// Seconds before that
+    #[arg(long, default_value_t = 3)]
+    pub(crate) warm_up: u64,
+}
+
+/// Bytes of a value.
+const VALUE: usize = 1_000 - KEY;
+/// Connections of the limit; both ends are files of this process.
+const LIMIT_CONNECTIONS: usize = 5_000;
+/// A topic is sent at most so often.
+const ROUNDS: usize = 100;
+/// From here on costs are promised to be level, and how level.
+const FROM_SUBSCRIBERS: f64 = 100.0;
+const FROM_BYTES: f64 = 1e6;
+const LEVEL: f64 = 1.2;
+/// The allocator gives memory back after half a second, and looks now and then.
+const DECAY: Duration = Duration::from_millis(1_500);
+
+/// A cost at one size, and the limit's.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    size: f64,
+    /// In the unit of the figure.
+    cpu: f64,
+    cpu_limit: f64,
+    memory: f64,
+}
+
+pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
+    let mut section = Section {
+        title: "P10: cost grows with the work".to_owned(),
+        how: how(size),
+        ..Section::default()
+    };
+    let (mut subscribers, mut bytes, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    for &n in &size.subscribers {
+        if bench.allows(n) {
+            let (cost, this) = one_more_subscriber(bench, size, n).await?;
+            subscribers.push(cost);
+            taken.push(this);
+        } else {
+            let files = bench.files;
+            let note = format!("{n} subscribers need more open files than the {files} allowed.");
+            section.notes.push(note);
+        }
+    }
+    for &n in &size.bytes {
+        bytes.push(one_more_byte(bench, size, n).await?);
+    }
+    section.figures = figures(&subscribers, &bytes);
+    section.plots = plots(&subscribers, &bytes);
+    section.others = others(&taken);
+    Ok(section)
+}
+
+/// CPU in microseconds a second, memory in bytes, for each of `n`.
+async fn one_more_subscriber(
+    bench: &Bench,
+    size: &Size,
+    n: usize,
+) -> Result<(Cost, Taken), Failure> {
+    let (server, crowd) = bench.start(&[]).await?;
+    let process = server.process();
+    tokio::time::sleep(DECAY).await;
+    let (rss, idle) = (process.rss()?, busy(process, DECAY * 2).await?);
+    let records = Records::new();
+    let all = crowd.add(n, Conduct::Answers, &records);
+    crowd.register(&server.address(), &all, &[]).await?;
+    tokio::time::sleep(Duration::from_secs(size.warm_up)).await;
+    let (meter, window) = (Meter::start(&server)?, Duration::from_secs(size.seconds));
+    records.start();
+    let cpu = (busy(process, window).await? - idle).max(0.0);
+    let calls: u64 = records.stop().iter().map(|lane| lane.calls).sum();
+    let taken = meter.stop()?;
+    let memory = (process.rss()? - rss).max(0.0) / n as f64;
+    drop((server, crowd));
+
+    let crowd = Crowd::open().await?;
+    let all = crowd.add(n.min(LIMIT_CONNECTIONS), Conduct::Answers, &Records::new());
+    let streams = straight::connect(all.iter().map(|one| crowd.address(one)).collect()).await?;
+    let rate = calls as f64 / window.as_secs_f64();
+    let limit = straight::calls(streams, message::heartbeat(), rate, window.min(DECAY * 3)).await?;
+    let cost = Cost {
+        size: n as f64,
+        cpu: cpu / n as f64 * 1e6,
+        cpu_limit: limit / n as f64 * 1e6,
+        memory,
+    };
+    Ok((cost, taken))
+}
+
+/// Seconds of CPU a second.
+async fn busy(process: Process, window: Duration) -> Result<f64, Failure> {
+    let (start, before) = (Instant::now(), process.cpu_of_threads()?);
+    tokio::time::sleep(window).await;
+    Ok((process.cpu_of_threads()? - before) / start.elapsed().as_secs_f64())
+}
+
+/// CPU in seconds for each gigabyte sent, memory in bytes for each byte of the topic.
+async fn one_more_byte(bench: &Bench, size: &Size, bytes: usize) -> Result<Cost, Failure> {
+    let (server, crowd) = bench.start(&[]).await?;
+    let records = Records::new();
+    let publisher = Publisher::join(&crowd, &server, &records).await?;
+    tokio::time::sleep(DECAY).await;
+    let process = server.process();
+    let rss = process.rss()?;
+    let count = bytes / (KEY + VALUE);
+    publisher
+        .fill(&server, NORMAL, numbered(0..count, VALUE))
+        .await?;
+    tokio::time::sleep(DECAY).await;
+    let memory = (process.rss()? - rss).max(0.0) / (count * (KEY + VALUE)) as f64;
+
+    let all = crowd.add(size.receivers, Conduct::Answers, &records);
+    let rounds = (size.sent / (bytes * size.receivers).max(1)).clamp(1, ROUNDS);
+    // The first times open connections.
+    registered(&server, &crowd, &all, &records, 2).await?;
+    let before = process.cpu_of_threads()?;
+    registered(&server, &crowd, &all, &records, rounds).await?;
+    let without = process.cpu_of_threads()? - before;
+    sent(&server, &crowd, &all, &records, 1).await?;
+    let before = process.cpu_of_threads()?;
+    let gigabytes = sent(&server, &crowd, &all, &records, rounds).await? as f64 / 1e9;
+    let cpu = (process.cpu_of_threads()? - before - without).max(0.0);
+    drop(server);
+    Ok(Cost {
+        size: bytes as f64,
+        cpu: cpu / gigabytes,
+        cpu_limit: limit(&crowd, &all, count, rounds).await? / gigabytes,
+        memory,
+    })
+}
+
+/// All register so often for a topic that does not exist, and are told so.
+async fn registered(
+    server: &Statestored,
+    crowd: &Crowd,
+    who: &[Arc<Subscriber>],
+    records: &Records,
+    rounds: usize,
+) -> Result<(), Failure> {
+    let topics = [Topic::all_of("nothing")];
+    for _ in 0..rounds {
+        records.start();
+        crowd.register(&server.address(), who, &topics).await?;
+        let start = Instant::now();
+        while records.calls(Lane::Normal) < who.len() as u64 {
+            if start.elapsed() > LIMIT {
+                return Err(too_late("an update of an empty topic".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    Ok(())
+}
+
+/// All are sent the whole topic so often; how many bytes that were.
+async fn sent(
+    server: &Statestored,
+    crowd: &Crowd,
+    who: &[Arc<Subscriber>],
+    records: &Records,
+    rounds: usize,
+) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for _ in 0..rounds {
+        records.forget_larges();
+        let topics = [Topic::all_of(NORMAL)];
+        crowd.register(&server.address(), who, &topics).await?;
+        let all = records.larges(who.len(), LIMIT).await;
+        bytes += all
+            .ok_or_else(|| too_late("the topic at everybody".to_owned()))?
+            .1;
+    }
+    Ok(bytes)
+}
+
+/// Seconds of CPU to write the same to the same.
+async fn limit(
+    crowd: &Crowd,
+    who: &[Arc<Subscriber>],
+    count: usize,
+    rounds: usize,
+) -> Result<f64, Failure> {
+    let message = Arc::new(message::update(NORMAL, numbered(0..count, VALUE)));
+    let mut cpu = 0.0;
+    for _ in 0..rounds {
+        let addresses = who.iter().map(|one| crowd.address(one)).collect();
+        let streams = straight::connect(addresses).await?;
+        cpu += straight::fan_out(streams, Arc::clone(&message)).await?;
+    }
+    Ok(cpu)
+}
+
+fn figures(subscribers: &[Cost], bytes: &[Cost]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for cost in subscribers {
+        let n = cost.size;
+        let key = |what: &str| format!("p10.subscribers.{n}.{what}");
+        let what = |what: &str| format!("{n} subscribers: {what} for each");
+        let memory = cost.memory / 1e3;
+        figures.extend([
+            Figure::new(key("cpu"), what("CPU"), cost.cpu, "us/s").beside(cost.cpu_limit),
+            Figure::new(key("memory"), what("memory"), memory, "kB"),
+        ]);
+    }
+    for cost in bytes {
+        let key = |what: &str| format!("p10.bytes.{}.{what}", cost.size);
+        let megabytes = cost.size / 1e6;
+        let what = |what: &str| format!("topic of {megabytes} MB: {what}");
+        figures.extend([
+            Figure::new(key("cpu"), what("CPU for what is sent"), cost.cpu, "s/GB")
+                .beside(cost.cpu_limit),
+            Figure::new(
+                key("memory"),
+                what("memory for each byte"),
+                cost.memory,
+                "B",
+            )
+            .beside(1.0),
+        ]);
+    }
+    for (key, what, costs, from) in [
+        ("subscribers", "subscriber", subscribers, FROM_SUBSCRIBERS),
+        ("bytes", "byte", bytes, FROM_BYTES),
+    ] {
+        for (part, name) in [("cpu", "CPU"), ("memory", "memory")] {
+            let of = |cost: &Cost| if part == "cpu" { cost.cpu } else { cost.memory };
+            let spread = spread(costs.iter().filter(|cost| cost.size >= from).map(of));
+            let what = format!("{name} for each {what}, from {from} on: highest by lowest");
+            let figure = Figure::new(format!("p10.{key}.{part}_spread"), what, spread, "");
+            figures.push(figure.promised("P10", Bound::Most(LEVEL)));
+        }
+    }
+    figures
+}
+
+/// How far costs lie apart: 1 is level.
+fn spread(costs: impl Iterator<Item = f64> + Clone) -> f64 {
+    let most = costs.clone().fold(f64::NEG_INFINITY, f64::max);
+    // What cannot be told from nothing lies nowhere.
+    let least = costs.fold(f64::INFINITY, f64::min);
+    if least > 0.0 && most.is_finite() {
+        most / least
+    } else {
+        0.0
+    }
+}
+
+fn plots(subscribers: &[Cost], bytes: &[Cost]) -> Vec<Plot> {
+    let line = |costs: &[Cost], limit, of: fn(&Cost) -> f64| Line {
+        name: if limit { "limit" } else { "statestored" },
+        limit,
+        points: costs.iter().map(|cost| (cost.size, of(cost))).collect(),
+    };
+    let plot = |name: &str, title: &str, costs: &[Cost], up, of, limit: Option<_>| Plot {
+        name: format!("p10-{name}"),
+        title: title.to_owned(),
+        across: match name.contains("subscriber") {
+            true => Scale {
+                label: "subscribers",
+                unit: "",
+            },
+            false => Scale {
+                label: "bytes of the topic",
+                unit: "B",
+            },
+        },
+        up,
+        lines: [
+            Some(line(costs, false, of)),
+            limit.map(|of| line(costs, true, of)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+    };
+    let scale = |label, unit| Scale { label, unit };
+    vec![
+        plot(
+            "cpu-per-subscriber",
+            "P10: CPU for each subscriber, heartbeats every second",
+            subscribers,
+            scale("microseconds a second", ""),
+            |cost| cost.cpu,
+            Some(|cost: &Cost| cost.cpu_limit),
+        ),
+        plot(
+            "memory-per-subscriber",
+            "P10: memory for each subscriber",
+            subscribers,
+            scale("bytes", "B"),
+            |cost| cost.memory,
+            None,
+        ),
+        plot(
+            "cpu-per-byte",
+            "P10: CPU for each gigabyte sent",
+            bytes,
+            scale("seconds", ""),
+            |cost| cost.cpu,
+            Some(|cost: &Cost| cost.cpu_limit),
+        ),
+        plot(
+            "memory-per-byte",
+            "P10: memory for each byte of a topic",
+            bytes,
+            scale("bytes", ""),
+            |cost| cost.memory,
+            Some(|_: &Cost| 1.0),
+        ),
+    ]
+}
+
+fn how(size: &Size) -> String {
+    format!(
+        "Subscribers: heartbeats every second and no topics, {} s measured after {} s of warm-up; \
+         what the process takes with nobody there is taken off. Limit: one thread with blocking \
+         sockets makes as many calls a second. Bytes: {} subscribers register for a topic of \
+         entries of 1000 bytes, again and again until some {} MB are sent, at most {ROUNDS} times; \
+         what as many registrations for an empty topic take is taken off. Limit: blocking threads \
+         write the same message; for memory, the bytes themselves. CPU in nanoseconds is what \
+         the system counts for the threads that live.",
+        size.seconds,
+        size.warm_up,
+        size.receivers,
+        size.sent / 1_000_000,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(size: f64, cpu: f64) -> Cost {
+        let (cpu_limit, memory) = (cpu / 2.0, 1.1);
+        Cost {
+            size,
+            cpu,
+            cpu_limit,
+            memory,
+        }
+    }
+
+    #[test]
+    fn level_is_one_and_nothing_is_nowhere() {
+        assert_eq!(spread([2.0, 2.0].into_iter()), 1.0);
+        assert_eq!(spread([2.0, 3.0, 2.5].into_iter()), 1.5);
+        assert_eq!(spread([0.0, 3.0].into_iter()), 0.0);
+        assert_eq!(spread(std::iter::empty()), 0.0);
+    }
+
+    #[test]
+    fn the_smallest_are_shown_but_not_promised() {
+        let subscribers = [cost(10.0, 99.0), cost(100.0, 11.0), cost(1e4, 12.0)];
+        let figures = figures(&subscribers, &[cost(1e5, 9.0), cost(1e6, 0.2)]);
+        let find = |key: &str| figures.iter().find(|figure| figure.key == key);
+        assert!(find("p10.subscribers.10.cpu").is_some_and(|it| it.measured == 99.0));
+        let spread = find("p10.subscribers.cpu_spread");
+        assert!(spread.is_some_and(|it| it.holds() == Some(true) && it.measured > 1.05));
+        assert!(find("p10.bytes.cpu_spread").is_some_and(|it| it.measured == 1.0));
+        assert_eq!(plots(&subscribers, &[]).len(), 4);
+    }
+}
