@@ -36,6 +36,7 @@ mod machine;
 mod pair;
 mod peers;
 mod plot;
+mod receiver;
 mod report;
 mod scenarios;
 mod server;
@@ -80,6 +81,9 @@ enum What {
         tiny: bool,
     },
     Instructions(instructions::Wanted),
+    /// The process of subscribers that `library` starts
+    #[command(hide = true)]
+    Receive(receiver::Wanted),
     /// One of the works that are counted
     #[command(hide = true)]
     Work {
@@ -131,6 +135,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             let text = report::text(&section);
             (vec![section], text)
         }
+        What::Receive(wanted) => return receiver::live(wanted).await,
         // Done already, without a runtime.
         What::Instructions(_) | What::Work { .. } => return Ok(()),
         What::Report { pair, out, tiny } => {

@@ -7,13 +7,14 @@
 //! Deliberately absent: tricks that a statestored could not use too.
 
 use crate::failure::Failure;
+use futures::future::try_join_all;
 use rustix::time::{ClockId, clock_gettime};
 use statestore_wire::envelope::write_call;
 use statestore_wire::{
     HeartbeatRequest, ItemBatch, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest,
 };
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -153,6 +154,37 @@ pub(crate) async fn one_by_one(
         Ok(streams)
     })
     .await
+}
+
+/// As many threads each read `message` so often and forget it; CPU seconds of those that read.
+pub(crate) async fn read(
+    message: Arc<Vec<u8>>,
+    readers: usize,
+    times: usize,
+) -> Result<f64, Failure> {
+    let one = || {
+        let message = Arc::clone(&message);
+        on_a_thread(move || {
+            let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let mut writer = TcpStream::connect(door.local_addr()?)?;
+            let (mut reader, _) = door.accept()?;
+            let mut left = message.len() * times;
+            let writing =
+                std::thread::spawn(move || (0..times).try_for_each(|_| writer.write_all(&message)));
+            let (mut scratch, cpu) = (vec![0; 256 * 1024], cpu_of_this_thread());
+            while left > 0 {
+                left -= match reader.read(&mut scratch)? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    read => read,
+                };
+            }
+            let cpu = cpu_of_this_thread() - cpu;
+            writing.join().unwrap_or_else(|_| Err(panicked()))?;
+            Ok(cpu)
+        })
+    };
+    let all = try_join_all((0..readers).map(|_| one())).await?;
+    Ok(all.into_iter().sum())
 }
 
 /// Answers here are short and come alone, so one read takes one.

@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::figures::Section;
 use crate::machine;
 use crate::scenarios::{
-    Bench, changes, failover, fanout, growth, isolation, lanes, memory, peers as others, steady,
-    steps, storm,
+    Bench, changes, failover, fanout, growth, isolation, lanes, library, memory, peers as others,
+    steady, steps, storm,
 };
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -25,6 +25,7 @@ pub(crate) enum Scenario {
     Steps(steps::Size),
     Storm(storm::Size),
     Growth(growth::Size),
+    Library(library::Size),
     Peers(others::Size),
     Failover(failover::Size),
     Steady(steady::Size),
@@ -53,6 +54,11 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "fanout --name=p1_small_items --items=1000000 --value=48 --rounds=3",
         "fanout --name=p1_small_items --items=3000 --value=48 --subscribers=2 --rounds=1",
     ],
+    [
+        "fanout --name=p1_filters --prefixes=4 --subscribers=20 --rounds=3",
+        "fanout --name=p1_filters --prefixes=2 --items=300 --subscribers=4 --rounds=1",
+    ],
+    ["library", "library --items=300 --subscribers=2 --rounds=2"],
     [
         "memory",
         "memory --items=300 --subscribers=2 --rewrites=2 --transient=3",
@@ -121,6 +127,7 @@ impl Scenario {
             Scenario::Peers(size) => others::run(bench, size).await,
             Scenario::Failover(size) => failover::run(bench, size).await,
             Scenario::Steady(size) => steady::run(bench, size).await,
+            Scenario::Library(size) => library::run(bench, size).await,
             Scenario::Growth(size) => growth::run(bench, size).await,
         }
     }

@@ -18,6 +18,13 @@ fn every_scenario_runs_and_its_figures_are_possible() {
     punctuality(&figures);
     changes(&figures);
     growth(&figures);
+    for key in [
+        "p1_filters.rate",
+        "library.handler.cpu",
+        "library.mirror.cpu",
+    ] {
+        assert!(limit(&figures, key) > 0.0, "{key}");
+    }
     assert_eq!(plots.len(), 4);
     for plot in plots {
         assert!(page.contains(&format!("](plots/{plot})")), "{plot}");

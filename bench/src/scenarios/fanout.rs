@@ -2,13 +2,17 @@
 //!
 //! Rounds of the limit and of the statestored alternate, so that a disturbance meets both.
 
-use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, items, numbered, others, too_late};
+use super::{
+    Bench, KEY, LIMIT, Meter, NORMAL, PREFIXES, Publisher, in_turns, items, numbered, others,
+    too_late,
+};
 use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section, median};
 use crate::server::Statestored;
 use crate::straight::{self, message};
 use clap::Parser;
+use futures::future::try_join_all;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,6 +30,9 @@ pub(crate) struct Size {
     pub(crate) value: usize,
     #[arg(long, default_value_t = 50)]
     pub(crate) subscribers: usize,
+    /// Keys begin with so many prefixes in turns, and each subscriber wants one of them; 4 at most
+    #[arg(long, default_value_t = 0)]
+    pub(crate) prefixes: usize,
     /// Rounds of each; the median counts
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
@@ -42,17 +49,27 @@ struct Round {
     bytes: f64,
 }
 
+/// Who wants the same.
+struct Group {
+    prefix: &'static str,
+    receivers: Vec<Arc<Subscriber>>,
+    /// What they are to be sent.
+    message: Arc<Vec<u8>>,
+}
+
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let (server, crowd) = bench.start(&[]).await?;
     let records = Records::new();
     let publisher = Publisher::join(&crowd, &server, &records).await?;
-    let topic = || items(size.items, size.value, b'v', false);
     let filling = Meter::start(&server)?;
     // A reply is shorter than two gigabytes, a topic need not be.
     let part = PART / (KEY + size.value);
     for first in (0..size.items).step_by(part.max(1)) {
         let numbers = first..size.items.min(first + part.max(1));
-        let items = numbered(numbers, size.value);
+        let items = match size.prefixes {
+            0 => numbered(numbers, size.value),
+            prefixes => in_turns(numbers, size.value, prefixes, |_| true),
+        };
         publisher.fill(&server, NORMAL, items).await?;
     }
     let filling = filling.stop()?;
@@ -60,19 +77,24 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let resident = server.process().rss()?;
     server.process().forget_peak();
 
-    let receivers = crowd.add(size.subscribers, Conduct::Answers, &records);
-    let plain = Arc::new(message::update(NORMAL, topic()));
+    let groups = groups(size, &crowd, &records);
     let (mut limits, mut rounds, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..size.rounds {
-        limits.push(limit(&crowd, &receivers, &records, Arc::clone(&plain)).await?);
+        limits.push(limit(&crowd, &groups, &records).await?);
         let meter = Meter::start(&server)?;
         let start = Instant::now();
         records.forget_larges();
         // Registering again under the same id begins with the whole topic again.
-        let subscribed = [Topic::all_of(NORMAL)];
-        crowd
-            .register(&server.address(), &receivers, &subscribed)
-            .await?;
+        let address = server.address();
+        let register = |group: &Group| {
+            let topic = Topic {
+                prefix: group.prefix,
+                ..Topic::all_of(NORMAL)
+            };
+            let (who, crowd, address) = (group.receivers.clone(), &crowd, &address);
+            async move { crowd.register(address, &who, &[topic]).await }
+        };
+        try_join_all(groups.iter().map(register)).await?;
         let (time, bytes) = arrival(&records, size, start).await?;
         settle(&server, size).await?;
         let this = meter.stop()?;
@@ -87,7 +109,8 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let peak = server.process().peak_rss()?;
     let key = |what: &str| format!("{}.{what}", size.name);
     let megabytes = |key: String, what, bytes: f64| Figure::new(key, what, bytes / 1e6, "MB");
-    let whole = plain.len() as f64 / 1e6;
+    let keys = groups.iter().map(|group| group.message.len());
+    let whole = keys.sum::<usize>() as f64 / 1e6;
     section.figures.extend([
         megabytes(key("peak_rss"), "peak memory while sending", peak).beside(whole),
         megabytes(key("rss"), "memory before sending", resident).beside(whole),
@@ -108,18 +131,40 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     Ok(section)
 }
 
-async fn limit(
-    crowd: &Crowd,
-    receivers: &[Arc<Subscriber>],
-    records: &Records,
-    message: Arc<Vec<u8>>,
-) -> Result<Round, Failure> {
-    let addresses = receivers.iter().map(|one| crowd.address(one)).collect();
-    let streams = straight::connect(addresses).await?;
+/// Everybody, by what they want.
+fn groups(size: &Size, crowd: &Crowd, records: &Arc<Records>) -> Vec<Group> {
+    let all = crowd.add(size.subscribers, Conduct::Answers, records);
+    let count = size.prefixes.min(PREFIXES.len()).max(1);
+    let group = |nth: usize| {
+        let items = match size.prefixes {
+            0 => items(size.items, size.value, b'v', false),
+            _ => in_turns(0..size.items, size.value, count, |turn| turn == nth),
+        };
+        Group {
+            prefix: if size.prefixes == 0 {
+                ""
+            } else {
+                PREFIXES[nth]
+            },
+            receivers: all.iter().skip(nth).step_by(count).cloned().collect(),
+            message: Arc::new(message::update(NORMAL, items)),
+        }
+    };
+    (0..count).map(group).collect()
+}
+
+async fn limit(crowd: &Crowd, groups: &[Group], records: &Records) -> Result<Round, Failure> {
+    let (mut works, mut count) = (Vec::new(), 0);
+    for group in groups {
+        let addresses = group.receivers.iter().map(|one| crowd.address(one));
+        let streams = straight::connect(addresses.collect()).await?;
+        count += streams.len();
+        works.push(straight::fan_out(streams, Arc::clone(&group.message)));
+    }
     records.forget_larges();
     let start = Instant::now();
-    let cpu = straight::fan_out(streams, message).await?;
-    let all = records.larges(receivers.len(), LIMIT).await;
+    let cpu = try_join_all(works).await?.into_iter().sum();
+    let all = records.larges(count, LIMIT).await;
     let (last, bytes) = all.ok_or_else(|| too_late("the limit's messages".to_owned()))?;
     Ok(Round {
         time: (last - start).as_secs_f64(),
@@ -157,15 +202,24 @@ fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
     let cpu: fn(&Round) -> f64 = |round| round.cpu / (round.bytes / 1e9);
     let time: fn(&Round) -> f64 = |round| round.time;
     let key = |what: &str| format!("{}.{what}", size.name);
-    let bytes = of(rounds, |round| round.bytes) / size.subscribers as f64;
-    Section {
-        title: format!(
-            "P1: a topic of {:.0} MB to {} subscribers",
-            bytes / 1e6,
-            size.subscribers
+    let (n, bytes) = (size.subscribers, of(rounds, |round| round.bytes));
+    let megabytes = bytes / n as f64 / 1e6;
+    let filters = match size.prefixes {
+        0 => String::new(),
+        prefixes => format!(
+            " Keys begin with {prefixes} prefixes in turns, so neighbours never leave together, \
+             and each subscriber filters by one of them."
         ),
+    };
+    Section {
+        title: match size.prefixes {
+            0 => format!("P1: a topic of {megabytes:.0} MB to {n} subscribers"),
+            prefixes => format!(
+                "P1: 1/{prefixes} of a topic to each of {n} subscribers, {megabytes:.0} MB by prefix"
+            ),
+        },
         how: format!(
-            "A topic of {} entries with values of {} bytes. {} subscribers register at once; the \
+            "A topic of {} entries with values of {} bytes.{filters} {} subscribers register at once; the \
              clock runs from the first registration to when the last subscriber has read the last \
              byte. Limit: as many blocking threads, each with one open connection to the same \
              receivers, write the same message from one shared buffer with `writev`. {} rounds of \

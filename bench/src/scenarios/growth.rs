@@ -12,14 +12,16 @@
 use super::{Bench, KEY, LIMIT, Meter, NORMAL, Publisher, Taken, numbered, others, too_late};
 use crate::crowd::{Conduct, Crowd, Lane, Records, Subscriber, Topic};
 use crate::failure::Failure;
-use crate::figures::{Bound, Figure, Section};
+use crate::figures::Section;
 use crate::machine::Process;
-use crate::plot::{Line, Plot, Scale};
 use crate::server::Statestored;
 use crate::straight::{self, message};
 use clap::Parser;
+use costs::{Cost, figures, plots};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+mod costs;
 
 /// CPU and memory for each subscriber and each byte, over three decades, with graphs
 #[derive(Debug, Parser)]
@@ -52,22 +54,8 @@ const VALUE: usize = 1_000 - KEY;
 const LIMIT_CONNECTIONS: usize = 5_000;
 /// A topic is sent at most so often.
 const ROUNDS: usize = 100;
-/// From here on costs are promised to be level, and how level.
-const FROM_SUBSCRIBERS: f64 = 100.0;
-const FROM_BYTES: f64 = 1e6;
-const LEVEL: f64 = 1.2;
 /// The allocator gives memory back after half a second, and looks now and then.
 const DECAY: Duration = Duration::from_millis(1_500);
-
-/// A cost at one size, and the limit's.
-#[derive(Debug, Clone, Copy)]
-struct Cost {
-    size: f64,
-    /// In the unit of the figure.
-    cpu: f64,
-    cpu_limit: f64,
-    memory: f64,
-}
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let mut section = Section {
@@ -235,131 +223,12 @@ async fn limit(
     Ok(cpu)
 }
 
-fn figures(subscribers: &[Cost], bytes: &[Cost]) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    for cost in subscribers {
-        let n = cost.size;
-        let key = |what: &str| format!("p10.subscribers.{n}.{what}");
-        let what = |what: &str| format!("{n} subscribers: {what} for each");
-        let memory = cost.memory / 1e3;
-        figures.extend([
-            Figure::new(key("cpu"), what("CPU"), cost.cpu, "us/s").beside(cost.cpu_limit),
-            Figure::new(key("memory"), what("memory"), memory, "kB"),
-        ]);
-    }
-    for cost in bytes {
-        let key = |what: &str| format!("p10.bytes.{}.{what}", cost.size);
-        let megabytes = cost.size / 1e6;
-        let what = |what: &str| format!("topic of {megabytes} MB: {what}");
-        figures.extend([
-            Figure::new(key("cpu"), what("CPU for what is sent"), cost.cpu, "s/GB")
-                .beside(cost.cpu_limit),
-            Figure::new(
-                key("memory"),
-                what("memory for each byte"),
-                cost.memory,
-                "B",
-            )
-            .beside(1.0),
-        ]);
-    }
-    for (key, what, costs, from) in [
-        ("subscribers", "subscriber", subscribers, FROM_SUBSCRIBERS),
-        ("bytes", "byte", bytes, FROM_BYTES),
-    ] {
-        for (part, name) in [("cpu", "CPU"), ("memory", "memory")] {
-            let of = |cost: &Cost| if part == "cpu" { cost.cpu } else { cost.memory };
-            let spread = spread(costs.iter().filter(|cost| cost.size >= from).map(of));
-            let what = format!("{name} for each {what}, from {from} on: highest by lowest");
-            let figure = Figure::new(format!("p10.{key}.{part}_spread"), what, spread, "");
-            figures.push(figure.promised("P10", Bound::Most(LEVEL)));
-        }
-    }
-    figures
-}
-
-/// How far costs lie apart: 1 is level.
-fn spread(costs: impl Iterator<Item = f64> + Clone) -> f64 {
-    let most = costs.clone().fold(f64::NEG_INFINITY, f64::max);
-    // What cannot be told from nothing lies nowhere.
-    let least = costs.fold(f64::INFINITY, f64::min);
-    if least > 0.0 && most.is_finite() {
-        most / least
-    } else {
-        0.0
-    }
-}
-
-fn plots(subscribers: &[Cost], bytes: &[Cost]) -> Vec<Plot> {
-    let line = |costs: &[Cost], limit, of: fn(&Cost) -> f64| Line {
-        name: if limit { "limit" } else { "statestored" },
-        limit,
-        points: costs.iter().map(|cost| (cost.size, of(cost))).collect(),
-    };
-    let plot = |name: &str, title: &str, costs: &[Cost], up, of, limit: Option<_>| Plot {
-        name: format!("p10-{name}"),
-        title: title.to_owned(),
-        across: match name.contains("subscriber") {
-            true => Scale {
-                label: "subscribers",
-                unit: "",
-            },
-            false => Scale {
-                label: "bytes of the topic",
-                unit: "B",
-            },
-        },
-        up,
-        lines: [
-            Some(line(costs, false, of)),
-            limit.map(|of| line(costs, true, of)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-    };
-    let scale = |label, unit| Scale { label, unit };
-    vec![
-        plot(
-            "cpu-per-subscriber",
-            "P10: CPU for each subscriber, heartbeats every second",
-            subscribers,
-            scale("microseconds a second", ""),
-            |cost| cost.cpu,
-            Some(|cost: &Cost| cost.cpu_limit),
-        ),
-        plot(
-            "memory-per-subscriber",
-            "P10: memory for each subscriber",
-            subscribers,
-            scale("bytes", "B"),
-            |cost| cost.memory,
-            None,
-        ),
-        plot(
-            "cpu-per-byte",
-            "P10: CPU for each gigabyte sent",
-            bytes,
-            scale("seconds", ""),
-            |cost| cost.cpu,
-            Some(|cost: &Cost| cost.cpu_limit),
-        ),
-        plot(
-            "memory-per-byte",
-            "P10: memory for each byte of a topic",
-            bytes,
-            scale("bytes", ""),
-            |cost| cost.memory,
-            Some(|_: &Cost| 1.0),
-        ),
-    ]
-}
-
 fn how(size: &Size) -> String {
     format!(
         "Subscribers: heartbeats every second and no topics, {} s measured after {} s of warm-up; \
          what the process takes with nobody there is taken off. Limit: one thread with blocking \
-         sockets makes as many calls a second. Bytes: {} subscribers register for a topic of \
+         sockets makes as many calls a second; it wakes up a hundred times a second, which \
+         shows where calls are few. Bytes: {} subscribers register for a topic of \
          entries of 1000 bytes, again and again until some {} MB are sent, at most {ROUNDS} times; \
          what as many registrations for an empty topic take is taken off. Limit: blocking threads \
          write the same message; for memory, the bytes themselves. CPU in nanoseconds is what \
@@ -369,39 +238,4 @@ fn how(size: &Size) -> String {
         size.receivers,
         size.sent / 1_000_000,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cost(size: f64, cpu: f64) -> Cost {
-        let (cpu_limit, memory) = (cpu / 2.0, 1.1);
-        Cost {
-            size,
-            cpu,
-            cpu_limit,
-            memory,
-        }
-    }
-
-    #[test]
-    fn level_is_one_and_nothing_is_nowhere() {
-        assert_eq!(spread([2.0, 2.0].into_iter()), 1.0);
-        assert_eq!(spread([2.0, 3.0, 2.5].into_iter()), 1.5);
-        assert_eq!(spread([0.0, 3.0].into_iter()), 0.0);
-        assert_eq!(spread(std::iter::empty()), 0.0);
-    }
-
-    #[test]
-    fn the_smallest_are_shown_but_not_promised() {
-        let subscribers = [cost(10.0, 99.0), cost(100.0, 11.0), cost(1e4, 12.0)];
-        let figures = figures(&subscribers, &[cost(1e5, 9.0), cost(1e6, 0.2)]);
-        let find = |key: &str| figures.iter().find(|figure| figure.key == key);
-        assert!(find("p10.subscribers.10.cpu").is_some_and(|it| it.measured == 99.0));
-        let spread = find("p10.subscribers.cpu_spread");
-        assert!(spread.is_some_and(|it| it.holds() == Some(true) && it.measured > 1.05));
-        assert!(find("p10.bytes.cpu_spread").is_some_and(|it| it.measured == 1.0));
-        assert_eq!(plots(&subscribers, &[]).len(), 4);
-    }
 }

@@ -19,6 +19,7 @@ pub(crate) mod fanout;
 pub(crate) mod growth;
 pub(crate) mod isolation;
 pub(crate) mod lanes;
+pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod peers;
 pub(crate) mod steady;
@@ -116,6 +117,25 @@ fn batch(numbers: Range<usize>, value: &[u8], deleted: bool) -> ItemBatch {
     let keys: Vec<String> = numbers.map(|i| format!("key-{i:08}")).collect();
     let items = keys.iter().map(|key| (key.as_bytes(), value, deleted));
     ItemBatch::from_items(items)
+}
+
+/// What keys made by [`in_turns`] begin with.
+pub(crate) const PREFIXES: [&str; 4] = ["kea-", "kec-", "keg-", "kek-"];
+
+/// The items of these numbers whose number modulo `prefixes` fits, under that many prefixes.
+pub(crate) fn in_turns(
+    numbers: Range<usize>,
+    value: usize,
+    prefixes: usize,
+    fits: impl Fn(usize) -> bool,
+) -> ItemBatch {
+    let turns = numbers.map(|i| (i, i % prefixes.clamp(1, PREFIXES.len())));
+    let keys = turns.filter(|(_, turn)| fits(*turn));
+    let keys: Vec<String> = keys
+        .map(|(i, turn)| format!("{}{i:08}", PREFIXES[turn]))
+        .collect();
+    let value = vec![b'n'; value];
+    ItemBatch::from_items(keys.iter().map(|key| (key.as_bytes(), &value[..], false)))
 }
 
 /// Bytes of a key made by [`items`].
