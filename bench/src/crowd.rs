@@ -13,6 +13,7 @@
 //! Invariant: only peers on this machine are served.
 
 use crate::failure::Failure;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use statestore_rpc::{CallLimits, HostPort, Pool, PoolLimits, Purpose, TcpNet};
 use statestore_wire::{
@@ -28,6 +29,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 mod answer;
+mod far;
 mod inbox;
 mod records;
 
@@ -58,8 +60,20 @@ pub(crate) enum Conduct {
     Answers,
     /// The same, and says that it publishes by calls of its own.
     Publishes,
-    /// Takes connections and does nothing more.
-    Hangs,
+    /// Takes connections and never answers calls of these kinds; of both, and it reads nothing.
+    Hangs {
+        /// Heartbeats.
+        heartbeats: bool,
+        /// Updates of either lane.
+        updates: bool,
+    },
+    /// Answers each update that it cannot take it now.
+    Skips,
+    /// Answers at once, from so far away: there and back.
+    Far {
+        /// The time that it takes.
+        away: Duration,
+    },
     /// Answers, but reads large messages no faster than this.
     Reads {
         /// The speed.
@@ -77,9 +91,10 @@ pub(crate) struct Subscriber {
 }
 
 /// A reply that publishes.
+#[derive(Clone)]
 struct Publication {
     on: Lane,
-    reply: Vec<u8>,
+    reply: Bytes,
 }
 
 /// A topic to subscribe to.
@@ -252,14 +267,15 @@ impl Subscriber {
         lock(&self.memory).lanes() >= lanes
     }
 
-    /// Publishes with the reply to the next update of a lane.
-    pub(crate) fn publish(&self, on: Lane, delta: TopicDelta) {
+    /// Publishes with the replies to so many next updates of a lane.
+    pub(crate) fn publish(&self, on: Lane, delta: TopicDelta, times: usize) {
         let response = UpdateStateResponse {
             topic_updates: vec![delta],
             ..UpdateStateResponse::default()
         };
-        let reply = reply_to("UpdateState", &response);
-        lock(&self.outgoing).push_back(Publication { on, reply });
+        let reply = reply_to("UpdateState", &response).into();
+        let publication = Publication { on, reply };
+        lock(&self.outgoing).extend(std::iter::repeat_n(publication, times));
     }
 }
 
@@ -284,14 +300,24 @@ fn lane_of(request: &UpdateStateRequest) -> Lane {
     }
 }
 
-/// 127.1.0.0 and on: none of them is used by anything else.
+/// 127.1.0.0 and on, and where those listen who are behind a proxy: none is used by anything else.
+const HOSTS: u32 = u32::from_be_bytes([127, 1, 0, 0]);
+const BEHIND: u32 = u32::from_be_bytes([127, 65, 0, 0]);
+
 fn host(index: u32) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + index)
+    Ipv4Addr::from(HOSTS + index)
 }
 
-fn index(host: Ipv4Addr) -> Option<usize> {
-    let index = u32::from(host).checked_sub(u32::from(Ipv4Addr::new(127, 1, 0, 0)))?;
-    usize::try_from(index).ok()
+/// Whose host it is, and whether the one behind a proxy.
+fn index(host: Ipv4Addr) -> Option<(usize, bool)> {
+    let host = u32::from(host);
+    let (first, behind) = if host < BEHIND {
+        (HOSTS, false)
+    } else {
+        (BEHIND, true)
+    };
+    let index = host.checked_sub(first)?;
+    usize::try_from(index).ok().map(|index| (index, behind))
 }
 
 fn listen() -> std::io::Result<TcpListener> {
@@ -310,13 +336,21 @@ async fn accept(listener: TcpListener, members: Members, accepted: Arc<AtomicU64
             continue;
         };
         accepted.fetch_add(1, Ordering::Relaxed);
-        let who = match (peer.ip().is_loopback(), stream.local_addr()) {
-            (true, Ok(SocketAddr::V4(local))) => index(*local.ip()),
-            _ => None,
+        let (local, who) = match (peer.ip().is_loopback(), stream.local_addr()) {
+            (true, Ok(SocketAddr::V4(local))) => (local, index(*local.ip())),
+            _ => continue,
         };
+        let Some((index, behind)) = who else { continue };
         let members = members.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(who) = who.and_then(|index| members.get(index)) {
-            tokio::spawn(answer::serve(stream, Arc::clone(who)));
+        match members.get(index).map(|who| (who, who.conduct)) {
+            Some((_, Conduct::Far { away })) if !behind => {
+                let home = SocketAddr::from((Ipv4Addr::from(BEHIND + index as u32), local.port()));
+                tokio::spawn(far::relay(stream, home, away));
+            }
+            Some((who, _)) => {
+                tokio::spawn(answer::serve(stream, Arc::clone(who)));
+            }
+            None => {}
         }
     }
 }

@@ -73,8 +73,8 @@ pub(crate) const ALL: &[[&str; 2]] = &[
     ],
     [
         "isolation",
-        "isolation --subscribers=3 --hung=3 --items=300 --receivers=2 --slow=2 --seconds=1 \
-         --warm-up=0",
+        "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 --slow=2 \
+         --seconds=1 --warm-up=0",
     ],
     ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
     [

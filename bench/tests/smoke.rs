@@ -133,7 +133,17 @@ fn punctuality(figures: &Figures) {
             "{lane}"
         );
     }
-    for disturbance in ["hung", "bulk", "slow"] {
+    for disturbance in [
+        "hung.heartbeats.1",
+        "hung.updates.3",
+        "hung.both.3",
+        "skipping",
+        "far",
+        "coming",
+        "bulk",
+        "slow",
+        "slowest",
+    ] {
         let key = format!("p4.{disturbance}.priority_p99");
         assert!(
             measured(figures, &key) > 0.0 && limit(figures, &key) > 0.0,

@@ -5,6 +5,7 @@
 
 use super::inbox::Inbox;
 use super::{Conduct, Lane, Subscriber, lane_of, lock, reply_to};
+use bytes::Bytes;
 use statestore_wire::{
     Envelope, HeartbeatResponse, Reader, UpdateStateRequest, UpdateStateResponse, envelope,
 };
@@ -18,14 +19,24 @@ static HEARTBEAT: LazyLock<Vec<u8>> =
     LazyLock::new(|| reply_to("Heartbeat", &HeartbeatResponse::default()));
 static UPDATE: LazyLock<Vec<u8>> =
     LazyLock::new(|| reply_to("UpdateState", &UpdateStateResponse::default()));
+static SKIPPED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let response = UpdateStateResponse {
+        skipped: Some(true),
+        ..UpdateStateResponse::default()
+    };
+    reply_to("UpdateState", &response)
+});
 
 /// Serves a connection until the peer has gone.
 pub(super) async fn serve(stream: TcpStream, who: Arc<Subscriber>) {
     // A connection that breaks is the server's to judge; what it then does is measured.
     let _ = match who.conduct {
-        Conduct::Hangs => hang(&stream).await,
-        Conduct::Answers | Conduct::Publishes => answer(stream, &who, None).await,
+        Conduct::Hangs {
+            heartbeats: true,
+            updates: true,
+        } => hang(&stream).await,
         Conduct::Reads { bytes_per_second } => answer(stream, &who, Some(bytes_per_second)).await,
+        _ => answer(stream, &who, None).await,
     };
 }
 
@@ -50,6 +61,9 @@ async fn answer(mut stream: TcpStream, who: &Subscriber, speed: Option<usize>) -
                 Lane::Normal
             }
         };
+        if who.conduct.hangs_in(lane) {
+            return hang(&stream).await;
+        }
         let publication = match lane {
             Lane::Heartbeat => {
                 stream.write_all(&HEARTBEAT).await?;
@@ -58,6 +72,7 @@ async fn answer(mut stream: TcpStream, who: &Subscriber, speed: Option<usize>) -
             _ => who.publication(lane),
         };
         match publication {
+            None if who.conduct == Conduct::Skips => stream.write_all(&SKIPPED).await?,
             None => stream.write_all(&UPDATE).await?,
             Some(reply) => {
                 who.records.published(Instant::now());
@@ -66,6 +81,21 @@ async fn answer(mut stream: TcpStream, who: &Subscriber, speed: Option<usize>) -
         }
     }
     Ok(())
+}
+
+impl Conduct {
+    fn hangs_in(self, lane: Lane) -> bool {
+        match self {
+            Self::Hangs {
+                heartbeats,
+                updates,
+            } => match lane {
+                Lane::Heartbeat => heartbeats,
+                Lane::Priority | Lane::Normal => updates,
+            },
+            _ => false,
+        }
+    }
 }
 
 impl Subscriber {
@@ -90,7 +120,7 @@ impl Subscriber {
         Ok(lane)
     }
 
-    fn publication(&self, lane: Lane) -> Option<Vec<u8>> {
+    fn publication(&self, lane: Lane) -> Option<Bytes> {
         let mut outgoing = lock(&self.outgoing);
         let due = outgoing.front().is_some_and(|next| next.on == lane);
         let next = if due { outgoing.pop_front() } else { None };

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 
 /// The largest message that is collected.
 const HEAD: usize = 64 * 1024;
+/// What a slow reader reads at once of each message.
+const SHORT: u64 = 4 * 1024;
 /// Bytes that one read takes at most.
 const SCRATCH: usize = 256 * 1024;
 
@@ -74,10 +76,16 @@ impl Inbox {
         self.tail.clear();
         self.len = 0;
         self.scanner.reset();
-        // A slow reader takes a twentieth of its share twenty times a second.
-        let most = bytes_per_second.map_or(SCRATCH, |speed| (speed / 20).clamp(1, SCRATCH));
         loop {
             stream.readable().await?;
+            // Even a slow reader takes a short message whole. Of a long one it takes a twentieth
+            // of its share twenty times a second, one byte at least.
+            let slow = bytes_per_second.filter(|_| self.len >= SHORT);
+            let most = match (slow, bytes_per_second) {
+                (Some(speed), _) => (speed / 20).clamp(1, SCRATCH),
+                (None, Some(_)) => (SHORT - self.len) as usize,
+                (None, None) => SCRATCH,
+            };
             let read: io::Result<usize> = SPARE.with_borrow_mut(|spare| {
                 let n = stream.try_read(&mut spare[..most])?;
                 self.take(&spare[..n]);
@@ -86,10 +94,12 @@ impl Inbox {
             match read {
                 Ok(0) => return Ok(None),
                 Ok(_) if self.complete()? => return Ok(Some(self.len)),
-                Ok(_) if bytes_per_second.is_some() => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(_) => {
+                    if let Some(speed) = slow {
+                        let pause = Duration::from_secs_f64(most as f64 / speed as f64);
+                        tokio::time::sleep(pause).await;
+                    }
                 }
-                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }

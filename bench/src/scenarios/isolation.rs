@@ -1,13 +1,14 @@
-//! P4: whether those who answer notice those who do not, or a large update on its way.
+//! P4: whether those who answer notice those who do not, or a large topic on its way.
 //!
-//! The same subscribers are measured with and without the disturbance, on the same server; what
-//! they had without it is the limit.
+//! ```text
+//!   the same 200: measured | a disturbance begins | measured again
+//! ```
+//!
+//! What they had without it, on the same server just before, is the limit. Deliberately absent:
+//! how the disturbers fare, but for their registrations.
 
-use super::{
-    BULK, Bench, LIMIT, Meter, NORMAL, PRIORITY, Publisher, Taken, items, others, too_late,
-};
-use crate::apart::Apart;
-use crate::crowd::{Conduct, Crowd, Lateness, Records, Subscriber, Topic};
+use super::{Bench, Meter, NORMAL, PRIORITY, Taken, others};
+use crate::crowd::{Conduct, Crowd, Lateness, Records, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section};
 use crate::server::Statestored;
@@ -15,15 +16,27 @@ use clap::Parser;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Punctuality beside hung subscribers, a large update under way, and slow readers.
+mod bulk;
+mod odd;
+
+/// Punctuality beside those who hang, skip, are far or read slowly, and beside a large topic
 #[derive(Debug, Parser)]
 pub(crate) struct Size {
     /// Subscribers that are measured
     #[arg(long, default_value_t = 200)]
     pub(crate) subscribers: usize,
-    /// Subscribers that take connections and never answer
-    #[arg(long, default_value_t = 1_000)]
-    pub(crate) hung: usize,
+    /// Numbers of subscribers that never answer: heartbeats, updates, both
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 20, 1_000])]
+    pub(crate) hung: Vec<usize>,
+    /// Subscribers that answer every update by `skipped`
+    #[arg(long, default_value_t = 50)]
+    pub(crate) skipping: usize,
+    /// Subscribers that are far away
+    #[arg(long, default_value_t = 20)]
+    pub(crate) far: usize,
+    /// How far: milliseconds there and back
+    #[arg(long, default_value_t = 200)]
+    pub(crate) away_ms: u64,
     /// Entries of the large topic
     #[arg(long, default_value_t = 100_000)]
     pub(crate) items: usize,
@@ -33,19 +46,16 @@ pub(crate) struct Size {
     /// Subscribers that are sent it, over and over
     #[arg(long, default_value_t = 10)]
     pub(crate) receivers: usize,
-    /// Subscribers that read it slowly
+    /// Subscribers that read it slowly, a megabyte or a byte a second
     #[arg(long, default_value_t = 20)]
     pub(crate) slow: usize,
     /// Seconds that are measured, each time
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 8)]
     pub(crate) seconds: u64,
     /// Seconds before that, until connections are open and a disturbance has begun
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     pub(crate) warm_up: u64,
 }
-
-/// What a slow reader takes.
-const SLOW: usize = 1_000_000;
 
 /// A server with those who are measured.
 struct Stage {
@@ -56,6 +66,19 @@ struct Stage {
     warm_up: Duration,
 }
 
+/// A while of theirs.
+struct While {
+    lateness: [Lateness; 3],
+    taken: Taken,
+}
+
+/// A disturbance: for programs, for people.
+#[derive(Debug, Clone)]
+struct Beside {
+    key: String,
+    what: String,
+}
+
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let mut section = Section {
         title: "P4: nobody waits for anybody".to_owned(),
@@ -63,120 +86,43 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
         ..Section::default()
     };
     let mut taken = Vec::new();
-    hung(bench, size, &mut section, &mut taken).await?;
-    bulk(bench, size, &mut section, &mut taken).await?;
+    odd::hung(bench, size, &mut section, &mut taken).await?;
+    odd::skipping(bench, size, &mut section, &mut taken).await?;
+    odd::far(bench, size, &mut section, &mut taken).await?;
+    bulk::run(bench, size, &mut section, &mut taken).await?;
     section.others = others(&taken);
     Ok(section)
 }
 
-async fn hung(
-    bench: &Bench,
-    size: &Size,
-    section: &mut Section,
-    taken: &mut Vec<Taken>,
-) -> Result<(), Failure> {
-    // A heartbeat, two updates, and each again while the former is being closed.
-    if !bench.allows((size.subscribers + size.hung) * 6) {
-        let note = format!("{} hung subscribers need more open files.", size.hung);
-        section.notes.push(note);
-        return Ok(());
+impl Beside {
+    fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+        let (key, what) = (key.into(), what.into());
+        Self { key, what }
     }
-    let stage = Stage::set(bench, size).await?;
-    let (without, _) = stage.measure().await?;
-    let silent = stage.crowd.add(size.hung, Conduct::Hangs, &Records::new());
-    let topics = [PRIORITY, NORMAL].map(Topic::all_of);
-    let address = stage.server.address();
-    stage.crowd.register(&address, &silent, &topics).await?;
-    let (with, this) = stage.measure().await?;
-    taken.push(this);
-    let what = format!("beside {} hung", size.hung);
-    section
-        .figures
-        .extend(compare("hung", &what, &without, &with));
-    let cpu = this.server / this.seconds * 100.0;
-    section.figures.push(Figure::new(
-        "p4.hung.cpu",
-        format!("{what}: CPU"),
-        cpu,
-        "% of a core",
-    ));
-    Ok(())
-}
 
-async fn bulk(
-    bench: &Bench,
-    size: &Size,
-    section: &mut Section,
-    taken: &mut Vec<Taken>,
-) -> Result<(), Failure> {
-    let stage = Stage::set(bench, size).await?;
-    let publisher = Publisher::join(&stage.crowd, &stage.server, &Records::new()).await?;
-    let topic = items(size.items, size.value, b'v', false);
-    publisher.fill(&stage.server, BULK, topic).await?;
-    let (without, _) = stage.measure().await?;
-
-    let records = Records::new();
-    let apart = Apart::start()?;
-    let crowd = apart.crowd("receiver").await?;
-    let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
-    let endless = again_and_again(&stage, &crowd, &receivers, &records);
-    let measured = stage.measure();
-    let ((with, this), sent) = tokio::select! {
-        // Ends only by a failure.
-        failed = endless => return Err(failed),
-        measured = measured => (measured?, records.large_bytes() as f64),
-    };
-    taken.push(this);
-    let what = format!("beside a topic on its way to {}", size.receivers);
-    section
-        .figures
-        .extend(compare("bulk", &what, &without, &with));
-    let seconds = this.seconds + stage.warm_up.as_secs_f64();
-    section.figures.push(Figure::new(
-        "p4.bulk.rate",
-        format!("{what}: its rate"),
-        sent / 1e9 / seconds,
-        "GB/s",
-    ));
-
-    let conduct = Conduct::Reads {
-        bytes_per_second: SLOW,
-    };
-    let slow = stage.crowd.add(size.slow, conduct, &Records::new());
-    let address = stage.server.address();
-    let followed = [Topic::all_of(BULK)];
-    stage.crowd.register(&address, &slow, &followed).await?;
-    let (with, this) = stage.measure().await?;
-    taken.push(this);
-    let what = format!("beside {} slow readers of the topic", size.slow);
-    section
-        .figures
-        .extend(compare("slow", &what, &without, &with));
-    Ok(())
-}
-
-/// Sends the topic to all receivers, and again as soon as all have it.
-async fn again_and_again(
-    stage: &Stage,
-    crowd: &Crowd,
-    receivers: &[Arc<Subscriber>],
-    records: &Records,
-) -> Failure {
-    let followed = [Topic::all_of(BULK)];
-    for round in 1.. {
-        let address = stage.server.address();
-        if let Err(failure) = crowd.register(&address, receivers, &followed).await {
-            return failure;
-        }
-        if records
-            .larges(round * receivers.len(), LIMIT)
-            .await
-            .is_none()
-        {
-            break;
-        }
+    fn figure(&self, part: &str, what: &str, value: f64, unit: &'static str) -> Figure {
+        let key = format!("p4.{}.{part}", self.key);
+        Figure::new(key, format!("beside {}: {what}", self.what), value, unit)
     }
-    too_late("the large topic at its receivers".to_owned())
+
+    /// Heartbeats and priority updates, after beside before.
+    fn compare(&self, without: &While, with: &While) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        for (lane, i) in [("heartbeat", 0), ("priority", 1)] {
+            let (before, after) = (&without.lateness[i], &with.lateness[i]);
+            let figure = |part: &str, before: f64, after: f64| {
+                let what = format!("{lane} lateness, {part}");
+                self.figure(&format!("{lane}_{part}"), &what, after, "ms")
+                    .beside(before)
+            };
+            figures.extend([
+                figure("p50", before.p50, after.p50),
+                figure("p99", before.p99, after.p99).promised("P4", Bound::MostOfLimit(1.1)),
+                figure("max", before.max, after.max),
+            ]);
+        }
+        figures
+    }
 }
 
 impl Stage {
@@ -195,46 +141,44 @@ impl Stage {
         })
     }
 
-    async fn measure(&self) -> Result<([Lateness; 3], Taken), Failure> {
+    /// Lets so many more in, who then disturb.
+    async fn join(&self, count: usize, conduct: Conduct, topics: &[Topic]) -> Result<(), Failure> {
+        let more = self.crowd.add(count, conduct, &Records::new());
+        let address = self.server.address();
+        self.crowd.register(&address, &more, topics).await?;
+        Ok(())
+    }
+
+    async fn measure(&self) -> Result<While, Failure> {
         tokio::time::sleep(self.warm_up).await;
         let meter = Meter::start(&self.server)?;
         self.records.start();
         tokio::time::sleep(self.window).await;
-        Ok((self.records.stop(), meter.stop()?))
+        Ok(While {
+            lateness: self.records.stop(),
+            taken: meter.stop()?,
+        })
     }
-}
-
-fn compare(key: &str, what: &str, without: &[Lateness; 3], with: &[Lateness; 3]) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    for (lane, i) in [("heartbeat", 0), ("priority", 1)] {
-        let (before, after) = (&without[i], &with[i]);
-        let figure = |part: &str, before: f64, after: f64| {
-            let key = format!("p4.{key}.{lane}_{part}");
-            let what = format!("{what}: {lane} lateness, {part}");
-            Figure::new(key, what, after, "ms").beside(before)
-        };
-        figures.extend([
-            figure("p50", before.p50, after.p50),
-            figure("p99", before.p99, after.p99).promised("P4", Bound::MostOfLimit(1.1)),
-            figure("max", before.max, after.max),
-        ]);
-    }
-    figures
 }
 
 fn how(size: &Size) -> String {
     format!(
         "{} subscribers with heartbeats (1 s), a priority topic (100 ms) and a normal one (2 s) \
-         are measured for {} s without and with a disturbance: {} more subscribers of the same \
-         topics that take connections and never answer; a topic of {:.0} MB that {} others are \
-         sent again as soon as they have it, as fast as they read; the same topic to {} who read \
-         {} MB/s each. Limit: the same figure without the disturbance.",
+         are measured for {} s without and with a disturbance: more subscribers of the same topics \
+         that take connections and never answer heartbeats, updates, or either; {} (of all, one \
+         in five) that answer each update by `skipped` and are sent a hundred entries again and \
+         again; {} behind a proxy that carries everything {} ms later, there and back together; a \
+         topic of {:.0} MB that is published again and again; the same on its way to {} others, \
+         who are sent it again as soon as they have it, as fast as they read; the same to {} who \
+         read a megabyte each second, or one byte. Limit: the same figure without the \
+         disturbance, on the same server just before.",
         size.subscribers,
         size.seconds,
-        size.hung,
+        size.skipping,
+        size.far,
+        size.away_ms,
         (size.items * size.value) as f64 / 1e6,
         size.receivers,
         size.slow,
-        SLOW / 1_000_000,
     )
 }

@@ -73,13 +73,18 @@ impl Publisher {
 
     /// Publishes with its next answer.
     pub(crate) fn publish(&self, topic: &'static str, items: ItemBatch) {
+        self.publish_often(topic, items, 1);
+    }
+
+    /// Publishes the same with so many answers.
+    pub(crate) fn publish_often(&self, topic: &'static str, items: ItemBatch, times: usize) {
         let delta = TopicDelta {
             topic_name: topic.into(),
             topic_entries: items,
             is_delta: true,
             ..TopicDelta::default()
         };
-        self.0.publish(Lane::Priority, delta);
+        self.0.publish(Lane::Priority, delta, times);
     }
 
     /// Publishes and waits until the statestored has it all.

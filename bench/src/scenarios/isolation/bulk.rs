@@ -1,0 +1,145 @@
+//! A large topic: while it comes, while it goes out, and at those who read it slowly.
+//!
+//! Deliberately absent: its own speed as a promise (`fanout`). Invariant: publisher and receivers
+//! live on threads that give way, so that the crowd that is measured can read the clock.
+
+use super::super::{BULK, Bench, LIMIT, Publisher, Taken, items, too_late};
+use super::{Beside, Size, Stage};
+use crate::apart::Apart;
+use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
+use crate::failure::Failure;
+use crate::figures::{Bound, Section};
+use std::sync::Arc;
+
+/// What a publication may add to the lateness of a heartbeat, in milliseconds.
+const MOST_ADDED: f64 = 5.0;
+/// Publications that are ready before it is measured; more than fit into the time.
+const READY: usize = 1_000;
+/// What slow readers take: for programs, for people, bytes a second.
+const SLOW: [(&str, &str, usize); 2] = [
+    ("slow", "at 1 MB/s", 1_000_000),
+    ("slowest", "at a byte a second", 1),
+];
+
+pub(super) async fn run(
+    bench: &Bench,
+    size: &Size,
+    section: &mut Section,
+    taken: &mut Vec<Taken>,
+) -> Result<(), Failure> {
+    coming(bench, size, section, taken).await?;
+    going(bench, size, section, taken).await?;
+    for slow in SLOW {
+        slowly(bench, size, slow, section, taken).await?;
+    }
+    Ok(())
+}
+
+/// The topic is published again and again; nobody follows it.
+async fn coming(
+    bench: &Bench,
+    size: &Size,
+    section: &mut Section,
+    taken: &mut Vec<Taken>,
+) -> Result<(), Failure> {
+    let stage = Stage::set(bench, size).await?;
+    let without = stage.measure().await?;
+    let apart = Apart::start()?;
+    let crowd = apart.crowd("publisher").await?;
+    let publisher = Publisher::join(&crowd, &stage.server, &Records::new()).await?;
+    publisher.publish_often(BULK, items(size.items, size.value, b'p', false), READY);
+    let before = stage.server.version(BULK).await?;
+    let with = stage.measure().await?;
+    let entries = stage.server.version(BULK).await? - before;
+    let beside = Beside::new("coming", "a topic that is published again and again");
+    section.figures.extend(beside.compare(&without, &with));
+    let added = with.lateness[0].max - without.lateness[0].max;
+    let added = beside.figure("added", "added to a heartbeat, max", added.max(0.0), "ms");
+    let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
+    let rate = entries as f64 * size.value as f64 / 1e9 / seconds;
+    section.figures.extend([
+        added.promised("Intake", Bound::Most(MOST_ADDED)),
+        beside.figure("rate", "its rate", rate, "GB/s"),
+    ]);
+    taken.push(with.taken);
+    Ok(())
+}
+
+/// The topic is sent again as soon as all have it.
+async fn going(
+    bench: &Bench,
+    size: &Size,
+    section: &mut Section,
+    taken: &mut Vec<Taken>,
+) -> Result<(), Failure> {
+    let stage = filled(bench, size).await?;
+    let without = stage.measure().await?;
+    let records = Records::new();
+    let apart = Apart::start()?;
+    let crowd = apart.crowd("receiver").await?;
+    let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
+    let endless = again_and_again(&stage, &crowd, &receivers, &records);
+    let (with, sent) = tokio::select! {
+        // Ends only by a failure.
+        failed = endless => return Err(failed),
+        measured = stage.measure() => (measured?, records.large_bytes() as f64),
+    };
+    let what = format!("a topic on its way to {}", size.receivers);
+    let beside = Beside::new("bulk", what);
+    section.figures.extend(beside.compare(&without, &with));
+    let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
+    let rate = beside.figure("rate", "its rate", sent / 1e9 / seconds, "GB/s");
+    section.figures.push(rate);
+    taken.push(with.taken);
+    Ok(())
+}
+
+async fn slowly(
+    bench: &Bench,
+    size: &Size,
+    (key, what, bytes_per_second): (&str, &str, usize),
+    section: &mut Section,
+    taken: &mut Vec<Taken>,
+) -> Result<(), Failure> {
+    let stage = filled(bench, size).await?;
+    let without = stage.measure().await?;
+    let conduct = Conduct::Reads { bytes_per_second };
+    stage
+        .join(size.slow, conduct, &[Topic::all_of(BULK)])
+        .await?;
+    let with = stage.measure().await?;
+    let beside = Beside::new(key, format!("{} that read the topic {what}", size.slow));
+    section.figures.extend(beside.compare(&without, &with));
+    taken.push(with.taken);
+    Ok(())
+}
+
+/// With the topic, which none of those who are measured follows.
+async fn filled(bench: &Bench, size: &Size) -> Result<Stage, Failure> {
+    let stage = Stage::set(bench, size).await?;
+    let publisher = Publisher::join(&stage.crowd, &stage.server, &Records::new()).await?;
+    let topic = items(size.items, size.value, b'v', false);
+    publisher.fill(&stage.server, BULK, topic).await?;
+    Ok(stage)
+}
+
+/// Sends the topic to all receivers, and again as soon as all have it.
+async fn again_and_again(
+    stage: &Stage,
+    crowd: &Crowd,
+    receivers: &[Arc<Subscriber>],
+    records: &Records,
+) -> Failure {
+    let followed = [Topic::all_of(BULK)];
+    for round in 1.. {
+        let address = stage.server.address();
+        if let Err(failure) = crowd.register(&address, receivers, &followed).await {
+            return failure;
+        }
+        let all = records.larges(round * receivers.len(), LIMIT).await;
+        if all.is_none() {
+            break;
+        }
+    }
+    too_late("the large topic at its receivers".to_owned())
+}
