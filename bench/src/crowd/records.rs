@@ -127,6 +127,20 @@ impl Records {
         tokio::time::timeout(limit, wait).await.ok().flatten()
     }
 
+    /// Waits until the large updates together have so many bytes.
+    pub(crate) async fn bytes(&self, goal: u64, limit: Duration) -> Option<()> {
+        let wait = async {
+            loop {
+                let news = self.news.notified();
+                if self.large_bytes() >= goal {
+                    return;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.ok()
+    }
+
     /// Bytes of the large updates that have come.
     pub(crate) fn large_bytes(&self) -> u64 {
         lock(&self.larges).iter().map(|(_, len)| len).sum()

@@ -39,13 +39,13 @@ enum Voice {
 const VALUE: usize = 100;
 
 /// Milliseconds, sorted: until the last had it for each round, and for each subscriber.
-struct Delays {
-    last: Vec<f64>,
+pub(super) struct Delays {
+    pub(super) last: Vec<f64>,
     each: Vec<f64>,
 }
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
-    let limit = limit(size).await?;
+    let limit = limit(size.subscribers, size.rounds).await?;
     let (server, crowd) = bench.start(&[]).await?;
     let records = Records::new();
     let all = crowd.add(size.subscribers, Conduct::Answers, &records);
@@ -87,15 +87,15 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
 }
 
 /// The same message, written to one connection after the other.
-async fn limit(size: &Size) -> Result<Delays, Failure> {
+pub(super) async fn limit(subscribers: usize, rounds: usize) -> Result<Delays, Failure> {
     let crowd = Crowd::open().await?;
     let records = Records::new();
-    let all = crowd.add(size.subscribers, Conduct::Answers, &records);
+    let all = crowd.add(subscribers, Conduct::Answers, &records);
     let addresses = all.iter().map(|one| crowd.address(one)).collect();
     let mut streams = straight::connect(addresses).await?;
     let mut delays = Delays::new();
-    for number in 1..=size.rounds as u64 {
-        records.expect(number, size.subscribers);
+    for number in 1..=rounds as u64 {
+        records.expect(number, subscribers);
         let message = message::update(PRIORITY, probe(number));
         let notes = Arc::clone(&records);
         let begin = move || notes.published(Instant::now());

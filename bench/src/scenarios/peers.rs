@@ -2,13 +2,17 @@
 //!
 //! Deliberately absent: a ranking. They promise other things, and the section says which.
 
-use super::{Bench, LIMIT};
+use super::{Bench, LIMIT, NORMAL, changes, items};
+use crate::crowd::{Conduct, Crowd, Records};
 use crate::failure::Failure;
 use crate::figures::{Figure, Section, percentile};
-use crate::peers::{KINDS, Kind, Peer};
+use crate::peers::{Kind, Peer};
+use crate::straight::{self, message};
 use clap::Parser;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// One change to many watchers, and a large topic, by other servers
+/// One change to many watchers, and a large topic, by a statestored and by other servers
 #[derive(Debug, Parser)]
 pub(crate) struct Size {
     /// Numbers of watchers of a change
@@ -17,7 +21,7 @@ pub(crate) struct Size {
     /// Changes
     #[arg(long, default_value_t = 100)]
     pub(crate) rounds: usize,
-    /// Messages of the large topic
+    /// Entries of the large topic
     #[arg(long, default_value_t = 100_000)]
     pub(crate) items: usize,
     /// Bytes of each
@@ -31,91 +35,170 @@ pub(crate) struct Size {
 /// Bytes of a small change, as in `changes`.
 const CHANGE: usize = 100;
 
+/// Between two changes: longer than a statestored waits for more of them to come.
+const APART: Duration = Duration::from_millis(20);
+
+/// What each guarantees and what not.
+const GUARANTEES: [&str; 4] = [
+    "A statestored keeps a topic in memory and sends each subscriber what it lacks, also one that \
+     comes late or lost its connection. It knows who lives, removes what the dead have published, \
+     and can say when all have a change. It does not deliver every single change: those of one key \
+     that come together arrive as the last of them. It keeps nothing on disk: publishers bring \
+     their entries again when it has restarted. Its figures here include heartbeats to everybody.",
+    "etcd writes each change to disk before it answers (in a cluster, on a majority) and loses \
+     none; reads are linearizable. A watcher is sent every change in order and may go on from any \
+     revision that was not yet compacted. Keys can go with a lease that its owner must renew. That \
+     is far more than what a topic needs, and is in its figures. It keeps old values until it is \
+     told to compact; it does not say how far watchers are, and a slow one is caught up by batches.",
+    "NATS (core) keeps nothing: who is not connected misses a message, and one who is too slow is \
+     cut off. Each message is delivered at most once, in the order of its publisher. Who lives, \
+     what was there before and what the dead have left is for the application to find out.",
+    "Redis (pub/sub) keeps nothing either, with the same consequences; a subscriber that is too \
+     slow is cut off unless its bound is lifted, as here. Its keys do stay, but are another thing \
+     than what is published.",
+];
+
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let mut section = Section {
         title: "Peers: the same work by others".to_owned(),
         how: format!(
-            "{} changes of {CHANGE} bytes, one after the other, from the first byte written to \
-             when the last watcher has the last byte; then {} messages of {} bytes in one stream \
-             to {} receivers. The servers are Debian's, on this machine, at their defaults but \
-             for bounds that would drop slow readers. To be compared with P5 and P1.",
-            size.rounds, size.items, size.value, size.receivers
+            "{} changes of {CHANGE} bytes, one after the other and {} ms apart, from before the publisher's first \
+             byte to when the last watcher has the last one; then {} entries of {} bytes to {} \
+             watchers that were there before. CPU and memory are the server's. Each watcher has a \
+             connection of its own and only counts what comes. Entries go to a statestored as one \
+             publication, to etcd in transactions of a hundred puts with eight under way, to the \
+             others as one stream of messages. The servers are Debian's, one process each, on \
+             this machine, at their defaults but for bounds that would drop slow readers. Limit: \
+             blocking threads write as much to as many open connections.",
+            size.rounds,
+            APART.as_millis(),
+            size.items,
+            size.value,
+            size.receivers
         ),
-        notes: vec![
-            "What they do not promise: NATS (core) and Redis (pub/sub) keep nothing. Who is not \
-             connected misses a message, nobody is sent what was there before, deletions and \
-             failed publishers are the application's. A statestored keeps the topic, sends each \
-             subscriber what it lacks, knows who lives, and says when all have a change."
-                .to_owned(),
-            "What a statestored does not promise: every single change. Changes of one key that \
-             come together are delivered as the last of them."
-                .to_owned(),
-        ],
+        notes: GUARANTEES.map(str::to_owned).into(),
         ..Section::default()
     };
-    for (kind, key) in KINDS.iter().zip(["nats", "redis"]) {
-        match measure(bench, size, kind, key).await? {
-            Some(figures) => section.figures.extend(figures),
-            None => section.notes.push(format!(
+    let limits = limits(bench, size).await?;
+    for kind in Kind::ALL {
+        match measure(bench, size, kind, &limits).await {
+            Ok(Some(figures)) => section.figures.extend(figures),
+            Ok(None) => section.notes.push(format!(
                 "{} was not measured: Debian package {} is not installed.",
-                kind.name, kind.package
+                kind.name(),
+                kind.package()
             )),
+            // The others' figures are none the worse for it.
+            Err(failure) if kind != Kind::Statestored => {
+                let note = format!("{} was not measured: {failure}.", kind.name());
+                section.notes.push(note);
+            }
+            Err(failure) => return Err(failure),
         }
     }
     Ok(section)
 }
 
+/// The same by the plainest means.
+struct Limits {
+    /// Of a change, sorted, for each number of watchers that is possible; milliseconds.
+    changes: Vec<(usize, Vec<f64>)>,
+    /// Of the large topic; seconds, and seconds of CPU.
+    time: f64,
+    cpu: f64,
+}
+
+async fn limits(bench: &Bench, size: &Size) -> Result<Limits, Failure> {
+    let mut limits = Vec::new();
+    for &watchers in size.watchers.iter().filter(|it| bench.allows(**it * 2)) {
+        let delays = changes::limit(watchers, size.rounds).await?;
+        limits.push((watchers, delays.last));
+    }
+    let (crowd, records) = (Crowd::open().await?, Records::new());
+    let all = crowd.add(size.receivers, Conduct::Answers, &records);
+    let streams = straight::connect(all.iter().map(|one| crowd.address(one)).collect()).await?;
+    let message = message::update(NORMAL, items(size.items, size.value, b'v', false));
+    let start = Instant::now();
+    let cpu = straight::fan_out(streams, Arc::new(message)).await?;
+    Ok(Limits {
+        changes: limits,
+        time: start.elapsed().as_secs_f64(),
+        cpu,
+    })
+}
+
 async fn measure(
     bench: &Bench,
     size: &Size,
-    kind: &'static Kind,
-    key: &str,
+    kind: Kind,
+    limits: &Limits,
 ) -> Result<Option<Vec<Figure>>, Failure> {
     let mut figures = Vec::new();
-    let name = kind.name;
-    for &watchers in &size.watchers {
-        if !bench.allows(watchers) {
-            continue;
-        }
-        let Some(mut peer) = Peer::start(kind).await? else {
-            return Ok(None);
-        };
-        peer.watch(watchers).await?;
-        let mut delays = Vec::new();
-        for _ in 0..size.rounds {
-            let took = peer.publish(1, CHANGE, LIMIT).await?;
-            delays.push(took.as_secs_f64() * 1e3);
-        }
-        delays.sort_by(f64::total_cmp);
-        for (part, share) in [("p50", 0.5), ("p99", 0.99)] {
-            let what = format!("{name}: a change at {watchers} watchers, {part}");
-            let key = format!("peer.{key}.{watchers}.{part}");
-            figures.push(Figure::new(key, what, percentile(&delays, share), "ms"));
+    for (watchers, limit) in &limits.changes {
+        match several(bench, size, kind, *watchers, limit).await? {
+            Some(more) => figures.extend(more),
+            None => return Ok(None),
         }
     }
-    let Some(mut peer) = Peer::start(kind).await? else {
+    let Some(mut peer) = Peer::start(bench, kind).await? else {
         return Ok(None);
     };
     peer.watch(size.receivers).await?;
-    let before = peer.process().cpu()?;
-    let took = peer.publish(size.items, size.value, LIMIT).await?;
-    let cpu = peer.process().cpu()? - before;
+    let before = peer.process().cpu_of_threads()?;
+    let took = peer.publish(size.items, size.value, LIMIT * 2).await?;
+    let cpu = peer.process().cpu_of_threads()? - before;
     let gigabytes = (size.items * size.value * size.receivers) as f64 / 1e9;
     let seconds = took.as_secs_f64();
     let peak = peer.process().peak_rss()? / 1e6;
-    let figure = |part: &str, what: &str, value, unit| {
-        Figure::new(
-            format!("peer.{key}.{part}"),
-            format!("{name}: {what}"),
-            value,
-            unit,
-        )
-    };
+    let figure = |part: &str, what: &str, value, unit| figure(kind, part, what, value, unit);
     figures.extend([
-        figure("time", "until the last has the large topic", seconds, "s"),
-        figure("rate", "rate", gigabytes / seconds, "GB/s"),
-        figure("cpu", "server's CPU", cpu / gigabytes, "s/GB"),
-        figure("peak", "peak memory", peak, "MB"),
+        figure("time", "until the last has the large topic", seconds, "s").beside(limits.time),
+        figure("rate", "its rate", gigabytes / seconds, "GB/s").beside(gigabytes / limits.time),
+        figure("cpu", "server's CPU for it", cpu / gigabytes, "s/GB")
+            .beside(limits.cpu / gigabytes),
+        figure("peak", "peak memory with it", peak, "MB")
+            .beside((size.items * size.value) as f64 / 1e6),
     ]);
     Ok(Some(figures))
+}
+
+/// Small changes to so many.
+async fn several(
+    bench: &Bench,
+    size: &Size,
+    kind: Kind,
+    watchers: usize,
+    limit: &[f64],
+) -> Result<Option<Vec<Figure>>, Failure> {
+    let Some(mut peer) = Peer::start(bench, kind).await? else {
+        return Ok(None);
+    };
+    peer.watch(watchers).await?;
+    // The first one also opens what is not open yet.
+    peer.publish(1, CHANGE, LIMIT).await?;
+    let before = peer.process().cpu_of_threads()?;
+    let mut delays = Vec::new();
+    for _ in 0..size.rounds {
+        tokio::time::sleep(APART).await;
+        let took = peer.publish(1, CHANGE, LIMIT).await?;
+        delays.push(took.as_secs_f64() * 1e3);
+    }
+    let cpu = (peer.process().cpu_of_threads()? - before) * 1e3 / size.rounds as f64;
+    let rss = peer.process().rss()? / 1e6;
+    delays.sort_by(f64::total_cmp);
+    let figure = |part: &str, what: &str, value, unit| {
+        let what = format!("a change at {watchers} watchers, {what}");
+        figure(kind, &format!("{watchers}.{part}"), &what, value, unit)
+    };
+    Ok(Some(vec![
+        figure("p50", "p50", percentile(&delays, 0.5), "ms").beside(percentile(limit, 0.5)),
+        figure("p99", "p99", percentile(&delays, 0.99), "ms").beside(percentile(limit, 0.99)),
+        figure("cpu", "server's CPU", cpu, "ms"),
+        figure("rss", "memory", rss, "MB"),
+    ]))
+}
+
+fn figure(kind: Kind, part: &str, what: &str, value: f64, unit: &'static str) -> Figure {
+    let key = format!("peer.{}.{part}", kind.key());
+    Figure::new(key, format!("{}: {what}", kind.name()), value, unit)
 }
