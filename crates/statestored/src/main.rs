@@ -101,9 +101,9 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         let port = address.port();
         tracing::info!("StatestoreService listening on port {port} without TLS");
         ready.set(true);
-        notify(ServiceState::Ready);
         tracing::info!("statestored is ready");
         app.logging.started();
+        notify(ServiceState::Ready);
     };
     let control = Builder::new_current_thread()
         .enable_all()
