@@ -328,6 +328,8 @@ struct TStatestoreHaHandshakeRequest {
   100: optional i64 highest_epoch
   // Under which the sender is active, alone so far.
   101: optional i64 epoch
+  // Milliseconds of silence after which the sender may take over.
+  102: optional i64 timeout_ms
 }
 
 struct TStatestoreHaHandshakeResponse {
@@ -362,6 +364,8 @@ struct TStatestoreHaHeartbeatRequest {
   105: optional i64 catalogd_version
   // The sender is not active yet, it asks to be.
   106: optional bool claims
+  // The longest limit of a subscriber that may hold the sender's lease, in milliseconds.
+  107: optional i64 longest_timeout_ms
 }
 
 struct TStatestoreHaHeartbeatResponse {

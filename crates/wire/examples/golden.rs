@@ -218,6 +218,7 @@ fn pair() {
                 src_force_active: true,
                 highest_epoch: epoch,
                 epoch,
+                timeout_ms: epoch.map(|_| 30_000),
                 ..StatestoreHaHandshakeRequest::default()
             },
             &StatestoreHaHandshakeResponse {
@@ -245,6 +246,7 @@ fn pair() {
             active_catalogd: Some("catalog-server@größe:26000".into()),
             catalogd_version: Some(3),
             claims: Some(true),
+            longest_timeout_ms: Some(30_000),
             ..beat
         },
         &StatestoreHaHeartbeatResponse {

@@ -69,6 +69,7 @@ impl Node {
             active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
             catalogd_version: Some(self.catalog.election.version()),
             claims: beat.claims.then_some(true),
+            longest_timeout_ms: beat.longest.map(to_millis),
         };
         let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
         self.calls.send_to_peer(&ha.config.peer, call, manner, out);
@@ -92,6 +93,7 @@ impl Node {
             src_force_active: hello.force,
             highest_epoch: hello.highest,
             epoch: hello.active,
+            timeout_ms: hello.timeout.map(to_millis),
         };
         let manner = Manner {
             timeout: ha.config.call_timeout.max(ha.config.hello_period),
@@ -165,6 +167,7 @@ impl Node {
             force: request.src_force_active,
             highest: request.highest_epoch,
             active: request.epoch,
+            timeout: from_millis(request.timeout_ms),
         };
         let welcome = self
             .ha
@@ -228,6 +231,7 @@ impl Node {
                 .filter(|_| ha.pair.expects(src, dst))
                 .map(|ids| ids.into_iter().collect()),
             known_members: request.known_members_version.unwrap_or(0),
+            longest: from_millis(request.longest_timeout_ms),
         };
         let reply = match ha.pair.on_beat(now, &beat) {
             Ok(reply) => reply,

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: the clock that says when the next one is due, and how it travels.
 
+use super::peer::Acknowledgement;
 use super::{News, Pair, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::time::{Now, Time};
@@ -27,6 +28,8 @@ pub struct Beat<V: Ord> {
     pub electorate: Option<BTreeSet<V>>,
     /// The version of the receiver's members that the sender has.
     pub known_members: i64,
+    /// Ours only: the longest limit of a voter that may hold the sender's lease.
+    pub longest: Option<Duration>,
 }
 
 /// What the sender of a [`Beat`] has to remember for its answer.
@@ -75,7 +78,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.observe(now.time);
         let news = self.peer.id == Some(sent.to) && id != sent.to && id != self.id;
         if news && !id.0.is_unset() && self.peer.left != Some(id) {
-            self.meet(id, true);
+            self.meet(now.time, id, true);
+        } else if id == sent.to {
+            self.beat_missed(); // it takes us for another process, until a handshake
         }
     }
 
@@ -99,6 +104,7 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: version,
             electorate: due.then(|| set.clone()),
             known_members: self.peer.members_version,
+            longest: self.voters.longest_timeout(),
         };
         let sent = BeatSent {
             to: dst,
@@ -128,14 +134,14 @@ impl<V: Ord + Clone> Pair<V> {
         let newcomer = beat.dst == self.id && self.peer.id.is_none();
         if newcomer && self.peer.left != Some(beat.src) {
             // Who knows our id has asked us before: a peer that we cannot reach ourselves.
-            self.meet(beat.src, beat.epoch.is_some());
+            self.meet(now.time, beat.src, beat.epoch.is_some());
         }
         if beat.dst != self.id || self.peer.id != Some(beat.src) {
             self.news.push(News::Stranger(beat.src));
             return Err(Stranger { own: self.id }); // W34
         }
-        if beat.epoch.is_some() && !beat.claims && self.is_unknown() {
-            self.step_down(now.time, Why::PeerActive); // rule 18
+        if beat.epoch.is_some() && !beat.claims && self.yields_to(beat) {
+            self.step_down(now.time, Why::PeerActive);
         }
         let accepted = match beat.epoch {
             None => self.reference_beat(now.time),
@@ -159,6 +165,13 @@ impl<V: Ord + Clone> Pair<V> {
         })
     }
 
+    /// One that is alone and serves nobody yields to whoever acts (rule 18). Of two with the same
+    /// epoch the other one does: no subscriber could tell them apart.
+    fn yields_to(&self, beat: &Beat<V>) -> bool {
+        let alike = self.role.acts() && beat.epoch == Some(self.epoch);
+        self.is_unknown() || (alike && self.id > beat.src)
+    }
+
     /// H-13, H-14.
     fn reference_beat(&mut self, now: Time) -> bool {
         if self.role.acts() {
@@ -172,8 +185,12 @@ impl<V: Ord + Clone> Pair<V> {
     /// Rule 10.
     fn epoch_beat(&mut self, now: Now, epoch: Epoch, beat: &Beat<V>) -> bool {
         self.learn_epoch(now, Some(epoch));
-        if self.role.acts() || epoch < self.highest {
+        // Higher than the highest is only one that is not believed.
+        if self.role.acts() || epoch != self.highest {
             return false;
+        }
+        if let Some(longest) = beat.longest {
+            self.learn_longest(now.time, epoch, longest);
         }
         self.accept(now.time);
         // A late message must not bring back what was changed since.
@@ -231,8 +248,9 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         }
         if self.claim.is_some_and(|claim| claim.epoch == sent.epoch) {
-            self.peer_acknowledged = Some(sent.at);
-            if now.time < sent.at + self.peer_lease() {
+            let acknowledged = self.acknowledgement(sent.at);
+            self.peer_acknowledged = Some(acknowledged);
+            if now.time < acknowledged.until {
                 self.become_active(now, Tenure::Leased, Why::Acknowledged);
             }
         }
@@ -244,19 +262,22 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.members = Some(members);
             self.peer.members_version = reply.members_version;
         }
-        self.adjust_electorate();
+        self.adjust_electorate(now.time);
     }
 
     /// The peer acknowledged this active server.
     fn renewed(&mut self, sent: BeatSent, reply: &BeatReply<V>) {
-        self.peer_acknowledged = self.peer_acknowledged.max(Some(sent.at));
-        let until = sent.at + self.peer_lease();
+        let news = self.acknowledgement(sent.at);
+        let later = |known: Acknowledgement| known.at < news.at;
+        if self.peer_acknowledged.is_none_or(later) {
+            self.peer_acknowledged = Some(news);
+        }
         if self.tenure != Tenure::Leased {
             self.tenure = Tenure::Leased;
             self.publish_epoch();
             self.held_until = self.lease_end();
         }
-        self.extend(until);
+        self.extend(news.until);
         if reply.electorate_version == Some(sent.electorate_version) {
             if !self.electorate.is_adopted() {
                 self.electorate.acknowledged(sent.electorate_version);
@@ -281,17 +302,5 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.found = false;
             self.news.push(News::PeerLost);
         }
-    }
-
-    /// Rule 12: the electorate is who is registered with both. Looked at only when the peer has
-    /// just answered, so at most once a tick, and never while it is out of sight (rule 13).
-    fn adjust_electorate(&mut self) {
-        let free = self.electorate.proposed().is_none() && self.electorate.is_adopted();
-        let Some(members) = self.peer.members.as_ref().filter(|_| free) else {
-            return;
-        };
-        let mut wanted = self.registered_set();
-        wanted.retain(|voter| members.contains(voter));
-        self.electorate.propose(wanted);
     }
 }

@@ -23,6 +23,8 @@ message! {
         100 opt highest_epoch: Epoch,
         /// Under which the sender is active, alone so far.
         101 opt epoch: Epoch,
+        /// Milliseconds of silence after which the sender may take over.
+        102 opt timeout_ms: i64,
     }
 }
 
@@ -69,6 +71,8 @@ message! {
         105 opt catalogd_version: i64,
         /// The sender is not active yet, it asks to be.
         106 opt claims: bool,
+        /// The longest limit of a subscriber that may hold the sender's lease, in milliseconds.
+        107 opt longest_timeout_ms: i64,
     }
 }
 
