@@ -117,7 +117,7 @@ pub struct Pair<V: Ord = Text> {
     claim: Option<Claim>,
     epoch: Epoch,
     highest: Epoch,
-    /// The highest that this server has taken; no one may know of it, if it was alone.
+    /// The highest that this server has taken or claimed; perhaps nobody knows of it.
     taken: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
