@@ -249,6 +249,7 @@ impl World {
                         .collect(),
                 ),
                 known_members: 0,
+                longest: None,
             };
             let heard = Now {
                 time: now.time - view.silence,
