@@ -49,6 +49,12 @@ impl<V: Ord + Clone> Pair<V> {
         self.yielded = 1;
     }
 
+    /// The highest epoch that it has seen or taken, also for a claim that failed: of these there
+    /// may be any number, each with a higher one, so a search has to say up to where it follows.
+    pub fn highest_named(&self) -> Epoch {
+        self.highest.max(self.taken)
+    }
+
     /// What is known of a voter, and whether it is agreed on, proposed, the peer's member, and
     /// expected to be: all that tells it from another.
     pub fn seat(&self, voter: &V) -> (Option<&Voter>, [bool; 4]) {
