@@ -151,7 +151,7 @@ impl<V: Ord + Clone> Pair<V> {
             Some(peer) => self.id > peer,
             None => self.id.0.lo & 1 == 1,
         };
-        let own = self.id.0.hi;
+        let own = self.id.0.hi >> 24;
         epoch::next(self.highest.max(self.taken), now.wall, second, own)
     }
 

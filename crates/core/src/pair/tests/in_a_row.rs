@@ -136,7 +136,7 @@ fn two_that_have_never_met_take_different_epochs_above_the_same_one() {
         ..at(millis)
     };
     let random = |hi, lo| Pair::new(config(), StatestoreId(UniqueId { hi, lo }), at(0).time);
-    let (mut a, mut b) = (random(0x35, 1), random(0x6a, 3));
+    let (mut a, mut b) = (random(0x35 << 24, 1), random(0x6a << 24, 3));
     let knows = VoterReply {
         highest: Some(Epoch(2_000_000)),
         ..ours(true)
