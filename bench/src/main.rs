@@ -33,6 +33,7 @@ mod pair;
 mod report;
 mod scenarios;
 mod server;
+mod stalls;
 mod straight;
 
 /// Measures a statestored beside the machine's limits

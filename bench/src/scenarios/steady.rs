@@ -8,6 +8,7 @@ use crate::figures::{Bound, Figure, Section};
 use crate::followers::Followers;
 use crate::machine::{self, Process};
 use crate::pair::{Limits, Pair, Turn, overlap};
+use crate::stalls::{Seen, Stalls};
 use clap::Parser;
 use std::io::Write;
 use std::sync::Arc;
@@ -38,6 +39,9 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let mut pair = Pair::start(&bench.binary, limits).await?;
     let followers = Followers::start(size.subscribers, &pair, limits).await?;
     pair.await_settled(size.subscribers).await?;
+    // The lease lasts for three quarters of the limit, and is renewed by then.
+    let long = Duration::from_millis(u64::from(size.limit_ms) / 2);
+    let stalls = Stalls::watch(long);
     let (losses, changes) = (followers.losses(), changes(&pair));
     let start = Instant::now();
     let time = Duration::from_secs_f64(size.minutes * 60.0);
@@ -54,54 +58,82 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
             let (changed, lost) = (self::changes(&pair) - changes, followers.losses() - losses);
             let _ = writeln!(
                 std::io::stderr(),
-                "{minute} min: {changed} role changes, {lost} losses"
+                "{minute} min: {changed} role changes, {lost} losses, {:?}",
+                stalls.seen()
             );
         }
     }
     let seconds = start.elapsed().as_secs_f64();
     let others = (beside(&pair)? - before) / seconds / machine::cores() as f64;
     drop(load);
-    let changed = self::changes(&pair) - changes;
-    let lost = followers.losses() - losses;
-    let turns = [pair.turns(0), pair.turns(1)];
-    let two = overlap([&turns[0], &turns[1]], [&[], &[]]).as_secs_f64();
-    let key = |what| format!("steady.{}.{what}", size.limit_ms);
-    let hours = seconds / 3_600.0;
+    let outcome = Outcome {
+        changed: self::changes(&pair) - changes,
+        lost: followers.losses() - losses,
+        refused: followers.refusals(),
+        stalls: stalls.seen(),
+        two_seconds: overlap([&pair.turns(0), &pair.turns(1)], [&[], &[]]).as_secs_f64(),
+    };
     Ok(Section {
         title: format!("Limits of {} ms on a busy machine", size.limit_ms),
         how: how(size, seconds),
-        figures: vec![
-            Figure::new(key("changes"), "activations", changed as f64, ""),
-            Figure::new(
-                key("rate"),
-                "activations an hour",
-                changed as f64 / hours,
-                "",
-            ),
-            Figure::new(
-                key("losses"),
-                "statestoreds that a subscriber counted as lost",
-                lost as f64,
-                "",
-            ),
-            Figure::new(key("two"), "two active, by the logs", two, "s")
-                .promised("P7", Bound::Most(0.0)),
-            Figure::new(
-                key("refused"),
-                "messages of an activation that was over, refused by subscribers",
-                followers.refusals() as f64,
-                "",
-            ),
-        ],
+        figures: outcome.figures(size, seconds / 3_600.0),
         others: others.max(0.0),
         ..Section::default()
     })
 }
 
-fn changes(pair: &Pair) -> usize {
+/// What happened meanwhile.
+struct Outcome {
+    changed: u64,
+    lost: u64,
+    refused: u64,
+    stalls: Seen,
+    two_seconds: f64,
+}
+
+impl Outcome {
+    fn figures(&self, size: &Size, hours: f64) -> Vec<Figure> {
+        let key = |what| format!("steady.{}.{what}", size.limit_ms);
+        let count = |what, text: &str, count: u64| Figure::new(key(what), text, count as f64, "");
+        vec![
+            count("changes", "activations", self.changed),
+            Figure::new(
+                key("rate"),
+                "activations an hour",
+                self.changed as f64 / hours,
+                "",
+            ),
+            count(
+                "losses",
+                "statestoreds that a subscriber counted as lost",
+                self.lost,
+            ),
+            Figure::new(key("two"), "two active, by the logs", self.two_seconds, "s")
+                .promised("P7", Bound::Most(0.0)),
+            Figure::new(
+                key("stall"),
+                "the longest that a thread which only sleeps was late meanwhile",
+                self.stalls.longest.as_secs_f64() * 1_000.0,
+                "ms",
+            ),
+            count(
+                "stalls",
+                "how often it was late by more than half of the limit",
+                self.stalls.long,
+            ),
+            count(
+                "refused",
+                "messages of an activation that was over, refused by subscribers",
+                self.refused,
+            ),
+        ]
+    }
+}
+
+fn changes(pair: &Pair) -> u64 {
     let turns = [0, 1].map(|which| pair.turns(which));
     let began = turns.iter().flatten();
-    began.filter(|(_, turn)| *turn == Turn::Began).count()
+    began.filter(|(_, turn)| *turn == Turn::Began).count() as u64
 }
 
 fn how(size: &Size, seconds: f64) -> String {
