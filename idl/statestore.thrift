@@ -330,6 +330,8 @@ struct TStatestoreHaHandshakeRequest {
   101: optional i64 epoch
   // Milliseconds of silence after which the sender may take over.
   102: optional i64 timeout_ms
+  // The sender's limit for subscribers that do not name their own, in milliseconds.
+  103: optional i64 subscriber_timeout_ms
 }
 
 struct TStatestoreHaHandshakeResponse {
@@ -343,6 +345,8 @@ struct TStatestoreHaHandshakeResponse {
   100: optional i64 highest_epoch
   // Milliseconds of silence after which the answering side may take over.
   101: optional i64 timeout_ms
+  // Its limit for subscribers that do not name their own, in milliseconds.
+  102: optional i64 subscriber_timeout_ms
 }
 
 struct TStatestoreHaHeartbeatRequest {
@@ -364,8 +368,6 @@ struct TStatestoreHaHeartbeatRequest {
   105: optional i64 catalogd_version
   // The sender is not active yet, it asks to be.
   106: optional bool claims
-  // The longest limit of a subscriber that may hold the sender's lease, in milliseconds.
-  107: optional i64 longest_timeout_ms
 }
 
 struct TStatestoreHaHeartbeatResponse {
@@ -384,6 +386,8 @@ struct TStatestoreHaHeartbeatResponse {
   105: optional TUniqueId statestore_id
   // Milliseconds of silence after which the receiver may take over.
   106: optional i64 timeout_ms
+  // Its limit for subscribers that do not name their own, in milliseconds.
+  107: optional i64 subscriber_timeout_ms
 }
 
 // Extension: a standby stops on purpose.

@@ -41,6 +41,7 @@ pub use electorate::Electorate;
 pub use handshake::{Hello, HelloSent, Welcome};
 pub use limits::Limits;
 pub use news::{News, Why};
+pub use peer::Patience;
 pub use view::{ElectorView, Obstacle, PairView};
 pub use voter::{Terms, Voice, Voter, VoterReply};
 pub use voters::Voters;

@@ -219,6 +219,7 @@ fn pair() {
                 highest_epoch: epoch,
                 epoch,
                 timeout_ms: epoch.map(|_| 30_000),
+                subscriber_timeout_ms: epoch.map(|_| 30_000),
                 ..StatestoreHaHandshakeRequest::default()
             },
             &StatestoreHaHandshakeResponse {
@@ -226,6 +227,7 @@ fn pair() {
                 dst_statestore_active: true,
                 highest_epoch: epoch,
                 timeout_ms: epoch.map(|_| 30_000),
+                subscriber_timeout_ms: epoch.map(|_| 30_000),
                 ..StatestoreHaHandshakeResponse::default()
             },
         );
@@ -246,7 +248,6 @@ fn pair() {
             active_catalogd: Some("catalog-server@größe:26000".into()),
             catalogd_version: Some(3),
             claims: Some(true),
-            longest_timeout_ms: Some(30_000),
             ..beat
         },
         &StatestoreHaHeartbeatResponse {
@@ -257,6 +258,7 @@ fn pair() {
             members: Some(voters),
             statestore_id: Some(STATESTORE),
             timeout_ms: Some(30_000),
+            subscriber_timeout_ms: Some(30_000),
             ..StatestoreHaHeartbeatResponse::default()
         },
     );

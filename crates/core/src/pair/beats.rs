@@ -3,12 +3,11 @@
 //!
 //! Deliberately absent: the clock that says when the next one is due, and how it travels.
 
-use super::peer::Acknowledgement;
+use super::peer::{Acknowledgement, Patience};
 use super::{News, Pair, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::time::{Now, Time};
 use alloc::collections::BTreeSet;
-use core::time::Duration;
 use statestore_wire::Epoch;
 
 /// StatestoreHaHeartbeat.
@@ -28,8 +27,6 @@ pub struct Beat<V: Ord> {
     pub electorate: Option<BTreeSet<V>>,
     /// The version of the receiver's members that the sender has.
     pub known_members: i64,
-    /// Ours only: the longest limit of a voter that may hold the sender's lease.
-    pub longest: Option<Duration>,
 }
 
 /// What the sender of a [`Beat`] has to remember for its answer.
@@ -60,8 +57,8 @@ pub struct BeatReply<V: Ord> {
     pub members_version: i64,
     /// Its registered subscribers, unless the sender has this version.
     pub members: Option<BTreeSet<V>>,
-    /// Ours only: its T_p, so how long its acknowledgement is good.
-    pub timeout: Option<Duration>,
+    /// Ours only: how long its acknowledgement is good, and what its votes wait for.
+    pub patience: Option<Patience>,
 }
 
 /// A beat that does not count, and who we are.
@@ -79,7 +76,7 @@ impl<V: Ord + Clone> Pair<V> {
         let news = self.peer.id == Some(sent.to) && id != sent.to && id != self.id;
         if news && !id.0.is_unset() && self.peer.left != Some(id) {
             self.meet(now.time, id, true);
-        } else if id == sent.to {
+        } else if self.peer.id == Some(sent.to) {
             self.beat_missed(); // it takes us for another process, until a handshake
         }
     }
@@ -104,7 +101,6 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: version,
             electorate: due.then(|| set.clone()),
             known_members: self.peer.members_version,
-            longest: self.voters.longest_timeout(),
         };
         let sent = BeatSent {
             to: dst,
@@ -140,7 +136,8 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::Stranger(beat.src));
             return Err(Stranger { own: self.id }); // W34
         }
-        if beat.epoch.is_some() && !beat.claims && self.yields_to(beat) {
+        let alike = self.role.acts() && beat.epoch == Some(self.epoch);
+        if beat.epoch.is_some() && !beat.claims && self.yields(alike, beat.src) {
             self.step_down(now.time, Why::PeerActive);
         }
         let accepted = match beat.epoch {
@@ -161,15 +158,14 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: adopted,
             members_version: self.members_version,
             members: newer.then(|| self.registered_set()),
-            timeout: Some(self.config.limits.peer_timeout),
+            patience: Some(self.patience()),
         })
     }
 
     /// One that is alone and serves nobody yields to whoever acts (rule 18). Of two with the same
     /// epoch the other one does: no subscriber could tell them apart.
-    fn yields_to(&self, beat: &Beat<V>) -> bool {
-        let alike = self.role.acts() && beat.epoch == Some(self.epoch);
-        self.is_unknown() || (alike && self.id > beat.src)
+    fn yields(&self, alike: bool, to: StatestoreId) -> bool {
+        self.is_unknown() || (alike && self.id > to)
     }
 
     /// H-13, H-14.
@@ -188,9 +184,6 @@ impl<V: Ord + Clone> Pair<V> {
         // Higher than the highest is only one that is not believed.
         if self.role.acts() || epoch != self.highest {
             return false;
-        }
-        if let Some(longest) = beat.longest {
-            self.learn_longest(now.time, epoch, longest);
         }
         self.accept(now.time);
         // A late message must not bring back what was changed since.
@@ -235,13 +228,14 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
-        self.learn_timeout(now.time, reply.timeout);
+        self.learn_patience(now.time, reply.patience);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
         if reply.is_active {
             self.claim.take_if(|claim| claim.epoch == sent.epoch);
-            if self.is_unknown() {
-                self.step_down(now.time, Why::PeerActive); // rule 18
+            let alike = self.acting() == Some(sent.epoch) && reply.highest == Some(sent.epoch);
+            if self.yields(alike, sent.to) {
+                self.step_down(now.time, Why::PeerActive);
             }
         }
         if !reply.accepted || reply.is_active || !looked {

@@ -98,8 +98,7 @@ impl<V: Ord + Clone> Pair<V> {
                     members_version: _,
                     expected: _,
                     expected_until,
-                    timeout: _,
-                    longest: _,
+                    patience: _,
                 },
             electorate: _,
             unilateral: _,
@@ -177,7 +176,6 @@ impl<V: Ord + Clone> Pair<V> {
             self.taken = Epoch::default();
         }
         self.adopted.take_if(|(epoch, _)| *epoch < highest);
-        self.peer.longest.take_if(|(epoch, _)| *epoch < highest);
         if !acts {
             self.epoch = Epoch::default();
             self.electorate.begin(0);

@@ -6,11 +6,10 @@
 //!
 //! Deliberately absent: when to send; addresses and versions of the protocol.
 
-use super::{Claim, News, Pair, Tenure, Why};
+use super::{Claim, News, Pair, Patience, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::role::Role;
 use crate::time::{Now, Time};
-use core::time::Duration;
 use statestore_wire::{Epoch, Text};
 
 /// StatestoreHaHandshake, as far as it decides something.
@@ -26,8 +25,8 @@ pub struct Hello {
     pub highest: Option<Epoch>,
     /// Ours only: it is active, alone so far, under this epoch.
     pub active: Option<Epoch>,
-    /// Ours only: its T_p.
-    pub timeout: Option<Duration>,
+    /// Ours only.
+    pub patience: Option<Patience>,
 }
 
 /// What the sender of a [`Hello`] has to remember for its answer.
@@ -49,8 +48,8 @@ pub struct Welcome {
     pub active: bool,
     /// Ours only: the highest epoch it has seen.
     pub highest: Option<Epoch>,
-    /// Ours only: its T_p, so how long its promise is good.
-    pub timeout: Option<Duration>,
+    /// Ours only: how long its promise is good, and what its votes wait for.
+    pub patience: Option<Patience>,
 }
 
 impl<V: Ord + Clone> Pair<V> {
@@ -76,7 +75,7 @@ impl<V: Ord + Clone> Pair<V> {
             force: self.config.force,
             highest: Some(self.highest),
             active: self.acting(),
-            timeout: Some(self.config.limits.peer_timeout),
+            patience: Some(self.patience()),
         };
         let sent = HelloSent {
             at: now,
@@ -95,7 +94,7 @@ impl<V: Ord + Clone> Pair<V> {
                 id: StatestoreId::default(),
                 active: false,
                 highest: None,
-                timeout: None,
+                patience: None,
             });
         }
         if self.peer.left == Some(hello.id) {
@@ -112,7 +111,7 @@ impl<V: Ord + Clone> Pair<V> {
             }
         }
         self.meet(now.time, hello.id, hello.highest.is_some());
-        self.learn_timeout(now.time, hello.timeout);
+        self.learn_patience(now.time, hello.patience);
         self.contacted = true;
         let active = self.decide(now, hello);
         if active && self.tenure == Tenure::Unopposed {
@@ -122,7 +121,7 @@ impl<V: Ord + Clone> Pair<V> {
             id: self.id,
             active,
             highest: Some(self.highest),
-            timeout: Some(self.config.limits.peer_timeout),
+            patience: Some(self.patience()),
         })
     }
 
@@ -181,6 +180,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.electorate.settle(self.registered_set());
         self.unilateral = true;
         self.prune();
+        self.expect(self.registered_set(), now);
         self.held_until = self.held_by_voters();
         self.refreshed = now;
         self.tenure = match self.held_until {
@@ -204,7 +204,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         self.learn_epoch(now, welcome.highest);
         self.meet(now.time, welcome.id, welcome.highest.is_some());
-        self.learn_timeout(now.time, welcome.timeout);
+        self.learn_patience(now.time, welcome.patience);
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {

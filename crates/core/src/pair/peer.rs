@@ -9,7 +9,6 @@ use crate::ids::StatestoreId;
 use crate::time::Time;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
-use statestore_wire::Epoch;
 
 /// How long a subscriber rests before it tries to register again, at most (B-10).
 const REGISTRATION_PAUSE: Duration = Duration::from_secs(5);
@@ -30,10 +29,8 @@ pub(super) struct Peer<V: Ord> {
     /// Agreed on with a former process, and not yet registered with this one.
     pub(super) expected: BTreeSet<V>,
     pub(super) expected_until: Time,
-    /// Its T_p, as it says with all that holds a lease.
-    pub(super) timeout: Option<Duration>,
-    /// The longest limit of a voter that may hold its lease, in this epoch.
-    pub(super) longest: Option<(Epoch, Duration)>,
+    /// As it says with all that may hold a lease.
+    pub(super) patience: Option<Patience>,
 }
 
 impl<V: Ord> Default for Peer<V> {
@@ -48,10 +45,18 @@ impl<V: Ord> Default for Peer<V> {
             members_version: 0,
             expected: BTreeSet::new(),
             expected_until: Time::ZERO,
-            timeout: None,
-            longest: None,
+            patience: None,
         }
     }
+}
+
+/// What a server goes by when it is to take over, as it tells the other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Patience {
+    /// Its T_p.
+    pub peer: Duration,
+    /// Its T_s, by its flag.
+    pub subscriber: Duration,
 }
 
 /// The peer stands by for us: for what was sent when, and until when that holds.
@@ -66,7 +71,7 @@ impl<V: Ord + Clone> Pair<V> {
     pub(super) fn acknowledgement(&self, at: Time) -> Acknowledgement {
         // Against whoever of the two is less patient.
         let own = self.config.limits.peer_lease;
-        let peers = self.peer.timeout.map(limits::lease);
+        let peers = self.peer.patience.map(|peers| limits::lease(peers.peer));
         let lease = peers.map_or(own, |peers| own.min(peers));
         Acknowledgement {
             at,
@@ -79,31 +84,37 @@ impl<V: Ord + Clone> Pair<V> {
         self.peer_acknowledged.map(|it| it.until)
     }
 
-    /// The peer says its T_p, with what is about to hold the lease.
-    pub(super) fn learn_timeout(&mut self, now: Time, theirs: Option<Duration>) {
-        let own = self.config.limits.peer_timeout;
+    /// What it tells the peer.
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            peer: self.config.limits.peer_timeout,
+            subscriber: self.config.limits.subscriber_timeout,
+        }
+    }
+
+    /// The longest limit for which a voter's acknowledgement holds the lease: the peer waits as
+    /// long before it counts a vote of a life whose limit is shorter.
+    pub(super) fn longest_hold(&self) -> Duration {
+        let own = self.config.limits.subscriber_timeout;
+        let peers = self.peer.patience.map(|peers| peers.subscriber);
+        peers.map_or(own, |peers| own.min(peers))
+    }
+
+    /// The peer says how patient it is.
+    pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>) {
+        let own = self.patience();
         if let Some(theirs) = theirs
-            && self.peer.timeout != Some(theirs)
+            && self.peer.patience != Some(theirs)
         {
-            self.peer.timeout = Some(theirs);
+            self.peer.patience = Some(theirs);
             if let Some(it) = &mut self.peer_acknowledged {
-                it.until = it.until.min(it.at + limits::lease(theirs));
+                it.until = it.until.min(it.at + limits::lease(theirs.peer));
             }
             self.shorten();
             self.observe(now);
             if theirs != own {
-                self.news.push(News::PeerTimeoutDiffers { own, theirs });
+                self.news.push(News::PeerPatienceDiffers { own, theirs });
             }
-        }
-    }
-
-    /// The active says how long a voter of its may hold its lease: a later life of that voter may
-    /// have a shorter limit, and be registered only here.
-    pub(super) fn learn_longest(&mut self, now: Time, epoch: Epoch, longest: Duration) {
-        let known = self.peer.longest.filter(|(of, _)| *of == epoch);
-        if known.is_none_or(|(_, known)| known < longest) {
-            self.peer.longest = Some((epoch, longest));
-            self.voters.wait_out(now, longest);
         }
     }
 
@@ -115,8 +126,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
-            self.peer.expected = self.electorate.sets().flatten().cloned().collect();
-            self.peer.expected_until = now + self.registration_time();
+            self.expect(self.seated(), now);
             self.electorate.resend();
         }
         self.peer.missed = 0;
@@ -126,11 +136,32 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// In how long everybody who is alive has found out that a server is another process.
-    fn registration_time(&self) -> Duration {
+    /// Who is to have a seat beside whoever has just appeared: those agreed on, or, where nothing
+    /// is, who has answered one that is alone what it asks.
+    fn seated(&self) -> BTreeSet<V> {
+        if self.role.acts() && self.electorate.is_none() {
+            let answered = self
+                .voters
+                .registered()
+                .filter(|(_, it)| it.voice.is_some());
+            return answered.map(|(id, _)| id.clone()).collect();
+        }
+        self.electorate.sets().flatten().cloned().collect()
+    }
+
+    /// These keep their seats for the time in which everybody who is alive finds out that a server
+    /// is another process.
+    pub(super) fn expect(&mut self, voters: BTreeSet<V>, now: Time) {
+        self.peer.expected = voters;
+        self.peer.expected_until = now + self.timeout_of_most() * 2 + REGISTRATION_PAUSE;
+    }
+
+    /// The limit that more than half of the voters do not exceed; the flag's at least, and not
+    /// more than ten times that.
+    pub(super) fn timeout_of_most(&self) -> Duration {
         let flag = self.config.limits.subscriber_timeout;
-        let longest = self.voters.longest_timeout().max(Some(flag));
-        longest.unwrap_or(flag) * 2 + REGISTRATION_PAUSE
+        let most = self.voters.timeout_of_most().unwrap_or(flag);
+        most.clamp(flag, flag * 10)
     }
 
     /// Rule 12: the electorate is who is registered with both. Looked at only when the peer has

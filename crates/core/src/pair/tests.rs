@@ -6,6 +6,7 @@ mod electing;
 mod in_a_row;
 mod leases;
 mod meeting;
+mod patience;
 
 use super::*;
 use crate::time::Wall;

@@ -17,10 +17,7 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// How long a turn lasts: until a majority has lost whoever is silent, each by its own limit.
     fn turn_time(&self) -> Duration {
-        let limits = &self.config.limits;
-        let flag = limits.subscriber_timeout;
-        let most = self.voters.timeout_of_most().max(Some(flag));
-        limits.peer_timeout + most.unwrap_or(flag)
+        self.config.limits.peer_timeout + self.timeout_of_most()
     }
 
     /// Rule 19: neither side gets votes while subscribers hear both. In each round a server is

@@ -84,7 +84,7 @@ pub struct Voter {
     /// One that is alone has asked it, and may serve it (rule 18).
     pub served: bool,
     pub(super) unknown: Option<Unknown>,
-    /// Before that, a former life with a longer limit may have acknowledged the other server.
+    /// Before that, a former life with a longer limit may hold the other server's lease.
     pub(super) votes_after: Option<Time>,
 }
 
@@ -103,9 +103,10 @@ impl Voter {
         }
     }
 
-    /// Until when its acknowledgement holds a lease.
-    pub fn holds_until(&self) -> Option<Time> {
-        self.acknowledged.map(|at| at + lease(self.terms.timeout))
+    /// Until when its acknowledgement holds a lease; its limit counts for no more than `longest`.
+    pub fn holds_until(&self, longest: Duration) -> Option<Time> {
+        let limit = self.terms.timeout.min(longest);
+        self.acknowledged.map(|at| at + lease(limit))
     }
 
     /// It answered a heartbeat sent at `sent`.

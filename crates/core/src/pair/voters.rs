@@ -3,7 +3,8 @@
 //! Deliberately absent: what one voter said (`voter`), who is in the electorate, and what follows
 //! from a count.
 //!
-//! Invariant: whoever counts is here, with the longest limit of its that may still hold a lease.
+//! Invariant: whoever counts is here; a life with a shorter limit than a former one may have had
+//! votes only when the lease that the former one may hold elsewhere is over.
 
 use super::electorate::is_majority;
 use super::limits::certainly;
@@ -67,28 +68,18 @@ impl<V: Ord + Clone> Voters<V> {
         self.registered
     }
 
-    /// A registration begins. What was said under an older one is no answer of this one's.
-    /// `elsewhere`: the longest limit by which a former life may hold the other server's lease.
-    pub(super) fn register(
-        &mut self,
-        now: Time,
-        voter: V,
-        terms: Terms,
-        elsewhere: Option<Duration>,
-    ) {
-        let former = self.all.get(&voter).map(|former| former.terms.timeout);
-        if let Some(timeout) = former {
-            self.uncount(timeout);
+    /// A registration begins. What was said under an older one is no answer of this one's. A
+    /// former life may hold the other server's lease for a limit of up to `longest_hold`.
+    pub(super) fn register(&mut self, now: Time, voter: V, terms: Terms, longest_hold: Duration) {
+        if let Some(former) = self.all.get(&voter) {
+            self.uncount(former.terms.timeout);
         }
-        let longer = former.max(elsewhere);
-        let longer = longer.filter(|longer| *longer > terms.timeout);
         self.count_timeout(terms.timeout);
         let entry = self.all.entry(voter).or_insert_with(|| Voter::new(terms));
         self.registered += usize::from(!entry.registered);
         entry.registered = true;
-        if let Some(longer) = longer {
-            entry.votes_after = entry.votes_after.max(Some(now + certainly(longer)));
-        }
+        let impatient = terms.timeout < longest_hold;
+        entry.votes_after = impatient.then(|| now + certainly(longest_hold));
         entry.terms = terms;
         entry.unproven = [None; 2];
         entry.voice = None;
@@ -126,15 +117,6 @@ impl<V: Ord + Clone> Voters<V> {
         }
     }
 
-    /// Nobody with a shorter limit than this votes before it is over.
-    pub(super) fn wait_out(&mut self, now: Time, longest: Duration) {
-        let after = Some(now + certainly(longest));
-        let shorter = |voter: &&mut Voter| voter.terms.timeout < longest;
-        for voter in self.all.values_mut().filter(shorter) {
-            voter.votes_after = voter.votes_after.max(after);
-        }
-    }
-
     /// Forgets everybody who is neither registered nor counts.
     pub(super) fn prune(&mut self, counts: impl Fn(&V) -> bool) {
         let gone = |(id, voter): &(&V, &Voter)| !voter.registered && !counts(id);
@@ -166,10 +148,12 @@ impl<V: Ord + Clone> Voters<V> {
     }
 
     /// Until when enough of these hold a lease that the rest is no majority. None if nobody is
-    /// in the set, or too few have acknowledged anything.
-    pub fn held_until(&self, set: &BTreeSet<V>) -> Option<Time> {
+    /// in the set, or too few have acknowledged anything. No limit counts for more than `longest`.
+    pub fn held_until(&self, set: &BTreeSet<V>, longest: Duration) -> Option<Time> {
         let needed = super::electorate::blocking(set.len());
-        let held = set.iter().filter_map(|id| self.all.get(id)?.holds_until());
+        let held = set
+            .iter()
+            .filter_map(|id| self.all.get(id)?.holds_until(longest));
         let mut held: Vec<Time> = held.collect();
         let place = held.len().checked_sub(needed).filter(|_| needed > 0)?;
         Some(*held.select_nth_unstable(place).1)
@@ -188,11 +172,6 @@ impl<V: Ord + Clone> Voters<V> {
     /// The shortest timeout among who counts.
     pub(super) fn shortest_timeout(&self) -> Option<Duration> {
         self.timeouts.keys().next().copied()
-    }
-
-    /// The longest.
-    pub(super) fn longest_timeout(&self) -> Option<Duration> {
-        self.timeouts.keys().next_back().copied()
     }
 
     /// The one that more than half do not exceed.
