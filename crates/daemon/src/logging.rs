@@ -24,6 +24,7 @@ mod queue;
 mod sinks;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -38,6 +39,9 @@ use format::{Clock, Severity, Style};
 use layer::Verbosity;
 use queue::{Batch, Queue};
 use sinks::Sinks;
+
+/// The thread that writes.
+const WRITER: &str = "log";
 
 /// How long the end of a process, and a page, wait for the log.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
@@ -167,7 +171,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.queue.close();
         if let Some(writer) = self.writer.take() {
-            // A panic of the writer was told by the panic hook.
+            // It catches its panics.
             let _ = writer.join();
         }
     }
@@ -187,6 +191,9 @@ impl Logging {
         }
         let _ = INSTALLED.set(logging.clone());
         std::panic::set_hook(Box::new(|panic| {
+            if std::thread::current().name() == Some(WRITER) {
+                return; // It cannot log what goes wrong with the log.
+            }
             tracing::error!("{panic}");
             if let Some(logging) = INSTALLED.get() {
                 logging.flush();
@@ -215,7 +222,7 @@ impl Logging {
             clock,
         };
         let period = config.buffer_time.max(Duration::from_secs(1));
-        let writer = write_in_background(&queue, &sinks, style, period);
+        let writer = write_in_background(&queue, &sinks, &console, (style, period));
         let shared = Shared {
             queue,
             sinks,
@@ -306,29 +313,39 @@ impl Logging {
 fn write_in_background(
     queue: &Arc<Queue>,
     sinks: &Arc<Mutex<Sinks>>,
-    style: Style,
-    period: Duration,
+    console: &Arc<Mutex<Console>>,
+    (style, period): (Style, Duration),
 ) -> io::Result<JoinHandle<()>> {
-    let (queue, sinks) = (Arc::clone(queue), Arc::clone(sinks));
+    let (queue, sinks, console) = (Arc::clone(queue), Arc::clone(sinks), Arc::clone(console));
     let write = move || {
         while let Some(batch) = queue.take(period) {
             let lines = batch.lines.len();
-            write_batch(&mut lock(&sinks), batch, style);
+            // Buffers and files are usable after a panic; without this thread all would be lost.
+            let write = || write_batch(&mut lock(&sinks), batch, style);
+            if catch_unwind(AssertUnwindSafe(write)).is_err() {
+                let text = "ERROR: writing the log failed badly; lines of it are missing";
+                lock(&console).tell(text);
+            }
             queue.written(lines);
         }
+        mourn(&mut lock(&sinks), style);
     };
     std::thread::Builder::new()
-        .name("log".to_owned())
+        .name(WRITER.to_owned())
         .spawn(write)
 }
 
-/// A log that can be written again first says what is missing in it.
 fn write_batch(sinks: &mut Sinks, batch: Batch, style: Style) {
+    mourn(sinks, style);
+    sinks.write(batch);
+}
+
+/// A log that can be written again first says what is missing in it.
+fn mourn(sinks: &mut Sinks, style: Style) {
     if let Some(lost) = sinks.missing() {
         let text = format!("{lost} lines are missing above: the log could not be written");
         sinks.mourn(style.line(Severity::Warning, file!(), line!(), &text));
     }
-    sinks.write(batch);
 }
 
 /// A panic while logging leaves files and buffers usable, so a poisoned lock is no obstacle.

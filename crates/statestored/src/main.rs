@@ -102,8 +102,12 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         tracing::info!("StatestoreService listening on port {port} without TLS");
         ready.set(true);
         tracing::info!("statestored is ready");
-        app.logging.started();
-        notify(ServiceState::Ready);
+        // A disk that hangs must not hold heartbeats up.
+        let logging = app.logging.clone();
+        background.spawn_blocking(move || {
+            logging.started();
+            notify(ServiceState::Ready);
+        });
     };
     let control = Builder::new_current_thread()
         .enable_all()

@@ -6,7 +6,7 @@
 //! Deliberately not here: files, and what a line looks like.
 //!
 //! Invariants: [`Queue::push`] waits for nobody who writes; what waits is at most [`MAX_WAITING`]
-//! bytes, beyond that lines are counted and dropped.
+//! bytes, beyond that lines are counted and dropped, but for the last words of a process.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,9 @@ const MAX_BUFFER: usize = 256 * 1024;
 
 /// No more than this many bytes wait for a log that is slow.
 pub(super) const MAX_WAITING: usize = 8 << 20;
+
+/// What a line takes beside its text.
+const PER_LINE: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -51,11 +54,12 @@ impl Queue {
     /// Hands a line over; `urgent`: not to be kept for company.
     pub(super) fn push(&self, severity: Severity, line: String, urgent: bool) {
         let mut state = self.lock();
-        if state.bytes + line.len() > MAX_WAITING {
+        let bytes = line.len() + PER_LINE;
+        if state.bytes + bytes > MAX_WAITING && severity != Severity::Fatal {
             state.lost += 1;
         } else {
             state.pushed += 1;
-            state.bytes += line.len();
+            state.bytes += bytes;
             state.lines.push((severity, line));
         }
         if urgent || state.bytes >= MAX_BUFFER {
@@ -146,9 +150,14 @@ mod tests {
         let long = "x".repeat(1 << 20);
         (0..10).for_each(|_| line(&queue, &long, true));
         let batch = queue.take(SOON).unwrap();
-        assert_eq!((batch.lines.len(), batch.lost), (8, 2));
-        line(&queue, "there is room again", true);
-        assert_eq!(queue.take(SOON).unwrap().lines.len(), 1);
+        assert_eq!((batch.lines.len(), batch.lost), (7, 3));
+        (0..10).for_each(|_| line(&queue, &long, true));
+        queue.push(Severity::Fatal, "last words".to_owned(), true);
+        assert_eq!(
+            queue.take(SOON).unwrap().lines.len(),
+            8,
+            "there is room again"
+        );
     }
 
     #[test]

@@ -92,8 +92,10 @@ impl Sinks {
     /// Writes whole lines, in order; each file is written before this returns.
     pub(super) fn write(&mut self, batch: Batch) {
         if self.naming.is_none() || self.also_stderr {
-            let text: String = batch.lines.iter().map(|(_, line)| line.as_str()).collect();
-            let _ = io::stderr().write_all(text.as_bytes());
+            for (_, line) in &batch.lines {
+                let written = io::stderr().write_all(line.as_bytes());
+                self.lost += u64::from(written.is_err() && self.naming.is_none());
+            }
         }
         self.lost += batch.lost;
         if self.naming.is_none() {
