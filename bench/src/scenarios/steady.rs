@@ -11,8 +11,8 @@ use crate::pair::{Limits, Pair, Turn, overlap};
 use crate::stalls::{Seen, Stalls};
 use clap::Parser;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// A pair with short limits on a busy machine: role changes that should not be
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Size {
     #[arg(long, default_value_t = 10.0)]
     pub(crate) minutes: f64,
-    /// Threads that do nothing but burn CPU
+    /// Processes that do nothing but burn CPU
     #[arg(long, default_value_t = 2)]
     pub(crate) load: usize,
     #[arg(long, default_value_t = 20)]
@@ -35,7 +35,7 @@ pub(crate) struct Size {
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let limits = Limits::new(size.limit_ms, size.period_ms);
-    let load = Load::start(size.load);
+    let load = Load::start(size.load)?;
     let mut pair = Pair::start(&bench.binary, limits).await?;
     let followers = Followers::start(size.subscribers, &pair, limits).await?;
     pair.await_settled(size.subscribers).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let start = Instant::now();
     let time = Duration::from_secs_f64(size.minutes * 60.0);
     let beside = |pair: &Pair| -> Result<f64, Failure> {
-        Ok(machine::busy() - Process::this().cpu_with_ended()? - pair.cpu())
+        Ok(machine::busy() - Process::this().cpu_with_ended()? - pair.cpu() - load.cpu()?)
     };
     let (mut minute, before) = (0, beside(&pair)?);
     while start.elapsed() < time {
@@ -139,7 +139,7 @@ fn changes(pair: &Pair) -> u64 {
 fn how(size: &Size, seconds: f64) -> String {
     format!(
         "--max_missed_heartbeat_request_num={} with heartbeats and HA heartbeats every {} ms on \
-         both sides, {} subscribers in one process, for {:.1} minutes, beside {} threads that \
+         both sides, {} subscribers in one process, for {:.1} minutes, beside {} processes that \
          burn all the CPU they get, on {} cores. Nothing is killed: every activation after the \
          first is a false failover.",
         size.limit_ms / size.period_ms.max(1),
@@ -151,26 +151,31 @@ fn how(size: &Size, seconds: f64) -> String {
     )
 }
 
-/// Threads that burn CPU until dropped.
-struct Load(Arc<AtomicBool>);
+/// Processes that burn CPU until dropped.
+struct Load(Vec<Child>);
 
 impl Load {
-    fn start(threads: usize) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        for _ in 0..threads {
-            let over = Arc::clone(&over);
-            std::thread::spawn(move || {
-                while !over.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
+    fn start(processes: usize) -> Result<Self, Failure> {
+        let mut load = Self(Vec::new());
+        for _ in 0..processes {
+            let mut burner = machine::session_of(Path::new("sh"));
+            let child = burner.args(["-c", "while :; do :; done"]).spawn();
+            load.0.push(child.map_err(Failure::io("burn CPU"))?);
         }
-        Self(over)
+        Ok(load)
+    }
+
+    fn cpu(&self) -> Result<f64, Failure> {
+        let each = self.0.iter().map(|child| Process::new(child.id()).cpu());
+        each.sum()
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
