@@ -356,6 +356,10 @@ struct TStatestoreHaHandshakeRequest {
   100: optional i64 highest_epoch
   // Under which the sender is active, alone so far.
   101: optional i64 epoch
+  // Milliseconds of silence after which the sender may take over.
+  102: optional i64 timeout_ms
+  // The sender's limit for subscribers that do not name their own, in milliseconds.
+  103: optional i64 subscriber_timeout_ms
 }
 
 struct TStatestoreHaHandshakeResponse {
@@ -369,6 +373,8 @@ struct TStatestoreHaHandshakeResponse {
   100: optional i64 highest_epoch
   // Milliseconds of silence after which the answering side may take over.
   101: optional i64 timeout_ms
+  // Its limit for subscribers that do not name their own, in milliseconds.
+  102: optional i64 subscriber_timeout_ms
 }
 
 struct TStatestoreHaHeartbeatRequest {
@@ -408,6 +414,8 @@ struct TStatestoreHaHeartbeatResponse {
   105: optional TUniqueId statestore_id
   // Milliseconds of silence after which the receiver may take over.
   106: optional i64 timeout_ms
+  // Its limit for subscribers that do not name their own, in milliseconds.
+  107: optional i64 subscriber_timeout_ms
 }
 
 // Extension: a standby stops on purpose.

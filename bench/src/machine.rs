@@ -6,8 +6,17 @@
 use crate::failure::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+/// Runs a program in a session of its own, as a service manager does. Within a session the kernel
+/// shares out CPU as if it were one program: what burns some of it would take it from the others.
+pub(crate) fn session_of(program: &Path) -> Command {
+    let mut command = Command::new("setsid"); // of util-linux; it becomes the program
+    command.arg(program);
+    command
+}
 
 /// Another process, or this one.
 #[derive(Debug, Clone, Copy)]

@@ -40,6 +40,7 @@ mod receiver;
 mod report;
 mod scenarios;
 mod server;
+mod stalls;
 mod straight;
 mod table;
 mod unasked;

@@ -4,12 +4,12 @@
 //! its [`Statestored`], and no other process is ever ended.
 
 use crate::failure::Failure;
-use crate::machine::Process;
+use crate::machine::{self, Process};
 use serde_json::Value;
 use statestore_rpc::HostPort;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -42,7 +42,7 @@ impl Statestored {
     pub(crate) fn launch(binary: &Path, flags: &[&str]) -> Result<Self, Failure> {
         let folder = TempDir::new().map_err(Failure::io("make a folder for logs"))?;
         let log = File::create(folder.path().join("log")).map_err(Failure::io("make a log"))?;
-        let child = Command::new(binary)
+        let child = machine::session_of(binary)
             .args(["--state_store_port=0", "--webserver_port=0"])
             .args(["--hostname=localhost", "--redirect_stdout_stderr=false"])
             .arg("--logtostderr")

@@ -91,9 +91,11 @@ async fn run(app: &App) -> Result<String, StartError> {
         async move {
             if handle.registered().await.is_ok() {
                 ready.set(true);
-                notify(ServiceState::Ready);
                 tracing::info!("{NAME} is ready");
-                app.logging.flush();
+                // A disk that hangs must not keep heartbeats from being answered.
+                let logging = app.logging.clone();
+                let _ = tokio::task::spawn_blocking(move || logging.flush()).await;
+                notify(ServiceState::Ready);
             }
             std::future::pending().await
         }

@@ -30,7 +30,10 @@ mod handshake;
 mod hearing;
 pub mod limits;
 mod news;
+mod peer;
+mod turns;
 mod view;
+mod voter;
 mod voters;
 
 pub use beats::{Beat, BeatReply, BeatSent, Stranger};
@@ -38,15 +41,17 @@ pub use electorate::Electorate;
 pub use handshake::{Hello, HelloSent, Welcome};
 pub use limits::Limits;
 pub use news::{News, Why};
+pub use peer::Patience;
 pub use view::{ElectorView, Obstacle, PairView};
-pub use voters::{Terms, Voice, Voter, VoterReply, Voters};
+pub use voter::{Terms, Voice, Voter, VoterReply};
+pub use voters::Voters;
 
 use crate::ids::StatestoreId;
 use crate::role::Role;
 use crate::time::{Now, Time};
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
+use peer::{Acknowledgement, Peer};
 use statestore_wire::{Epoch, Text};
 
 /// Settings of one statestored of a pair.
@@ -103,23 +108,6 @@ struct Claim {
     since: Time,
 }
 
-/// What is known of the other server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Peer<V: Ord> {
-    id: Option<StatestoreId>,
-    /// It answers; shown as connected-with-peer.
-    found: bool,
-    /// It is one of ours; none before it said anything.
-    extended: Option<bool>,
-    missed: u32,
-    /// The process that left on purpose; nothing of it counts any more.
-    left: Option<StatestoreId>,
-    members: Option<BTreeSet<V>>,
-    members_version: i64,
-    /// Its T_p, as it says with all that holds a lease.
-    timeout: Option<Duration>,
-}
-
 /// One statestored of a pair; see the module.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pair<V: Ord = Text> {
@@ -130,7 +118,7 @@ pub struct Pair<V: Ord = Text> {
     claim: Option<Claim>,
     epoch: Epoch,
     highest: Epoch,
-    /// The highest that this server has taken; no one may know of it, if it was alone.
+    /// The highest that this server has taken or claimed; perhaps nobody knows of it.
     taken: Epoch,
     peer: Peer<V>,
     electorate: Electorate<V>,
@@ -153,8 +141,8 @@ pub struct Pair<V: Ord = Text> {
     claim_failed: bool,
     /// The peer said that it is active, but no HA heartbeat has followed.
     awaits_beat: bool,
-    /// p: send time of the last acknowledged HA heartbeat.
-    peer_acknowledged: Option<Time>,
+    /// p, and how long it holds.
+    peer_acknowledged: Option<Acknowledgement>,
     /// The lease holds at least until then.
     held_until: Option<Time>,
     refreshed: Time,
@@ -186,16 +174,7 @@ impl<V: Ord + Clone> Pair<V> {
             epoch: Epoch::default(),
             highest: Epoch::default(),
             taken: Epoch::default(),
-            peer: Peer {
-                id: None,
-                found: false,
-                extended: None,
-                missed: 0,
-                left: None,
-                members: None,
-                members_version: 0,
-                timeout: None,
-            },
+            peer: Peer::default(),
             electorate: Electorate::default(),
             unilateral: false,
             adopted: None,
@@ -368,13 +347,6 @@ impl<V: Ord + Clone> Pair<V> {
     /// Rules 5 and 8: nothing that was acknowledged to the peer can hold its lease any more.
     fn peer_is_silent(&self, now: Time) -> bool {
         now >= self.heard + self.config.limits.peer_timeout
-    }
-
-    /// L_p, against whoever of the two is less patient.
-    fn peer_lease(&self) -> Duration {
-        let own = self.config.limits.peer_lease;
-        let peers = self.peer.timeout.map(limits::lease);
-        peers.map_or(own, |peers| own.min(peers))
     }
 
     /// The limits with what the voters allow.

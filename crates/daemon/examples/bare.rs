@@ -71,6 +71,7 @@ async fn serve(app: &App) -> Result<String, StartError> {
         None => None,
     };
     ready.set(true);
+    app.logging.flush();
     process::notify(ServiceState::Ready);
     say(app.flags.str("say"));
     let reason = shutdown.wait().await;

@@ -1,8 +1,9 @@
 //! Log files in glog's format, fed by `tracing` (flags.md section 9).
 //!
 //! ```text
-//!   tracing::warn!(..) -> layer (severity, verbosity, text) -> sinks -> WARNING file
-//!                                                                   `-> INFO file
+//!   tracing::warn!(..) -> layer (severity, verbosity, text) -> queue
+//!                              queue -> thread "log" -> sinks -> WARNING file
+//!                                                            `-> INFO file
 //! ```
 //!
 //! error/warn/info are E/W/I; debug is verbosity 1; trace is verbosity 3. Fatal lines come from
@@ -13,26 +14,37 @@
 //!
 //! Invariants: one event is one line of at most [`format::MAX_LINE`] bytes with no control
 //! character in it, so nothing logged can pass for another line; a log that cannot be written
-//! costs lines, never the process.
+//! costs lines, never the process, and one that is slow delays nobody who logs.
 
 mod console;
 mod file;
 pub mod format;
 mod layer;
+mod queue;
 mod sinks;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::flags::Flags;
+use console::Console;
 use file::Naming;
 use format::{Clock, Severity, Style};
 use layer::Verbosity;
+use queue::{Batch, Queue};
 use sinks::Sinks;
+
+/// The thread that writes.
+const WRITER: &str = "log";
+
+/// How long the end of a process, and a page, wait for the log.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where and how to log; usually [`LogConfig::from_flags`].
 #[derive(Clone, Debug)]
@@ -126,6 +138,9 @@ pub enum LoggingError {
     /// `--vmodule` has a part that is not `pattern=level`.
     #[error("Bad part '{0}' in vmodule: expected pattern=level")]
     Vmodule(String),
+    /// The system gives no thread.
+    #[error("no thread to write the log: {0}")]
+    Thread(io::Error),
     /// Somebody else installed a `tracing` subscriber before.
     #[error("logging is already set up in this process")]
     Twice,
@@ -139,9 +154,27 @@ pub struct Logging {
 
 #[derive(Debug)]
 struct Shared {
-    sinks: Mutex<Sinks>,
+    queue: Arc<Queue>,
+    /// Held while a disk is written to: nobody but the writer may wait for it on the way of a
+    /// heartbeat.
+    sinks: Arc<Mutex<Sinks>>,
+    console: Arc<Mutex<Console>>,
     verbosity: Verbosity,
     style: Style,
+    /// Messages up to this severity wait for company.
+    buffer_level: i32,
+    to_files: bool,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(writer) = self.writer.take() {
+            // It catches its panics.
+            let _ = writer.join();
+        }
+    }
 }
 
 /// The log that [`Logging::fatal`] and the panic hook write to.
@@ -156,9 +189,11 @@ impl Logging {
         if config.redirect {
             logging.sinks().redirect().map_err(LoggingError::Redirect)?;
         }
-        logging.flush_in_background(config.buffer_time);
         let _ = INSTALLED.set(logging.clone());
         std::panic::set_hook(Box::new(|panic| {
+            if std::thread::current().name() == Some(WRITER) {
+                return; // It cannot log what goes wrong with the log.
+            }
             tracing::error!("{panic}");
             if let Some(logging) = INSTALLED.get() {
                 logging.flush();
@@ -173,19 +208,30 @@ impl Logging {
         let verbosity = Verbosity::new(config.verbosity, &config.vmodule, config.min_severity)
             .map_err(LoggingError::Vmodule)?;
         let naming = Naming::new(config, clock);
-        let sinks = Sinks::open(config, naming).map_err(|source| LoggingError::Folder {
+        let console = Arc::new(Mutex::new(Console::of_stderr()));
+        let sinks = Sinks::open(config, naming, Arc::clone(&console));
+        let sinks = sinks.map_err(|source| LoggingError::Folder {
             dir: config.dir.clone(),
             source,
         })?;
+        let sinks = Arc::new(Mutex::new(sinks));
+        let queue = Arc::new(Queue::default());
         let style = Style {
             prefix: config.prefix,
             year: config.year,
             clock,
         };
+        let period = config.buffer_time.max(Duration::from_secs(1));
+        let writer = write_in_background(&queue, &sinks, &console, (style, period));
         let shared = Shared {
-            sinks: Mutex::new(sinks),
+            queue,
+            sinks,
+            console,
             verbosity,
             style,
+            buffer_level: config.buffer_level,
+            to_files: !config.stderr_only,
+            writer: Some(writer.map_err(LoggingError::Thread)?),
         };
         Ok(Logging {
             shared: Arc::new(shared),
@@ -213,27 +259,25 @@ impl Logging {
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// The current INFO file; `None` when the log goes to stderr only.
+    /// Whether there are files, not only standard error.
+    pub fn has_files(&self) -> bool {
+        self.shared.to_files
+    }
+
+    /// The current INFO file; `None` when the log goes to stderr only. Waits for a disk.
     pub fn info_file(&self) -> Option<PathBuf> {
         self.sinks().info_path()
     }
 
-    /// Lines that could not be written since the start.
-    pub fn lost_lines(&self) -> u64 {
-        self.sinks().lost_lines()
-    }
-
-    /// Writes out what waits in memory.
+    /// Writes out what waits in memory. Gives up after five seconds: a disk can hang.
     pub fn flush(&self) {
-        self.sinks().flush();
-        self.mourn();
+        self.shared.queue.flush(FLUSH_LIMIT);
     }
 
     /// Tells whoever started the process what otherwise only stands in the log's files.
     pub fn tell_starter(&self, line: &str) {
-        let mut sinks = self.sinks();
-        if sinks.has_files() {
-            sinks.console().tell(line);
+        if self.has_files() {
+            lock(&self.shared.console).tell(line);
         }
     }
 
@@ -241,7 +285,7 @@ impl Logging {
     /// since its reader may wait for the end of it.
     pub fn started(&self) {
         self.flush();
-        self.sinks().console().started();
+        lock(&self.shared.console).started();
     }
 
     /// Logs a FATAL line and aborts, as the reference does when it cannot serve (flags.md 9).
@@ -256,49 +300,57 @@ impl Logging {
 
     fn write(&self, severity: Severity, file: &str, line: u32, message: &str) {
         let text = self.shared.style.line(severity, file, line, message);
-        self.sinks().write(severity, &text);
-        self.mourn();
+        let urgent = severity as i32 > self.shared.buffer_level;
+        self.shared.queue.push(severity, text, urgent);
     }
 
-    /// A log that can be written again says what is missing in it.
-    fn mourn(&self) {
-        let mut sinks = self.sinks();
-        if let Some(lost) = sinks.recovered() {
-            let text = format!("{lost} lines are missing above: the log could not be written");
-            let line = self
-                .shared
-                .style
-                .line(Severity::Warning, file!(), line!(), &text);
-            sinks.write(Severity::Warning, &line);
-        }
-    }
-
-    /// A panic while logging leaves files and buffers usable, so a poisoned lock is no obstacle.
     fn sinks(&self) -> MutexGuard<'_, Sinks> {
-        self.shared
-            .sinks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.sinks)
     }
+}
 
-    fn flush_in_background(&self, period: Duration) {
-        let shared = Arc::downgrade(&self.shared);
-        let period = period.max(Duration::from_secs(1));
-        let spawned = std::thread::Builder::new()
-            .name("log-flush".to_owned())
-            .spawn(move || {
-                loop {
-                    std::thread::sleep(period);
-                    let Some(shared) = shared.upgrade() else {
-                        return;
-                    };
-                    Logging { shared }.flush();
-                }
-            });
-        if let Err(error) = spawned {
-            tracing::warn!("no thread to flush the log every {period:?}: {error}");
+/// The thread that writes, until the queue is closed and empty.
+fn write_in_background(
+    queue: &Arc<Queue>,
+    sinks: &Arc<Mutex<Sinks>>,
+    console: &Arc<Mutex<Console>>,
+    (style, period): (Style, Duration),
+) -> io::Result<JoinHandle<()>> {
+    let (queue, sinks, console) = (Arc::clone(queue), Arc::clone(sinks), Arc::clone(console));
+    let write = move || {
+        while let Some(batch) = queue.take(period) {
+            let lines = batch.lines.len();
+            // Buffers and files are usable after a panic; without this thread all would be lost.
+            let write = || write_batch(&mut lock(&sinks), batch, style);
+            if catch_unwind(AssertUnwindSafe(write)).is_err() {
+                let text = "ERROR: writing the log failed badly; lines of it are missing";
+                lock(&console).tell(text);
+            }
+            queue.written(lines);
         }
+        mourn(&mut lock(&sinks), style);
+    };
+    std::thread::Builder::new()
+        .name(WRITER.to_owned())
+        .spawn(write)
+}
+
+fn write_batch(sinks: &mut Sinks, batch: Batch, style: Style) {
+    mourn(sinks, style);
+    sinks.write(batch);
+}
+
+/// A log that can be written again first says what is missing in it.
+fn mourn(sinks: &mut Sinks, style: Style) {
+    if let Some(lost) = sinks.missing() {
+        let text = format!("{lost} lines are missing above: the log could not be written");
+        sinks.mourn(style.line(Severity::Warning, file!(), line!(), &text));
     }
+}
+
+/// A panic while logging leaves files and buffers usable, so a poisoned lock is no obstacle.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

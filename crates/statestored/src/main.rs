@@ -101,9 +101,13 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         let port = address.port();
         tracing::info!("StatestoreService listening on port {port} without TLS");
         ready.set(true);
-        notify(ServiceState::Ready);
         tracing::info!("statestored is ready");
-        app.logging.started();
+        // A disk that hangs must not hold heartbeats up.
+        let logging = app.logging.clone();
+        background.spawn_blocking(move || {
+            logging.started();
+            notify(ServiceState::Ready);
+        });
     };
     let control = Builder::new_current_thread()
         .enable_all()

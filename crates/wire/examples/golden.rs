@@ -221,6 +221,8 @@ fn pair() {
                 src_force_active: true,
                 highest_epoch: epoch,
                 epoch,
+                timeout_ms: epoch.map(|_| 30_000),
+                subscriber_timeout_ms: epoch.map(|_| 30_000),
                 ..StatestoreHaHandshakeRequest::default()
             },
             &StatestoreHaHandshakeResponse {
@@ -228,6 +230,7 @@ fn pair() {
                 dst_statestore_active: true,
                 highest_epoch: epoch,
                 timeout_ms: epoch.map(|_| 30_000),
+                subscriber_timeout_ms: epoch.map(|_| 30_000),
                 ..StatestoreHaHandshakeResponse::default()
             },
         );
@@ -258,6 +261,7 @@ fn pair() {
             members: Some(voters),
             statestore_id: Some(STATESTORE),
             timeout_ms: Some(30_000),
+            subscriber_timeout_ms: Some(30_000),
             ..StatestoreHaHeartbeatResponse::default()
         },
     );

@@ -10,7 +10,7 @@ use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::subscriber::{Answer, Heartbeat};
 use crate::world::{World, name};
-use statestore_core::pair::{Beat, BeatReply, BeatSent, Pair};
+use statestore_core::pair::{Beat, BeatReply, BeatSent, Hello, Pair};
 use statestore_core::time::{Now, Time};
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl World {
             Request::Beat(from, beat, sent) => {
                 let mut reply = self.at(1 - from, |pair| pair.on_beat(now, &beat));
                 if let (Ok(reply), true) = (&mut reply, mistold) {
-                    reply.timeout = None;
+                    reply.patience = None;
                 }
                 let current = self.servers[from].id == beat.src;
                 current.then(|| match reply {
@@ -113,8 +113,13 @@ impl World {
             Request::Hello(from, hello, sent) => {
                 let to = 1 - from;
                 let before = self.servers[to].clone();
+                let told = hello.patience.filter(|_| !mistold);
+                let hello = Hello {
+                    patience: told,
+                    ..Hello::clone(&hello)
+                };
                 let mut welcome = self.at(to, |pair| pair.on_hello(now, &hello))?;
-                welcome.timeout = welcome.timeout.filter(|_| !mistold);
+                welcome.patience = welcome.patience.filter(|_| !mistold);
                 if rules.sabotage == Sabotage::NoPromise && !welcome.active {
                     self.servers[to] = before;
                 }
@@ -220,7 +225,7 @@ impl World {
             electorate_version: Some(sent.electorate_version),
             members_version: 0,
             members: None,
-            timeout: None,
+            patience: None,
         };
         let sent = BeatSent {
             at: Time::ZERO, // renews no lease

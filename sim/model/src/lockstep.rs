@@ -31,6 +31,7 @@ struct Shown {
     acting: [Option<Epoch>; 2],
     roles: [Role; 2],
     highest: [Epoch; 2],
+    named: [Epoch; 2],
     asks: [bool; 2],
     serves: [Vec<bool>; 2],
     voters: Vec<Subscriber>,
@@ -156,6 +157,7 @@ fn shown(rules: &Scenario, world: &World) -> Shown {
         acting: [0, 1].map(|server| world.acting(rules, server)),
         roles: [0, 1].map(|server| pair(server).role()),
         highest: [0, 1].map(|server| pair(server).highest()),
+        named: [0, 1].map(|server| pair(server).highest_named()),
         asks: [0, 1].map(|server| pair(server).asks()),
         serves: [0, 1].map(|server| {
             let serves = |voter| pair(server).serves(&crate::world::name(voter));

@@ -56,10 +56,14 @@ impl Sabotage {
         match self {
             Self::Reference => {
                 limits.peer_lease = ticks(NEVER);
+                limits.subscriber_timeout = ticks(NEVER);
                 limits.vote_age = ticks(NEVER);
             }
             Self::NoSilence if server == 1 => limits.peer_timeout = ticks(0),
-            Self::LeaseIsTimeout => limits.peer_lease = limits.peer_timeout,
+            Self::LeaseIsTimeout => {
+                limits.peer_lease = limits.peer_timeout;
+                limits.subscriber_timeout = limits.subscriber_timeout * 4 / 3;
+            }
             Self::OldVotes if server == 1 => limits.vote_age = ticks(NEVER),
             _ => {}
         }

@@ -97,6 +97,8 @@ pub enum Goal {
     Change,
     /// Somebody becomes active in a pair that has just started.
     Start,
+    /// Somebody acts above the epoch of a claim that failed.
+    Claimed,
 }
 
 /// One exploration.
@@ -131,7 +133,8 @@ pub struct Scenario {
     /// No further once that many activations are spent and the role of one server is over: two
     /// can act no more.
     pub until_one: bool,
-    /// No epochs of a server beyond that count.
+    /// No epochs of a server beyond that count, not of a claim either: each one that fails takes
+    /// another, so without a bound there would be states without end.
     pub counter: i64,
     /// Servers look for each other; without, roles change by votes and HA heartbeats only.
     pub hellos: bool,
@@ -224,7 +227,12 @@ impl Scenario {
     /// What is bounded, in words.
     pub fn bounds(&self) -> String {
         let (most, highest) = (self.activations, self.counter);
-        let mut all = vec![format!("{most} activations, epochs to {highest}")];
+        let whose = if self.hellos {
+            " with those of claims"
+        } else {
+            ""
+        };
+        let mut all = vec![format!("{most} activations, epochs to {highest}{whose}")];
         let mut say = |wanted: bool, text: String| all.extend(wanted.then_some(text));
         let faults = &self.faults;
         say(self.timeout != 3, format!("T = {} ticks", self.timeout));

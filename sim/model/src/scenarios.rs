@@ -111,8 +111,33 @@ fn delayed() -> Vec<Scenario> {
             mail: 1,
             late: HELLOS,
             hellos: true,
+            counter: 3,
             goals: &[Goal::Takeover],
             ..brief("1 voter, handshakes, one late", 1)
+        },
+        Scenario {
+            mail: 1,
+            late: Late {
+                beats: true,
+                ..Late::NONE
+            },
+            hellos: true,
+            counter: 3,
+            goals: &[Goal::Takeover, Goal::Reversal, Goal::Claimed],
+            ..brief("1 voter, handshakes, one HA heartbeat late", 1)
+        },
+        Scenario {
+            agreed: 0,
+            registered: 1,
+            mail: 1,
+            late: Late {
+                beats: true,
+                ..Late::NONE
+            },
+            hellos: true,
+            activations: 1,
+            goals: &[Goal::Start, Goal::Claimed],
+            ..brief("1 voter, start, one HA heartbeat late", 1)
         },
         Scenario {
             until_one: true,
@@ -130,22 +155,24 @@ fn crashing() -> Vec<Scenario> {
         Scenario {
             hellos: true,
             activations: 3,
-            counter: 3,
-            goals: &[Goal::Takeover, Goal::Reversal, Goal::Third],
+            counter: 5,
+            goals: &[Goal::Takeover, Goal::Reversal, Goal::Third, Goal::Claimed],
             ..brief("1 voter, handshakes", 1)
         },
         Scenario {
             hellos: true,
             agreed: 0,
             activations: 1,
-            goals: &[Goal::Start],
+            counter: 3,
+            goals: &[Goal::Start, Goal::Claimed],
             ..brief("1 voter, start and registration", 1)
         },
         Scenario {
             hellos: true,
             agreed: 0,
             registered: 1,
-            goals: &[Goal::Start, Goal::Takeover],
+            counter: 3,
+            goals: &[Goal::Start, Goal::Takeover, Goal::Claimed],
             ..brief("1 voter, start and takeover", 1)
         },
         Scenario {

@@ -26,7 +26,7 @@ pub const NOBODY_DEAF: &str = "nobody acts below an epoch that a voter answered"
 pub struct Search {
     /// What is walked.
     pub rules: Scenario,
-    seen: [AtomicBool; 9],
+    seen: [AtomicBool; 10],
 }
 
 impl Search {
@@ -63,6 +63,12 @@ impl Search {
                 view(0) == view(1) && view(0).1.is_none() && view(0).0 != first
             }
             Goal::Start => acts(0) || acts(1),
+            // Each activation is one above what was there: what is more was a claim's.
+            Goal::Claimed => (0..2).any(|server| {
+                let epoch = world.acting(&self.rules, server);
+                let count = epoch.map_or(0, statestore_core::pair::epoch::counter);
+                usize::try_from(count).is_ok_and(|it| it > world.history.activations)
+            }),
         }
     }
 }
@@ -90,7 +96,7 @@ impl Model for Search {
 
     fn within_boundary(&self, world: &World) -> bool {
         let highest = |server: usize| {
-            let epoch = world.servers[server].pair.highest();
+            let epoch = world.servers[server].pair.highest_named();
             statestore_core::pair::epoch::counter(epoch)
         };
         let activations = world.history.activations;
@@ -131,6 +137,9 @@ impl Model for Search {
             }),
             Goal::Start => Property::sometimes("start", |it: &Self, world: &World| {
                 it.first(8, || it.reached(Goal::Start, world))
+            }),
+            Goal::Claimed => Property::sometimes("claimed", |it: &Self, world: &World| {
+                it.first(9, || it.reached(Goal::Claimed, world))
             }),
         }));
         all

@@ -112,7 +112,9 @@ impl Node {
         let epoch = self.acting();
         let member = self.members.named(receiver);
         let registration = member.map(|member| member.registration.clone());
-        let registration = registration.filter(|registration| registration.wants_catalogd);
+        // Who is back and was not asked yet is told once it was (rule 18).
+        let told = |wants: bool| wants && self.serves(receiver);
+        let registration = registration.filter(|registration| told(registration.wants_catalogd));
         let (Some(registration), Some(catalogd)) = (registration, self.active_catalogd().cloned())
         else {
             if self.catalog.notice.forget(receiver) {

@@ -6,7 +6,7 @@
 use super::calls::{Asked, Manner};
 use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
-use crate::pair::{Beat, BeatReply, Hello, Welcome};
+use crate::pair::{Beat, BeatReply, Hello, Patience, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
 use crate::time::{Now, from_millis, to_millis};
 use alloc::collections::BTreeSet;
@@ -92,6 +92,8 @@ impl Node {
             src_force_active: hello.force,
             highest_epoch: hello.highest,
             epoch: hello.active,
+            timeout_ms: hello.patience.map(|it| to_millis(it.peer)),
+            subscriber_timeout_ms: hello.patience.map(|it| to_millis(it.subscriber)),
         };
         let manner = Manner {
             timeout: ha.config.call_timeout.max(ha.config.hello_period),
@@ -134,7 +136,7 @@ impl Node {
                             id: StatestoreId(reply.dst_statestore_id),
                             active: reply.dst_statestore_active,
                             highest: reply.highest_epoch,
-                            timeout: from_millis(reply.timeout_ms),
+                            patience: patience(reply.timeout_ms, reply.subscriber_timeout_ms),
                         };
                         ha.pair.on_welcome(now, sent, &welcome); // W8
                     }
@@ -165,6 +167,7 @@ impl Node {
             force: request.src_force_active,
             highest: request.highest_epoch,
             active: request.epoch,
+            patience: patience(request.timeout_ms, request.subscriber_timeout_ms),
         };
         let welcome = self
             .ha
@@ -189,7 +192,8 @@ impl Node {
             dst_statestore_id: welcome.id.0,
             dst_statestore_active: welcome.active,
             highest_epoch: welcome.highest,
-            timeout_ms: welcome.timeout.map(to_millis),
+            timeout_ms: welcome.patience.map(|it| to_millis(it.peer)),
+            subscriber_timeout_ms: welcome.patience.map(|it| to_millis(it.subscriber)),
         }
     }
 
@@ -258,7 +262,8 @@ impl Node {
             members_version: Some(reply.members_version),
             members: reply.members.map(|set| set.into_iter().collect()),
             statestore_id: None,
-            timeout_ms: reply.timeout.map(to_millis),
+            timeout_ms: reply.patience.map(|it| to_millis(it.peer)),
+            subscriber_timeout_ms: reply.patience.map(|it| to_millis(it.subscriber)),
         }
     }
 
@@ -344,8 +349,15 @@ fn beat_reply(reply: wire::StatestoreHaHeartbeatResponse) -> BeatReply<Text> {
         members: reply
             .members
             .map(|ids| ids.into_iter().collect::<BTreeSet<_>>()),
-        timeout: from_millis(reply.timeout_ms),
+        patience: patience(reply.timeout_ms, reply.subscriber_timeout_ms),
     }
+}
+
+fn patience(peer: Option<i64>, subscriber: Option<i64>) -> Option<Patience> {
+    Some(Patience {
+        peer: from_millis(peer)?,
+        subscriber: from_millis(subscriber)?,
+    })
 }
 
 fn refused(text: &str) -> Status {

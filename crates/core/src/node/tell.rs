@@ -82,6 +82,8 @@ impl Node {
         let catalogd = self.active_catalogd().cloned();
         let version = self.catalog.election.version();
         let member = self.members.named(receiver);
+        // Who is back and was not asked yet is told once it was (rule 18).
+        let member = member.filter(|_| self.serves(receiver));
         let registration = member.map(|member| member.registration.clone());
         let Some(ha) = &mut self.ha else {
             return;

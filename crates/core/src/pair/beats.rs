@@ -3,11 +3,11 @@
 //!
 //! Deliberately absent: the clock that says when the next one is due, and how it travels.
 
+use super::peer::{Acknowledgement, Patience};
 use super::{News, Pair, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::time::{Now, Time};
 use alloc::collections::BTreeSet;
-use core::time::Duration;
 use statestore_wire::Epoch;
 
 /// StatestoreHaHeartbeat.
@@ -57,8 +57,8 @@ pub struct BeatReply<V: Ord> {
     pub members_version: i64,
     /// Its registered subscribers, unless the sender has this version.
     pub members: Option<BTreeSet<V>>,
-    /// Ours only: its T_p, so how long its acknowledgement is good.
-    pub timeout: Option<Duration>,
+    /// Ours only: how long its acknowledgement is good, and what its votes wait for.
+    pub patience: Option<Patience>,
 }
 
 /// A beat that does not count, and who we are.
@@ -75,7 +75,9 @@ impl<V: Ord + Clone> Pair<V> {
         self.observe(now.time);
         let news = self.peer.id == Some(sent.to) && id != sent.to && id != self.id;
         if news && !id.0.is_unset() && self.peer.left != Some(id) {
-            self.meet(id, true);
+            self.meet(now.time, id, true);
+        } else if self.peer.id == Some(sent.to) {
+            self.beat_missed(); // it takes us for another process, until a handshake
         }
     }
 
@@ -128,14 +130,15 @@ impl<V: Ord + Clone> Pair<V> {
         let newcomer = beat.dst == self.id && self.peer.id.is_none();
         if newcomer && self.peer.left != Some(beat.src) {
             // Who knows our id has asked us before: a peer that we cannot reach ourselves.
-            self.meet(beat.src, beat.epoch.is_some());
+            self.meet(now.time, beat.src, beat.epoch.is_some());
         }
         if beat.dst != self.id || self.peer.id != Some(beat.src) {
             self.news.push(News::Stranger(beat.src));
             return Err(Stranger { own: self.id }); // W34
         }
-        if beat.epoch.is_some() && !beat.claims && self.is_unknown() {
-            self.step_down(now.time, Why::PeerActive); // rule 18
+        let alike = self.role.acts() && beat.epoch == Some(self.epoch);
+        if beat.epoch.is_some() && !beat.claims && self.yields(alike, beat.src) {
+            self.step_down(now.time, Why::PeerActive);
         }
         let accepted = match beat.epoch {
             None => self.reference_beat(now.time),
@@ -155,8 +158,14 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: adopted,
             members_version: self.members_version,
             members: newer.then(|| self.registered_set()),
-            timeout: Some(self.config.limits.peer_timeout),
+            patience: Some(self.patience()),
         })
+    }
+
+    /// One that is alone and serves nobody yields to whoever acts (rule 18). Of two with the same
+    /// epoch the other one does: no subscriber could tell them apart.
+    fn yields(&self, alike: bool, to: StatestoreId) -> bool {
+        self.is_unknown() || (alike && self.id > to)
     }
 
     /// H-13, H-14.
@@ -172,7 +181,8 @@ impl<V: Ord + Clone> Pair<V> {
     /// Rule 10.
     fn epoch_beat(&mut self, now: Now, epoch: Epoch, beat: &Beat<V>) -> bool {
         self.learn_epoch(now, Some(epoch));
-        if self.role.acts() || epoch < self.highest {
+        // Higher than the highest is only one that is not believed.
+        if self.role.acts() || epoch != self.highest {
             return false;
         }
         self.accept(now.time);
@@ -218,21 +228,23 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
-        self.learn_timeout(now.time, reply.timeout);
+        self.learn_patience(now.time, reply.patience);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
         if reply.is_active {
             self.claim.take_if(|claim| claim.epoch == sent.epoch);
-            if self.is_unknown() {
-                self.step_down(now.time, Why::PeerActive); // rule 18
+            let alike = self.acting() == Some(sent.epoch) && reply.highest == Some(sent.epoch);
+            if self.yields(alike, sent.to) {
+                self.step_down(now.time, Why::PeerActive);
             }
         }
         if !reply.accepted || reply.is_active || !looked {
             return;
         }
         if self.claim.is_some_and(|claim| claim.epoch == sent.epoch) {
-            self.peer_acknowledged = Some(sent.at);
-            if now.time < sent.at + self.peer_lease() {
+            let acknowledged = self.acknowledgement(sent.at);
+            self.peer_acknowledged = Some(acknowledged);
+            if now.time < acknowledged.until {
                 self.become_active(now, Tenure::Leased, Why::Acknowledged);
             }
         }
@@ -244,19 +256,22 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.members = Some(members);
             self.peer.members_version = reply.members_version;
         }
-        self.adjust_electorate();
+        self.adjust_electorate(now.time);
     }
 
     /// The peer acknowledged this active server.
     fn renewed(&mut self, sent: BeatSent, reply: &BeatReply<V>) {
-        self.peer_acknowledged = self.peer_acknowledged.max(Some(sent.at));
-        let until = sent.at + self.peer_lease();
+        let news = self.acknowledgement(sent.at);
+        let later = |known: Acknowledgement| known.at < news.at;
+        if self.peer_acknowledged.is_none_or(later) {
+            self.peer_acknowledged = Some(news);
+        }
         if self.tenure != Tenure::Leased {
             self.tenure = Tenure::Leased;
             self.publish_epoch();
             self.held_until = self.lease_end();
         }
-        self.extend(until);
+        self.extend(news.until);
         if reply.electorate_version == Some(sent.electorate_version) {
             if !self.electorate.is_adopted() {
                 self.electorate.acknowledged(sent.electorate_version);
@@ -281,17 +296,5 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.found = false;
             self.news.push(News::PeerLost);
         }
-    }
-
-    /// Rule 12: the electorate is who is registered with both. Looked at only when the peer has
-    /// just answered, so at most once a tick, and never while it is out of sight (rule 13).
-    fn adjust_electorate(&mut self) {
-        let free = self.electorate.proposed().is_none() && self.electorate.is_adopted();
-        let Some(members) = self.peer.members.as_ref().filter(|_| free) else {
-            return;
-        };
-        let mut wanted = self.registered_set();
-        wanted.retain(|voter| members.contains(voter));
-        self.electorate.propose(wanted);
     }
 }

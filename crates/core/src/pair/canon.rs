@@ -11,8 +11,9 @@
 //! in `sim/model`. Not the same are what is only shown, and how often voters are asked. Every
 //! field is named below without `..`, so that a new one has to say what becomes of it.
 
-use super::voters::Voter;
-use super::{Claim, HelloSent, Pair, Peer, Tenure};
+use super::peer::{Acknowledgement, Peer};
+use super::voter::Voter;
+use super::{Claim, HelloSent, Pair, Tenure};
 use crate::role::Role;
 use crate::time::Time;
 use alloc::collections::BTreeSet;
@@ -48,14 +49,21 @@ impl<V: Ord + Clone> Pair<V> {
         self.yielded = 1;
     }
 
-    /// What is known of a voter, and whether it is agreed on, proposed, and the peer's member:
-    /// all that tells it from another.
-    pub fn seat(&self, voter: &V) -> (Option<&Voter>, [bool; 3]) {
+    /// The highest epoch that it has seen or taken, also for a claim that failed: of these there
+    /// may be any number, each with a higher one, so a search has to say up to where it follows.
+    pub fn highest_named(&self) -> Epoch {
+        self.highest.max(self.taken)
+    }
+
+    /// What is known of a voter, and whether it is agreed on, proposed, the peer's member, and
+    /// expected to be: all that tells it from another.
+    pub fn seat(&self, voter: &V) -> (Option<&Voter>, [bool; 4]) {
         let within = |set: Option<&BTreeSet<V>>| set.is_some_and(|set| set.contains(voter));
         let sets = [
             within(Some(self.electorate.agreed())),
             within(self.electorate.proposed()),
             within(self.peer.members.as_ref()),
+            within(Some(&self.peer.expected)),
         ];
         (self.voters.find(voter), sets)
     }
@@ -65,6 +73,7 @@ impl<V: Ord + Clone> Pair<V> {
         let renamed = |set: &BTreeSet<V>| set.iter().map(&name).collect();
         self.electorate.rename(renamed);
         self.peer.members = self.peer.members.as_ref().map(renamed);
+        self.peer.expected = renamed(&self.peer.expected);
         self.voters.rename(&name);
     }
 
@@ -87,7 +96,9 @@ impl<V: Ord + Clone> Pair<V> {
                     left: _,
                     members: _,
                     members_version: _,
-                    timeout: _,
+                    expected: _,
+                    expected_until,
+                    patience: _,
                 },
             electorate: _,
             unilateral: _,
@@ -115,8 +126,12 @@ impl<V: Ord + Clone> Pair<V> {
         } = self;
         let mut times: Vec<&mut Time> = Vec::new();
         times.extend([heard, refreshed, votes_from, undecided_since, silence_from]);
-        let known = [peer_acknowledged, held_until, counted, silent_until];
+        let known = [held_until, counted, silent_until];
         times.extend(known.into_iter().flatten());
+        times.push(expected_until);
+        if let Some(Acknowledgement { at, until }) = peer_acknowledged {
+            times.extend([at, until]);
+        }
         if let Some(Claim { epoch: _, since }) = claim {
             times.push(since);
         }
@@ -136,8 +151,13 @@ impl<V: Ord + Clone> Pair<V> {
         let over = |end: Time| end <= now;
         let level = |time: Time, alike: bool| if alike { Time::ZERO } else { time };
         self.held_until.take_if(|until| over(*until));
-        self.peer_acknowledged
-            .take_if(|at| over(*at + limits.peer_lease));
+        self.peer_acknowledged.take_if(|it| over(it.until));
+        if over(self.peer.expected_until) {
+            self.peer.expected.clear();
+        }
+        if self.peer.expected.is_empty() {
+            self.peer.expected_until = Time::ZERO;
+        }
         if let Some(claim) = &mut self.claim {
             claim.since = level(claim.since, over(claim.since + limits.vote_age));
         }

@@ -42,20 +42,16 @@ impl<V: Ord + Clone> Pair<V> {
         self.held_by_peer().max(self.held_by_voters())
     }
 
-    /// Until when the peer's acknowledgement holds it.
-    pub(super) fn held_by_peer(&self) -> Option<Time> {
-        self.peer_acknowledged.map(|at| at + self.peer_lease())
-    }
-
     /// Until when half of each set that counts holds the lease; none without an electorate.
     pub(super) fn held_by_voters(&self) -> Option<Time> {
         if self.peer.extended == Some(false) {
             let set: BTreeSet<V> = self.registered_set();
-            return self.voters.held_until(&set);
+            return self.voters.held_until(&set, self.longest_hold());
         }
+        let longest = self.longest_hold();
         let mut end: Option<Time> = None;
         for set in self.electorate.sets() {
-            let held = self.voters.held_until(set)?;
+            let held = self.voters.held_until(set, longest)?;
             end = Some(end.map_or(held, |end| end.min(held)));
         }
         end
@@ -156,7 +152,8 @@ impl<V: Ord + Clone> Pair<V> {
             Some(peer) => self.id > peer,
             None => self.id.0.lo & 1 == 1,
         };
-        epoch::next(self.highest.max(self.taken), now.wall, second)
+        let own = self.id.0.hi >> 24;
+        epoch::next(self.highest.max(self.taken), now.wall, second, own)
     }
 
     /// True for one that is alone, and nobody knows that it is active.
@@ -298,43 +295,6 @@ impl<V: Ord + Clone> Pair<V> {
         self.intrusions += 1;
         if self.intrusions > INTRUSIONS {
             self.step_down(now, Why::DualActive);
-        }
-    }
-
-    /// When the next round of rule 19 may begin.
-    pub(super) fn next_turn(&self) -> Time {
-        let limits = &self.config.limits;
-        self.silence_from + limits.peer_timeout + limits.subscriber_timeout
-    }
-
-    /// Rule 19: neither side gets votes while subscribers hear both. In each round a server is
-    /// silent or not by one bit of its random id, so that soon exactly one of the two is.
-    pub(super) fn take_turns(&mut self, now: Time) {
-        if self.silent_until.is_some_and(|until| until <= now) {
-            self.silent_until = None;
-            self.silence_from = now;
-        }
-        let limits = self.config.limits;
-        let waits = !self.role.acts() && self.claim.is_none() && self.silent_until.is_none();
-        if !waits || now < self.next_turn() || !self.peer_is_silent(now) {
-            return;
-        }
-        let hears_idle = |voter: &super::Voter| {
-            let voice = voter.recent_voice(now, limits.subscriber_timeout);
-            voice.is_some_and(|voice| voice.state == ConnState::OK && !voice.other_is_active)
-        };
-        let hearing = self.voters.registered().filter(|(_, v)| hears_idle(v));
-        if !is_majority(hearing.count(), self.voters.count()) {
-            return;
-        }
-        let bits = self.id.0.hi ^ self.id.0.lo;
-        let silent = bits.rotate_right(self.rounds % 64) & 1 == 1;
-        self.rounds = self.rounds.wrapping_add(1);
-        self.silence_from = now;
-        if silent {
-            let time = limits.peer_timeout + limits.subscriber_timeout;
-            self.silent_until = Some(now + time);
-            self.news.push(News::Silent);
         }
     }
 

@@ -97,12 +97,14 @@ impl<V: Ord + Clone> Electorate<V> {
         self.proposed = None;
     }
 
-    /// Proposes a change, if none is under way and it is one.
-    pub(super) fn propose(&mut self, wanted: BTreeSet<V>) {
-        if self.proposed.is_none() && self.is_adopted() && wanted != self.agreed {
+    /// Proposes a change, if none is under way and it is one. True if it is proposed.
+    pub(super) fn propose(&mut self, wanted: BTreeSet<V>) -> bool {
+        let news = self.proposed.is_none() && self.is_adopted() && wanted != self.agreed;
+        if news {
             self.proposed = Some(wanted);
             self.version += 1;
         }
+        news
     }
 
     /// The peer has adopted this version.

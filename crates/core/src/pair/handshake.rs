@@ -6,11 +6,10 @@
 //!
 //! Deliberately absent: when to send; addresses and versions of the protocol.
 
-use super::{Claim, News, Pair, Tenure, Why};
+use super::{Claim, News, Pair, Patience, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::role::Role;
 use crate::time::{Now, Time};
-use core::time::Duration;
 use statestore_wire::{Epoch, Text};
 
 /// StatestoreHaHandshake, as far as it decides something.
@@ -26,6 +25,8 @@ pub struct Hello {
     pub highest: Option<Epoch>,
     /// Ours only: it is active, alone so far, under this epoch.
     pub active: Option<Epoch>,
+    /// Ours only.
+    pub patience: Option<Patience>,
 }
 
 /// What the sender of a [`Hello`] has to remember for its answer.
@@ -33,6 +34,8 @@ pub struct Hello {
 pub struct HelloSent {
     /// When.
     pub at: Time,
+    /// To whom, as far as was known.
+    pub(super) to: Option<StatestoreId>,
     pub(super) yielded: u64,
 }
 
@@ -45,8 +48,8 @@ pub struct Welcome {
     pub active: bool,
     /// Ours only: the highest epoch it has seen.
     pub highest: Option<Epoch>,
-    /// Ours only: its T_p, so how long its promise is good.
-    pub timeout: Option<Duration>,
+    /// Ours only: how long its promise is good, and what its votes wait for.
+    pub patience: Option<Patience>,
 }
 
 impl<V: Ord + Clone> Pair<V> {
@@ -72,9 +75,11 @@ impl<V: Ord + Clone> Pair<V> {
             force: self.config.force,
             highest: Some(self.highest),
             active: self.acting(),
+            patience: Some(self.patience()),
         };
         let sent = HelloSent {
             at: now,
+            to: self.peer.id,
             yielded: self.yielded,
         };
         (hello, sent)
@@ -89,7 +94,7 @@ impl<V: Ord + Clone> Pair<V> {
                 id: StatestoreId::default(),
                 active: false,
                 highest: None,
-                timeout: None,
+                patience: None,
             });
         }
         if self.peer.left == Some(hello.id) {
@@ -105,7 +110,8 @@ impl<V: Ord + Clone> Pair<V> {
                 false => self.learn_epoch(now, hello.active),
             }
         }
-        self.meet(hello.id, hello.highest.is_some());
+        self.meet(now.time, hello.id, hello.highest.is_some());
+        self.learn_patience(now.time, hello.patience);
         self.contacted = true;
         let active = self.decide(now, hello);
         if active && self.tenure == Tenure::Unopposed {
@@ -115,7 +121,7 @@ impl<V: Ord + Clone> Pair<V> {
             id: self.id,
             active,
             highest: Some(self.highest),
-            timeout: Some(self.config.limits.peer_timeout),
+            patience: Some(self.patience()),
         })
     }
 
@@ -174,6 +180,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.electorate.settle(self.registered_set());
         self.unilateral = true;
         self.prune();
+        self.expect(self.registered_set(), now);
         self.held_until = self.held_by_voters();
         self.refreshed = now;
         self.tenure = match self.held_until {
@@ -191,12 +198,13 @@ impl<V: Ord + Clone> Pair<V> {
         if welcome.id.0.is_unset() || welcome.id == self.id {
             return self.news.push(News::PeerIsMyself);
         }
-        if self.peer.left == Some(welcome.id) {
-            return;
+        let overtaken = self.peer.id != sent.to && self.peer.id != Some(welcome.id);
+        if overtaken || self.peer.left == Some(welcome.id) {
+            return; // That process is gone.
         }
         self.learn_epoch(now, welcome.highest);
-        self.meet(welcome.id, welcome.highest.is_some());
-        self.learn_timeout(now.time, welcome.timeout);
+        self.meet(now.time, welcome.id, welcome.highest.is_some());
+        self.learn_patience(now.time, welcome.patience);
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {
@@ -213,24 +221,13 @@ impl<V: Ord + Clone> Pair<V> {
         } else if welcome.active {
             self.yielded += 1;
             self.stand_by(now.time, Why::PeerActive);
-        } else if unmoved && !self.is_mute() && now.time < sent.at + self.peer_lease() {
-            self.peer_acknowledged = Some(sent.at);
-            self.become_active(now, Tenure::Leased, Why::Granted);
-        }
-    }
-
-    /// The peer says its T_p, with what is about to hold the lease.
-    pub(super) fn learn_timeout(&mut self, now: Time, theirs: Option<Duration>) {
-        let own = self.config.limits.peer_timeout;
-        if let Some(theirs) = theirs
-            && self.peer.timeout != Some(theirs)
-        {
-            self.peer.timeout = Some(theirs);
-            self.shorten();
-            self.observe(now);
-            if theirs != own {
-                self.news.push(News::PeerTimeoutDiffers { own, theirs });
+        } else if unmoved && !self.is_mute() {
+            let granted = self.acknowledgement(sent.at);
+            if granted.until <= now.time {
+                return;
             }
+            self.peer_acknowledged = Some(granted);
+            self.become_active(now, Tenure::Leased, Why::Granted);
         }
     }
 
@@ -272,22 +269,5 @@ impl<V: Ord + Clone> Pair<V> {
             self.become_active(now, Tenure::Unopposed, Why::PeerLeft);
         }
         true
-    }
-
-    /// The peer said something.
-    pub(super) fn meet(&mut self, id: StatestoreId, extended: bool) {
-        let changed = self.peer.id != Some(id) || self.peer.extended != Some(extended);
-        if changed {
-            self.peer.id = Some(id);
-            self.peer.extended = Some(extended);
-            self.peer.members = None;
-            self.peer.members_version = 0;
-            self.electorate.resend();
-        }
-        self.peer.missed = 0;
-        if changed || !self.peer.found {
-            self.peer.found = true;
-            self.news.push(News::PeerFound { id, extended });
-        }
     }
 }

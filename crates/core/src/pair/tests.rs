@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod electing;
+mod in_a_row;
 mod leases;
 mod meeting;
+mod patience;
 
 use super::*;
 use crate::time::Wall;
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use statestore_wire::ConnState;
 use statestore_wire::UniqueId;

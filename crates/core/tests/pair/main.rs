@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod alone;
+mod in_a_row;
 mod telling;
 mod together;
 mod troubled;

@@ -1,20 +1,23 @@
-//! Where lines go: up to four files, or stderr, with a little memory in front of each file.
+//! Where lines go: up to four files, or stderr. Only the thread that writes waits here.
 //!
 //! A message goes to the file of its severity and to those of all lower ones, so the INFO file
-//! tells the whole story. Buffers are bounded; what cannot be written is counted and dropped, the
-//! console is told when that begins, and the log itself when it ends.
+//! tells the whole story. What cannot be written is counted and dropped, the console is told when
+//! that begins, and the log itself when it ends.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::LogConfig;
 use super::console::Console;
 use super::file::{LogFile, Naming};
 use super::format::Severity;
+use super::lock;
+use super::queue::Batch;
 
-/// A buffer is written out when it is this large, whatever its age.
-const MAX_BUFFER: usize = 256 * 1024;
+/// So many bytes at most are put together for one write.
+const MAX_WRITE: usize = 256 * 1024;
 
 /// A disk that is full now and then is told of only so often.
 const TELL_PERIOD: Duration = Duration::from_secs(60);
@@ -26,13 +29,12 @@ pub(super) struct Sinks {
     also_stderr: bool,
     /// By severity; opened at the first message, INFO at the start.
     slots: [Slot; 4],
-    buffer_level: i32,
     rest: Option<Duration>,
     /// No attempt to write before this moment, after a full disk.
     resting_until: Option<Instant>,
     redirected: bool,
     /// Where standard error led at the start.
-    console: Console,
+    console: Arc<Mutex<Console>>,
     told: Option<Instant>,
     /// Lines lost in all, and before the present trouble.
     lost: u64,
@@ -51,16 +53,19 @@ struct Slot {
 
 impl Sinks {
     /// Opens the INFO file, which proves that the folder can be written to.
-    pub(super) fn open(config: &LogConfig, naming: Naming) -> io::Result<Self> {
+    pub(super) fn open(
+        config: &LogConfig,
+        naming: Naming,
+        console: Arc<Mutex<Console>>,
+    ) -> io::Result<Self> {
         let mut sinks = Sinks {
             naming: (!config.stderr_only).then_some(naming),
             also_stderr: config.also_stderr,
             slots: Default::default(),
-            buffer_level: config.buffer_level,
             rest: config.rest_when_full.then_some(config.buffer_time),
             resting_until: None,
             redirected: false,
-            console: Console::of_stderr(),
+            console,
             told: None,
             lost: 0,
             lost_before: 0,
@@ -84,27 +89,28 @@ impl Sinks {
         Ok(())
     }
 
-    pub(super) fn write(&mut self, severity: Severity, line: &str) {
+    /// Writes whole lines, in order; each file is written before this returns.
+    pub(super) fn write(&mut self, batch: Batch) {
         if self.naming.is_none() || self.also_stderr {
-            let _ = io::stderr().write_all(line.as_bytes());
+            for (_, line) in &batch.lines {
+                let written = io::stderr().write_all(line.as_bytes());
+                self.lost += u64::from(written.is_err() && self.naming.is_none());
+            }
         }
+        self.lost += batch.lost;
         if self.naming.is_none() {
             return;
         }
-        let urgent = severity as i32 > self.buffer_level;
-        for slot in 0..=severity as usize {
-            self.slots[slot].buffer.extend_from_slice(line.as_bytes());
-            self.slots[slot].lines += 1;
-            if urgent || self.slots[slot].buffer.len() >= MAX_BUFFER {
-                self.flush_slot(slot);
+        for (severity, line) in &batch.lines {
+            for slot in 0..=*severity as usize {
+                self.slots[slot].buffer.extend_from_slice(line.as_bytes());
+                self.slots[slot].lines += 1;
+                if self.slots[slot].buffer.len() >= MAX_WRITE {
+                    self.flush_slot(slot);
+                }
             }
         }
-    }
-
-    pub(super) fn flush(&mut self) {
-        for slot in 0..self.slots.len() {
-            self.flush_slot(slot);
-        }
+        (0..self.slots.len()).for_each(|slot| self.flush_slot(slot));
     }
 
     pub(super) fn info_path(&self) -> Option<PathBuf> {
@@ -114,26 +120,23 @@ impl Sinks {
             .map(|file| file.path().to_owned())
     }
 
-    pub(super) fn lost_lines(&self) -> u64 {
-        self.lost
-    }
-
-    pub(super) fn has_files(&self) -> bool {
-        self.naming.is_some()
-    }
-
-    pub(super) fn console(&mut self) -> &mut Console {
-        &mut self.console
-    }
-
-    /// How many lines are missing, once the file that has all of them can be written again.
-    pub(super) fn recovered(&mut self) -> Option<u64> {
+    /// Lines that are missing and were not told of.
+    pub(super) fn missing(&self) -> Option<u64> {
         let lost = self.lost - self.lost_before;
-        if lost == 0 || self.slots[0].fails {
-            return None;
+        (lost > 0).then_some(lost)
+    }
+
+    /// Writes the line that tells of missing ones, which is none of them if it fails as well.
+    pub(super) fn mourn(&mut self, line: String) {
+        let lost = self.lost;
+        self.write(Batch {
+            lines: vec![(Severity::Warning, line)],
+            lost: 0,
+        });
+        self.lost = lost;
+        if self.naming.is_none() || !self.slots[Severity::Info as usize].fails {
+            self.lost_before = lost;
         }
-        self.lost_before = self.lost;
-        Some(lost)
     }
 
     fn flush_slot(&mut self, index: usize) {
@@ -176,7 +179,7 @@ impl Sinks {
         self.told = Some(Instant::now());
         if let Some(naming) = &self.naming {
             let dir = naming.dir().display();
-            self.console.tell(&format!(
+            lock(&self.console).tell(&format!(
                 "WARNING: the log in --log_dir={dir} cannot be written: {error}; lines are lost"
             ));
         }
@@ -217,14 +220,13 @@ impl Sinks {
     }
 }
 
-impl Drop for Sinks {
-    fn drop(&mut self) {
-        self.flush();
-    }
-}
-
 #[cfg(test)]
 impl Sinks {
+    /// Lines that could not be written since the start.
+    pub(super) fn lost_lines_for_test(&self) -> u64 {
+        self.lost
+    }
+
     /// Lets a test write the INFO log to any file, for instance to a full device.
     pub(super) fn replace_info_for_test(&mut self, file: std::fs::File) {
         if let Some(info) = &mut self.slots[0].file {

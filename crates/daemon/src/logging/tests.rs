@@ -33,7 +33,9 @@ fn config(dir: &Path) -> LogConfig {
 
 fn with<R>(config: &LogConfig, body: impl FnOnce(&Logging) -> R) -> R {
     let logging = Logging::open(config).unwrap();
-    tracing::subscriber::with_default(logging.subscriber(), || body(&logging))
+    let done = tracing::subscriber::with_default(logging.subscriber(), || body(&logging));
+    logging.flush();
+    done
 }
 
 /// The name of the next file differs only when the second does.
@@ -139,7 +141,11 @@ fn buffered_messages_appear_with_the_next_urgent_one_or_a_flush() {
             tracing::info!("waits");
             assert_eq!(read(dir.path(), "link.INFO"), "");
             tracing::warn!("urgent");
-            assert_eq!(read(dir.path(), "link.INFO").lines().count(), 2);
+            let start = Instant::now();
+            while read(dir.path(), "link.INFO").lines().count() < 2 {
+                assert!(start.elapsed() < Duration::from_secs(20), "not written");
+                std::thread::sleep(Duration::from_millis(1));
+            }
             tracing::info!("waits again");
             logging.flush();
             assert_eq!(read(dir.path(), "link.INFO").lines().count(), 3);
@@ -244,7 +250,26 @@ fn a_log_that_cannot_be_written_costs_lines_and_nothing_else() {
         logging.sinks().replace_info_for_test(full);
         tracing::info!("lost");
         tracing::info!("lost too");
-        assert_eq!(logging.lost_lines(), 2);
+        logging.flush();
+        assert_eq!(logging.sinks().lost_lines_for_test(), 2);
+    });
+}
+
+#[test]
+fn a_log_that_hangs_delays_nobody_who_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    with(&config(dir.path()), |logging| {
+        // A pipe that nobody reads: the first 64 KiB go in, then a write waits.
+        let (reader, writer) = std::io::pipe().unwrap();
+        let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(writer));
+        logging.sinks().replace_info_for_test(pipe);
+        let long = "x".repeat(20_000);
+        // More than waits in memory: it would never end if it waited for the pipe.
+        (0..1000).for_each(|_| tracing::info!("{long}"));
+        drop(reader);
+        logging.flush();
+        let lost = logging.sinks().lost_lines_for_test();
+        assert!(lost > 500, "{lost} lines had no room");
     });
 }
 
@@ -262,9 +287,11 @@ fn after_a_full_disk_it_can_rest_before_it_tries_again() {
             let replace = |file| logging.sinks().replace_info_for_test(file);
             replace(open(Path::new("/dev/full")));
             tracing::info!("lost");
+            logging.flush();
             replace(open(&logging.info_file().unwrap()));
             tracing::info!("written unless resting");
-            logging.lost_lines()
+            logging.flush();
+            logging.sinks().lost_lines_for_test()
         })
     };
     assert_eq!((lost(false), lost(true)), (1, 2));

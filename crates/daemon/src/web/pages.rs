@@ -51,7 +51,7 @@ impl BasePages {
             .into_iter()
             .for_each(|page| site.add(page));
         site.add(varz::page(self.flags.clone()));
-        if self.logging.info_file().is_some() {
+        if self.logging.has_files() {
             let bytes = self.flags.i64("web_log_bytes").max(0).unsigned_abs();
             site.add(logs::page(self.logging.clone(), bytes));
         }

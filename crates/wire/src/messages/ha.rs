@@ -23,6 +23,10 @@ message! {
         100 opt highest_epoch: Epoch,
         /// Under which the sender is active, alone so far.
         101 opt epoch: Epoch,
+        /// Milliseconds of silence after which the sender may take over.
+        102 opt timeout_ms: i64,
+        /// The sender's limit for subscribers that do not name their own, in milliseconds.
+        103 opt subscriber_timeout_ms: i64,
     }
 }
 
@@ -42,6 +46,8 @@ message! {
         100 opt highest_epoch: Epoch,
         /// Milliseconds of silence after which the answering side may take over.
         101 opt timeout_ms: i64,
+        /// Its limit for subscribers that do not name their own, in milliseconds.
+        102 opt subscriber_timeout_ms: i64,
     }
 }
 
@@ -92,6 +98,8 @@ message! {
         105 opt statestore_id: UniqueId,
         /// Milliseconds of silence after which the receiver may take over.
         106 opt timeout_ms: i64,
+        /// Its limit for subscribers that do not name their own, in milliseconds.
+        107 opt subscriber_timeout_ms: i64,
     }
 }
 

@@ -318,7 +318,7 @@ fn one_that_is_alone_and_serves_nobody_deposes_nobody_at_contact() {
     let mut c = unknown(3);
     let hello = c.hello(at(3_000).time).0;
     let welcome = a.on_hello(at(3_000), &hello).unwrap();
-    c.meet(welcome.id, true);
+    c.meet(at(3_001).time, welcome.id, true);
     assert!(!beat(&mut c, &mut a, at(3_001)));
     assert!(a.may_act(at(3_002)) && !c.role().acts());
 

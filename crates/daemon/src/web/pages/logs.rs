@@ -13,17 +13,20 @@ pub(super) fn page(logging: Logging, bytes: u64) -> Page {
     Page::document("/logs", move |_| {
         let logging = logging.clone();
         async move {
-            logging.flush();
-            let path = logging.info_file().unwrap_or_default();
-            let shown = path.display().to_string();
-            let log = tokio::task::spawn_blocking(move || tail(&path, bytes)).await;
+            let read = move || {
+                logging.flush();
+                let path = logging.info_file().unwrap_or_default();
+                let log = tail(&path, bytes);
+                (path.display().to_string(), log.ok())
+            };
+            let (shown, log) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
             let mut page = document([
                 ("logfile", shown.clone().into()),
                 ("num_bytes", bytes.into()),
             ]);
             match log {
-                Ok(Ok(log)) => page.insert("log".to_owned(), log.into()),
-                _ => {
+                Some(log) => page.insert("log".to_owned(), log.into()),
+                None => {
                     let text = format!("Couldn't open INFO log file: {shown}");
                     page.insert("error".to_owned(), text.into())
                 }

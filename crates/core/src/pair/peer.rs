@@ -1,0 +1,187 @@
+//! What one server knows of the other: which process it is, how patient, and what it acknowledged.
+//!
+//! Deliberately absent: messages (`handshake`, `beats`) and what follows for the role.
+//!
+//! Invariant: nothing that is learned later makes an acknowledgement hold longer.
+
+use super::{News, Pair, limits};
+use crate::ids::StatestoreId;
+use crate::time::Time;
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+/// How long a subscriber rests before it tries to register again, at most (B-10).
+const REGISTRATION_PAUSE: Duration = Duration::from_secs(5);
+
+/// What is known of the other server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Peer<V: Ord> {
+    pub(super) id: Option<StatestoreId>,
+    /// It answers; shown as connected-with-peer.
+    pub(super) found: bool,
+    /// It is one of ours; none before it said anything.
+    pub(super) extended: Option<bool>,
+    pub(super) missed: u32,
+    /// The process that left on purpose; nothing of it counts any more.
+    pub(super) left: Option<StatestoreId>,
+    pub(super) members: Option<BTreeSet<V>>,
+    pub(super) members_version: i64,
+    /// Agreed on with a former process, and not yet registered with this one.
+    pub(super) expected: BTreeSet<V>,
+    pub(super) expected_until: Time,
+    /// As it says with all that may hold a lease.
+    pub(super) patience: Option<Patience>,
+}
+
+impl<V: Ord> Default for Peer<V> {
+    fn default() -> Self {
+        Self {
+            id: None,
+            found: false,
+            extended: None,
+            missed: 0,
+            left: None,
+            members: None,
+            members_version: 0,
+            expected: BTreeSet::new(),
+            expected_until: Time::ZERO,
+            patience: None,
+        }
+    }
+}
+
+/// What a server goes by when it is to take over, as it tells the other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Patience {
+    /// Its T_p.
+    pub peer: Duration,
+    /// Its T_s, by its flag.
+    pub subscriber: Duration,
+}
+
+/// The peer stands by for us: for what was sent when, and until when that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Acknowledgement {
+    pub(super) at: Time,
+    pub(super) until: Time,
+}
+
+impl<V: Ord + Clone> Pair<V> {
+    /// Of what was sent at `at` and answered just now.
+    pub(super) fn acknowledgement(&self, at: Time) -> Acknowledgement {
+        // Against whoever of the two is less patient.
+        let own = self.config.limits.peer_lease;
+        let peers = self.peer.patience.map(|peers| limits::lease(peers.peer));
+        let lease = peers.map_or(own, |peers| own.min(peers));
+        Acknowledgement {
+            at,
+            until: at + lease,
+        }
+    }
+
+    /// Until when the peer's acknowledgement holds the lease.
+    pub(super) fn held_by_peer(&self) -> Option<Time> {
+        self.peer_acknowledged.map(|it| it.until)
+    }
+
+    /// What it tells the peer.
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            peer: self.config.limits.peer_timeout,
+            subscriber: self.config.limits.subscriber_timeout,
+        }
+    }
+
+    /// The longest limit for which a voter's acknowledgement holds the lease: the peer waits as
+    /// long before it counts a vote of a life whose limit is shorter.
+    pub(super) fn longest_hold(&self) -> Duration {
+        let own = self.config.limits.subscriber_timeout;
+        let peers = self.peer.patience.map(|peers| peers.subscriber);
+        peers.map_or(own, |peers| own.min(peers))
+    }
+
+    /// The peer says how patient it is.
+    pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>) {
+        let own = self.patience();
+        if let Some(theirs) = theirs
+            && self.peer.patience != Some(theirs)
+        {
+            self.peer.patience = Some(theirs);
+            if let Some(it) = &mut self.peer_acknowledged {
+                it.until = it.until.min(it.at + limits::lease(theirs.peer));
+            }
+            self.shorten();
+            self.observe(now);
+            if theirs != own {
+                self.news.push(News::PeerPatienceDiffers { own, theirs });
+            }
+        }
+    }
+
+    /// The peer said something.
+    pub(super) fn meet(&mut self, now: Time, id: StatestoreId, extended: bool) {
+        let changed = self.peer.id != Some(id) || self.peer.extended != Some(extended);
+        if changed {
+            self.peer.id = Some(id);
+            self.peer.extended = Some(extended);
+            self.peer.members = None;
+            self.peer.members_version = 0;
+            self.expect(self.seated(), now);
+            self.electorate.resend();
+        }
+        self.peer.missed = 0;
+        if changed || !self.peer.found {
+            self.peer.found = true;
+            self.news.push(News::PeerFound { id, extended });
+        }
+    }
+
+    /// Who is to have a seat beside whoever has just appeared: those agreed on, or, where nothing
+    /// is, who has answered one that is alone what it asks.
+    fn seated(&self) -> BTreeSet<V> {
+        if self.role.acts() && self.electorate.is_none() {
+            let answered = self
+                .voters
+                .registered()
+                .filter(|(_, it)| it.voice.is_some());
+            return answered.map(|(id, _)| id.clone()).collect();
+        }
+        self.electorate.sets().flatten().cloned().collect()
+    }
+
+    /// These keep their seats for the time in which everybody who is alive finds out that a server
+    /// is another process.
+    pub(super) fn expect(&mut self, voters: BTreeSet<V>, now: Time) {
+        self.peer.expected = voters;
+        self.peer.expected_until = now + self.timeout_of_most() * 2 + REGISTRATION_PAUSE;
+    }
+
+    /// The limit that more than half of the voters do not exceed; the flag's at least, and not
+    /// more than ten times that.
+    pub(super) fn timeout_of_most(&self) -> Duration {
+        let flag = self.config.limits.subscriber_timeout;
+        let most = self.voters.timeout_of_most().unwrap_or(flag);
+        most.clamp(flag, flag * 10)
+    }
+
+    /// Rule 12: the electorate is who is registered with both. Looked at only when the peer has
+    /// just answered, so at most once a tick, and never while it is out of sight (rule 13).
+    ///
+    /// Whoever was agreed on keeps the seat while a new process of the peer is being found: an
+    /// electorate of nobody would leave the lease to a peer that may crash again.
+    pub(super) fn adjust_electorate(&mut self, now: Time) {
+        let free = self.electorate.proposed().is_none() && self.electorate.is_adopted();
+        let Some(members) = self.peer.members.as_ref().filter(|_| free) else {
+            return;
+        };
+        let mut wanted = self.registered_set();
+        let expected = &mut self.peer.expected;
+        expected.retain(|voter| {
+            now < self.peer.expected_until && wanted.contains(voter) && !members.contains(voter)
+        });
+        wanted.retain(|voter| members.contains(voter) || expected.contains(voter));
+        if self.electorate.propose(wanted) {
+            self.shorten(); // from now on both sets count
+        }
+    }
+}
