@@ -62,7 +62,9 @@ impl Node {
         mut request: wire::PublishRequest,
         out: &mut Outbox,
     ) {
-        self.learn_epoch(now, request.highest_epoch, out);
+        if self.is_registered(&request) {
+            self.learn_epoch(now, request.highest_epoch, out); // rule 17
+        }
         let (key, unasked) = match self.admit_unasked(now, request_id, &request) {
             Ok(Some(admitted)) => admitted,
             Ok(None) => return respond(request_id, Status::ok(), out), // the same again
@@ -81,6 +83,13 @@ impl Node {
         }
         let origin = Origin::Call(unasked);
         self.take_in(now, registration, origin, request.topic_updates, out);
+    }
+
+    /// Only a registered subscriber's word on epochs counts: anybody can call.
+    fn is_registered(&self, request: &wire::PublishRequest) -> bool {
+        let named = self.members.named(&request.subscriber_id);
+        let id = named.map(|member| member.registration.registration_id.0);
+        !self.network_disabled && id == Some(request.registration_id)
     }
 
     fn admit_unasked(
