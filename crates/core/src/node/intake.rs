@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!   reply --> Intake --advance--> topics        (small: all of it in the reply's own step)
-//!                |  too much for one step, or its topics are being written: it queues
+//!                |  too much for one step, or its topics are being written, or larger than a few
+//!                |  items while something is overdue: it queues
 //!                +--> queue --Task::Absorb, a piece a step--> ... --> finished: the lane goes on
 //! ```
 //!
 //! While only a part of a delta is written its topic is *open*: nobody is sent an update of it,
 //! because half a publication is nothing that was ever published.
 //!
-//! Invariant: what replies say about one topic is applied in the order in which they came.
+//! Invariants: what replies say about one topic is applied in the order in which they came; nothing
+//! that is due waits for more than one step's writing, however many publish at one moment.
 
 use super::calls::Sent;
 use super::unasked::Unasked;
@@ -30,6 +32,8 @@ const FEW: usize = 64;
 const LINES: usize = 16;
 /// Bytes of items that one step writes at most, unless a single item is longer.
 const BYTES_A_STEP: usize = 4 << 20;
+/// This part of what one step writes costs like what else falls due, so it need not queue.
+const SMALL: usize = 64;
 
 /// A reply whose publications are being written.
 #[derive(Debug)]
@@ -58,6 +62,20 @@ impl Intake {
     fn deltas(&self) -> impl Iterator<Item = &TopicDelta> {
         let open = self.open.iter().map(|(delta, _)| delta);
         open.chain(self.rest.as_slice())
+    }
+
+    /// True if it is written in no time: a few items, and few bytes.
+    fn is_small(&self, items_per_step: usize) -> bool {
+        let (mut items, mut bytes) = (0, 0);
+        self.deltas().all(|delta| {
+            items += delta.topic_entries.len().max(1);
+            if items > 1 + items_per_step / SMALL {
+                return false;
+            }
+            let chunks = delta.topic_entries.chunks_from(0).iter();
+            bytes += chunks.map(|chunk| chunk.bytes().len()).sum::<usize>();
+            bytes <= BYTES_A_STEP / SMALL
+        })
     }
 
     /// True if both may concern one topic. Who publishes to very many topics at once is taken to
@@ -91,7 +109,8 @@ impl Node {
             lines: 0,
         };
         let in_turn = !self.intakes.iter().any(|other| other.may_concern(&intake));
-        if in_turn && self.advance(now, &mut intake, out) {
+        let in_time = !self.is_late(now.time) || intake.is_small(self.config.items_per_step);
+        if in_turn && in_time && self.advance(now, &mut intake, out) {
             return self.finish(now, intake, out);
         }
         if self.intakes.is_empty() {
@@ -190,6 +209,11 @@ impl Node {
         if intake.current && self.members.find(registration.key).is_none() {
             self.calls.outlived_ended(&registration.id, lane);
         }
+    }
+
+    /// Something should have happened by now: it comes first.
+    fn is_late(&self, now: Time) -> bool {
+        self.schedule.first().is_some_and(|due| due < now)
     }
 
     fn absorb_soon(&mut self, now: Time) {
