@@ -33,7 +33,7 @@ impl Node {
                 out.push(Effect::Log(Event::CatalogdLost { version }));
                 return;
             }
-            Verdict::Announce => self.follow_the_active(),
+            Verdict::Announce => self.follow_the_active(now),
         }
         let election = &self.catalog.election;
         let (Some(active), Some(catalogd)) = (election.active(), self.active_catalogd()) else {
@@ -68,16 +68,18 @@ impl Node {
 
     /// W11: the active peer's election counts here too, so that a failover of statestoreds is
     /// none of catalogds. With subscriber ids as priority both elect the same by themselves.
-    pub(super) fn follow_election(&mut self, active: Text, version: i64) {
+    pub(super) fn follow_election(&mut self, now: Now, active: Text, version: i64) {
         if !self.config.catalog.subscriber_id_as_priority && !self.acts() {
             self.catalog.election.follow(active, version);
-            self.follow_the_active();
+            self.follow_the_active(now);
         }
     }
 
-    /// A catalogd that stands by gets no updates and does not count (S-10, T-10).
-    pub(super) fn follow_the_active(&mut self) {
+    /// A catalogd that stands by gets no updates and does not count (S-10, T-10). One that no
+    /// longer does gets what it lacks now.
+    pub(super) fn follow_the_active(&mut self, now: Now) {
         let election = &self.catalog.election;
+        let mut chosen = Vec::new();
         for candidate in election.seated() {
             let followed = election.is_followed(&candidate.subscriber);
             let key = self.members.key_of(&candidate.subscriber);
@@ -88,11 +90,17 @@ impl Node {
                 continue;
             }
             let registration = &member.registration;
-            for (subscription, progress) in registration.topics.iter().zip(&member.progress) {
+            for (subscription, progress) in registration.topics.iter().zip(&mut member.progress) {
                 if let Some(topic) = self.topics.find_mut(&subscription.topic) {
                     topic.mark(registration.key, followed, progress);
                 }
+                progress.ready = None; // it may be asked for late, and pins what is rewritten
             }
+            chosen.extend(followed.then_some(registration.key));
+        }
+        for key in chosen {
+            self.due_by(key, Lane::Priority, now.time);
+            self.due_by(key, Lane::Bulk, now.time);
         }
     }
 

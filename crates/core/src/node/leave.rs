@@ -80,7 +80,7 @@ impl Node {
         }
         if registration.catalogd.is_some() {
             let verdict = self.catalog.election.leaves(&registration.id);
-            self.follow_the_active();
+            self.follow_the_active(now);
             self.elected(now, verdict, out);
         }
     }

@@ -247,7 +247,7 @@ impl Node {
         if reply.accepted
             && let Some(active) = request.active_catalogd
         {
-            self.follow_election(active, request.catalogd_version.unwrap_or(0));
+            self.follow_election(now, active, request.catalogd_version.unwrap_or(0));
         }
         let status = match reply.accepted {
             true => Status::ok(),

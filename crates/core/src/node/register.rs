@@ -206,7 +206,7 @@ impl Node {
         let force = catalogd.force_catalogd_active.unwrap_or(false);
         let moved = before.is_some_and(|before| before.address != catalogd.address);
         let verdict = self.catalog.election.arrives(candidate, force, moved);
-        self.follow_the_active();
+        self.follow_the_active(now);
         verdict
     }
 

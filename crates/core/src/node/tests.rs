@@ -1,9 +1,11 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
-//! `short`: that steps stay short; `unasked`: publications without being asked.
+//! `short`: that steps stay short; `unasked`: publications without being asked; `resting`: who is
+//! not asked because it publishes so.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
 mod limits;
+mod resting;
 mod short;
 mod unasked;
 

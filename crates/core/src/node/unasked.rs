@@ -196,6 +196,8 @@ impl Node {
         };
         let registration = &member.registration;
         let rests = registration.publishes
+            && member.followed
+            && member.follows == self.acting()
             && lane != Lane::Heartbeat
             && ending == Ending::Done
             && self.config.push_coalesce.is_some();
