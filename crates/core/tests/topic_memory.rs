@@ -1,7 +1,7 @@
 //! What a topic costs: memory follows the live items, whatever was written before (P2, W12), and
 //! the work to keep it so follows what is written (P10).
 
-use statestore_core::topic::{TopicLog, Version};
+use statestore_core::topic::{Looks, TopicLog, Version};
 use statestore_wire::ItemBatch;
 
 /// Sizes are scaled down: 8 MiB of entries of about 1 KB.
@@ -166,4 +166,28 @@ fn deltas_asked_for_from_everywhere_do_not_pile_up() {
         sizes.memory_bytes < sizes.value_bytes * 13 / 10 + (8 << 20) + FIXED,
         "{sizes:?}"
     );
+}
+
+// P2: what is put together for somebody keeps what is rewritten meanwhile, and says so.
+#[test]
+fn a_delta_that_is_begun_counts_what_it_pins_and_lets_it_go_when_it_is_given_up() {
+    let mut log = TopicLog::new(1);
+    write(&mut log, 0..ENTRIES);
+    // Holes, so that its segments have to be looked through.
+    write(&mut log, (0..ENTRIES).step_by(100));
+    let half = || Looks {
+        left: ENTRIES / 2,
+        few: 1,
+    };
+    assert_eq!(
+        log.delta_within(Version::ZERO, b"", &mut half(), true),
+        None
+    );
+    write(&mut log, 0..ENTRIES);
+    write(&mut log, 0..ENTRIES);
+    let begun = log.sizes().memory_bytes;
+    log.give_up();
+    let given_up = log.sizes().memory_bytes;
+    assert!(begun > given_up + ENTRIES / 4 * VALUE, "{begun} {given_up}");
+    within_limit(&log, "given up");
 }

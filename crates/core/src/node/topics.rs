@@ -47,6 +47,7 @@ impl Topic {
         if !counts {
             self.reach.remove(key);
             self.holds.remove(key);
+            self.give_up(key);
             return;
         }
         self.reach.set(key, progress.reached);
@@ -65,6 +66,7 @@ impl Topic {
         self.log.clear();
         self.open = false;
         self.expiring = 0;
+        self.asking = None;
     }
 
     pub(super) fn unsubscribe(&mut self, key: MemberKey, subscription: &Subscription) {
@@ -72,6 +74,16 @@ impl Topic {
         self.wanting_min -= usize::from(subscription.wants_min);
         self.reach.remove(key);
         self.holds.remove(key);
+        self.give_up(key);
+    }
+
+    /// This subscriber will not ask any more: what is put together for it would stay, and with it
+    /// what is rewritten meanwhile.
+    fn give_up(&mut self, key: MemberKey) {
+        if self.works_for(key) {
+            self.asking = None;
+            self.log.give_up();
+        }
     }
 
     /// T-10.

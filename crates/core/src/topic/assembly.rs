@@ -32,6 +32,8 @@ struct Piece {
     last: Version,
     live_rows: usize,
     gathered: Gathered,
+    /// Memory of its segment that it keeps alive.
+    shares: usize,
 }
 
 impl Piece {
@@ -94,10 +96,17 @@ impl Assembly {
             self.looked += rows;
             let mut gather = Gather::having_copied(self.copied);
             gather.rows(segment, wanted);
+            let gathered = gather.finish();
+            let shares = if gathered.bytes > gathered.copied {
+                segment.memory_bytes()
+            } else {
+                0
+            };
             let piece = Piece {
                 last: segment.last(),
                 live_rows: segment.live_rows(),
-                gathered: gather.finish(),
+                gathered,
+                shares,
             };
             self.copied += piece.gathered.copied;
             if let Some(old) = self.pieces.insert(segment.first(), piece) {
@@ -119,8 +128,21 @@ impl Assembly {
         Some(whole.finish())
     }
 
-    /// Memory that it holds by itself.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.copied + self.pieces.len() * 2 * size_of::<Piece>()
+    /// Memory that it holds by itself: what was copied, and what only its pieces keep alive of
+    /// segments that were rewritten since.
+    pub(super) fn memory_bytes(&self, store: &Store) -> usize {
+        let mut segments = store.after(Version::ZERO).peekable();
+        let pinned = self.pieces.iter().map(|(first, piece)| {
+            while segments
+                .next_if(|segment| segment.first() < *first)
+                .is_some()
+            {}
+            let current = segments.peek().filter(|segment| segment.first() == *first);
+            match current.is_some_and(|segment| piece.is_of(segment)) {
+                true => 0,
+                false => piece.shares,
+            }
+        });
+        self.copied + pinned.sum::<usize>() + self.pieces.len() * 2 * size_of::<Piece>()
     }
 }

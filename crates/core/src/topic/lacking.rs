@@ -78,6 +78,11 @@ impl TopicLog {
         Some(delta)
     }
 
+    /// Nobody will ask again for what was begun.
+    pub fn give_up(&mut self) {
+        self.assembly = None;
+    }
+
     fn gather_within(
         &mut self,
         wanted: Wanted<'_>,

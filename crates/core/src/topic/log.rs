@@ -253,6 +253,7 @@ impl TopicLog {
     /// How large the topic is.
     pub fn sizes(&self) -> Sizes {
         let tombstones = self.tombstones.len();
+        let assembly = self.assembly.as_ref();
         Sizes {
             entries: self.rows - tombstones,
             tombstones,
@@ -261,7 +262,7 @@ impl TopicLog {
             memory_bytes: self.store.memory_bytes()
                 + self.index.memory_bytes()
                 + self.cache.memory_bytes()
-                + self.assembly.as_ref().map_or(0, Assembly::memory_bytes)
+                + assembly.map_or(0, |it| it.memory_bytes(&self.store))
                 + 2 * tombstones * size_of::<Version>()
                 + size_of::<Self>(),
             rewritten_bytes: self.store.rewritten_bytes(),

@@ -1,4 +1,5 @@
-//! Who publishes by itself is left alone only while it has nothing to hear.
+//! Who publishes by itself is left alone only while it has nothing to hear; and what is put
+//! together for somebody goes with it.
 
 use super::*;
 use crate::port::Lane;
@@ -60,4 +61,37 @@ fn an_elected_catalogd_gets_its_first_update_at_once() {
     let sent = live(&mut node, calls, 5, 60_000);
     let mut bulk = sent.iter().filter(|(_, lane)| *lane == Lane::Bulk);
     assert_eq!(bulk.next().map(|(at, _)| *at), Some(10_005));
+}
+
+// P2, S-7: a large delta takes many steps, and its receiver may go in between.
+#[test]
+fn what_is_put_together_for_somebody_goes_with_it() {
+    let mut node = node(Config {
+        items_per_step: 64,
+        ..Config::default()
+    });
+    let keys: Vec<_> = (0..20_000).map(|n| format!("x:{n}")).collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let name = Text::from(TOPIC);
+    register(&mut node, at(5), 1, publisher("w", &[TOPIC]));
+    let log = |node: &mut Node| {
+        node.topics
+            .find_mut(&name)
+            .unwrap()
+            .log
+            .sizes()
+            .memory_bytes
+    };
+    let batch = ItemBatch::from_items(items);
+    node.topics.find_mut(&name).unwrap().log.write(&batch);
+    let before = log(&mut node);
+    let mut reader = publisher("r", &[TOPIC]);
+    reader.topic_registrations[0].filter_prefix = Some(Text::from("x:1"));
+    register(&mut node, at(5), 2, reader);
+    for _ in 0..10 {
+        step(&mut node, at(6), Input::Timer);
+    }
+    assert!(log(&mut node) > before, "it is begun");
+    register(&mut node, at(7), 3, request("r", &["other"]));
+    assert_eq!(log(&mut node), before);
 }
