@@ -30,7 +30,6 @@ impl Node {
         }
         for member in self.members.iter_mut() {
             member.follows = None;
-            member.streams = Default::default();
             if let Some(slot) = member.grace.take() {
                 self.schedule.cancel(slot);
             }

@@ -177,7 +177,8 @@ impl Node {
         let (lane, sent) = match &intake.origin {
             Origin::Reply(lane, sent) => (*lane, sent),
             Origin::Call(unasked) => {
-                return self.unasked_written(now, registration.key, unasked, out);
+                let whose = (&registration.id, registration.key);
+                return self.unasked_written(now, whose, unasked, out);
             }
         };
         self.count_outlived(&intake, lane);
@@ -199,7 +200,7 @@ impl Node {
                 self.count_outlived(&intake, *lane);
                 self.end_turn(now, key, *lane, Ending::Done);
             }
-            Origin::Call(unasked) => self.unasked_abandoned(key, unasked, out),
+            Origin::Call(unasked) => self.unasked_abandoned(&intake.registration.id, unasked, out),
         }
     }
 

@@ -67,6 +67,7 @@ use pair::Paired;
 use publish::Hurrying;
 use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
+use unasked::Writing;
 use work::Work;
 
 pub use unasked::Stream;
@@ -87,6 +88,7 @@ pub struct Node {
     /// Topics with more tombstones to collect than one step should.
     uncollected: BTreeSet<Text>,
     intakes: Intakes,
+    writing: Writing,
     /// What is left of large expiries: topic, versions, whom not to tell.
     expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
     /// Topics that changed within the coalescing time after their last push.
@@ -142,6 +144,7 @@ impl Node {
             topics: Topics::new(config.hash_seed),
             uncollected: BTreeSet::new(),
             intakes: Intakes::new(),
+            writing: Writing::new(),
             expiring: VecDeque::new(),
             untold: BTreeSet::new(),
             hurrying: VecDeque::new(),

@@ -19,20 +19,20 @@ use crate::lanes::Ending;
 use crate::members::{Member, MemberKey, rhythm_of};
 use crate::port::{Answer, Effect, Lane, Outbox};
 use crate::time::Now;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
-use statestore_wire::{Status, StatusCode};
+use statestore_wire::{Status, StatusCode, Text};
 
-/// What one stream of a registration has published.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Stream {
-    /// The sequence number that is taken in last; the first one is 1.
-    done: i64,
-    /// One is being written.
-    busy: bool,
-}
+/// What one stream of a registration has published: the sequence number that is taken in last.
+/// The first one is 1. It stays when topics are forgotten, so that nothing older comes back.
+pub type Stream = i64;
+
+/// Streams of which something is being written, by subscriber id: also under a registration that
+/// has ended since, so that who registers in a loop does not multiply what waits.
+pub(super) type Writing = BTreeSet<(Text, usize)>;
 
 /// Names a publication while it is written.
 #[derive(Debug, Clone, Copy)]
@@ -73,11 +73,12 @@ impl Node {
                 return respond(request_id, status, out);
             }
         };
-        let Some(member) = self.members.find_mut(key) else {
+        let Some(member) = self.members.find(key) else {
             return;
         };
-        member.streams[unasked.stream].busy = true;
         let registration = member.registration.clone();
+        self.writing
+            .insert((registration.id.clone(), unasked.stream));
         for delta in &mut request.topic_updates {
             delta.from_version = None; // T-22 is for the answer to the message that did not fit
         }
@@ -112,16 +113,21 @@ impl Node {
         let member = named
             .filter(current)
             .ok_or("Reject publication since it does not belong to the current registration.")?;
+        let epoch = self.acting();
+        if epoch.is_some() && request.highest_epoch != epoch {
+            return Err("Reject publication since it belongs to a former activation."); // W10
+        }
         if !member.followed {
             return Err("Reject publication of a catalogd that stands by.");
         }
         let streams = member.streams.iter().enumerate();
         let mut wanted = streams.filter(|(i, _)| i32::try_from(*i) == Ok(request.stream));
-        let (stream, state) = wanted.next().ok_or("There are two streams, 0 and 1.")?;
-        if state.busy {
+        let (stream, done) = wanted.next().ok_or("There are two streams, 0 and 1.")?;
+        let own = (request.subscriber_id.clone(), stream);
+        if self.writing.contains(&own) {
             return Err("Reject publication since another one is being taken in.");
         }
-        if request.sequence < state.done || request.sequence < 1 {
+        if request.sequence < *done || request.sequence < 1 {
             return Err("Reject publication since a later one was taken in.");
         }
         let unasked = Unasked {
@@ -130,7 +136,7 @@ impl Node {
             sequence: request.sequence,
             more: request.more == Some(true),
         };
-        let again = request.sequence == state.done;
+        let again = request.sequence == *done;
         Ok((!again).then_some((member.registration.key, unasked)))
     }
 
@@ -138,18 +144,16 @@ impl Node {
     pub(super) fn unasked_written(
         &mut self,
         now: Now,
-        key: MemberKey,
+        (id, key): (&Text, MemberKey),
         unasked: &Unasked,
         out: &mut Outbox,
     ) {
         respond(unasked.request_id, Status::ok(), out);
+        self.writing.remove(&(id.clone(), unasked.stream));
         let Some(member) = self.members.find_mut(key) else {
             return;
         };
-        member.streams[unasked.stream] = Stream {
-            done: unasked.sequence,
-            busy: false,
-        };
+        member.streams[unasked.stream] = unasked.sequence;
         let lane = unasked.lane();
         if !unasked.more {
             let topics = member.registration.topics.iter().enumerate();
@@ -161,21 +165,14 @@ impl Node {
     }
 
     /// Its topics were forgotten before.
-    pub(super) fn unasked_abandoned(
-        &mut self,
-        key: MemberKey,
-        unasked: &Unasked,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn unasked_abandoned(&mut self, id: &Text, unasked: &Unasked, out: &mut Outbox) {
         let why = format!("publication {} was given up", unasked.sequence);
         respond(
             unasked.request_id,
             Status::error(StatusCode::GENERAL, why),
             out,
         );
-        if let Some(member) = self.members.find_mut(key) {
-            member.streams[unasked.stream].busy = false;
-        }
+        self.writing.remove(&(id.clone(), unasked.stream));
     }
 
     /// Who published is not hurried by that, but is to know within a period.

@@ -65,3 +65,29 @@ fn only_a_registered_subscriber_s_word_ends_an_activation() {
     ));
     assert_ne!(world.role(active), Role::Active);
 }
+
+// W10: it was sent under the former activation and came when the same server was active again.
+#[test]
+fn a_call_of_a_former_activation_is_refused() {
+    let (mut world, active, first, [mine, other]) = served();
+    for (sequence, taken) in [(5, true), (4, false)] {
+        let call = publication("a", mine, sequence, first);
+        assert_eq!(is_taken(&mut world, active, call), taken);
+    }
+    // It is replaced and comes back, and its registrations stay.
+    world.dead.insert(1 - active);
+    let newer = publication("b", other, 1, Epoch(first.0 + 2));
+    assert!(!is_taken(&mut world, active, newer));
+    let mut seconds = 0;
+    while world.role(active) != Role::Active {
+        world.wait(SECOND);
+        seconds += 1;
+        assert!(seconds < 120);
+    }
+    world.wait(2 * SECOND);
+    let second = world.servers[active].node.fence().unwrap().epoch;
+    for (sequence, epoch, taken) in [(4, first, false), (6, first, false), (6, second, true)] {
+        let call = publication("a", mine, sequence, epoch);
+        assert_eq!(is_taken(&mut world, active, call), taken);
+    }
+}

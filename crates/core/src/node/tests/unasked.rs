@@ -227,3 +227,46 @@ fn what_is_inherited_stays_until_it_was_published_anew() {
     publish(&mut node, at(3_000), publication("a", 2, 1, &["x"]));
     assert_eq!(entries(&node), Some(1));
 }
+
+// W10: its topics were forgotten, and nothing older than what was in them may come back.
+#[test]
+fn what_was_taken_in_before_the_topics_were_forgotten_is_refused_after() {
+    let mut node = node(Config::default());
+    let calls = register(&mut node, at(5), 1, publisher("a"));
+    live(&mut node, calls, 5, 4_500);
+    let mut publish = |at: Now, sequence: i64, forget: bool| {
+        if forget {
+            node.forget_topics(at, &mut Outbox::new());
+        }
+        publish(&mut node, at, publication("a", 1, sequence, &["x"])).0
+    };
+    assert_eq!(publish(at(5_000), 5, false), Some(true));
+    assert_eq!(publish(at(5_010), 4, false), Some(false));
+    assert_eq!(publish(at(5_020), 4, true), Some(false));
+    assert_eq!(publish(at(5_030), 6, false), Some(true));
+}
+
+// one subscriber has a bounded number of publications under way, whatever it registers.
+#[test]
+fn who_registers_again_and_again_does_not_multiply_its_publications() {
+    let mut node = node(Config {
+        items_per_step: 2,
+        ..Config::default()
+    });
+    let keys: Vec<String> = (0..1_000).map(|n| format!("{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for n in 1..100 {
+        register(&mut node, at(5), n, publisher("a"));
+        let (ok, _) = publish(&mut node, at(5), publication("a", n, 1, &keys));
+        assert_eq!(ok, (n > 1).then_some(false));
+    }
+    assert_eq!(node.intakes.len(), 1);
+    // Once that is written the next one is taken in, under the current registration only.
+    let mut now = 6;
+    while !node.intakes.is_empty() {
+        step(&mut node, at(now), Input::Timer);
+        now += 1;
+    }
+    let more = publication("a", 99, 1, &["x"]);
+    assert_eq!(publish(&mut node, at(now), more).0, Some(true));
+}
