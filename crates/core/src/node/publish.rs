@@ -127,7 +127,8 @@ impl Node {
     ) {
         let name = &delta.topic_name;
         let pushes = self.pushes();
-        let Some(topic) = self.topics.find_mut(name) else {
+        let topic = self.topics.find_mut(name).filter(|_| !part.is_empty());
+        let Some(topic) = topic else {
             return;
         };
         topic.open = true;

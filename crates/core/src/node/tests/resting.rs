@@ -14,6 +14,35 @@ fn publisher(id: &str, topics: &[&str]) -> wire::RegisterSubscriberRequest {
     }
 }
 
+/// What a subscriber publishes by a call, and whom that wakes.
+fn publish(node: &mut Node, now: Now, (id, registration): (&str, i64), keys: &[&str]) -> Vec<Call> {
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let request = Request::Publish(wire::PublishRequest {
+        subscriber_id: Text::from(id),
+        registration_id: UniqueId {
+            hi: 0,
+            lo: registration,
+        },
+        sequence: 1,
+        topic_updates: Vec::from([TopicDelta {
+            topic_name: Text::from(TOPIC),
+            topic_entries: ItemBatch::from_items(items),
+            is_delta: true,
+            ..Default::default()
+        }]),
+        ..Default::default()
+    });
+    let request_id = RequestId(9);
+    step(
+        node,
+        now,
+        Input::Request {
+            request_id,
+            request,
+        },
+    )
+}
+
 fn answer(node: &mut Node, now: Now, call: &Call) -> Vec<Call> {
     let outcome = Ok(match call.body {
         Body::Heartbeat(_) => Reply::Heartbeat {
@@ -61,6 +90,17 @@ fn an_elected_catalogd_gets_its_first_update_at_once() {
     let sent = live(&mut node, calls, 5, 60_000);
     let mut bulk = sent.iter().filter(|(_, lane)| *lane == Lane::Bulk);
     assert_eq!(bulk.next().map(|(at, _)| *at), Some(10_005));
+}
+
+// T-22: an answer that only asks for another base is no change of the topic.
+#[test]
+fn what_is_published_without_items_wakes_nobody() {
+    let mut node = node(Config::default());
+    let mut calls = register(&mut node, at(5), 1, publisher("a", &[TOPIC]));
+    calls.extend(register(&mut node, at(5), 2, publisher("b", &[TOPIC])));
+    live(&mut node, calls, 5, 4_500);
+    let calls = publish(&mut node, at(5_000), ("a", 1), &[]);
+    assert!(calls.iter().all(|call| call.lane == Lane::Heartbeat));
 }
 
 // P2, S-7: a large delta takes many steps, and its receiver may go in between.
