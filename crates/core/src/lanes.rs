@@ -41,6 +41,8 @@ pub enum Task {
     Expire,
     /// Changes that came soon after another are made known.
     Push,
+    /// More subscribers to make them known to than one step should.
+    Tell,
     /// More tombstones to collect than one step should.
     Collect,
     /// The pair's own deadline.

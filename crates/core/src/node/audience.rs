@@ -104,6 +104,12 @@ impl Audiences {
         self.0.values().any(|a| a.news != News::Nothing)
     }
 
+    /// Whatever happened or not.
+    pub(super) fn everybody(&self) -> Vec<MemberKey> {
+        let audiences = self.0.values();
+        audiences.flat_map(|a| a.members.iter().copied()).collect()
+    }
+
     /// Everybody who has to be told, once; then there is nothing left to tell.
     pub(super) fn tell(&mut self) -> Vec<MemberKey> {
         let mut told = Vec::new();

@@ -10,7 +10,8 @@
 //! | `complete` | a call ends: who lives, who processed what (F, T-20, T-26) |
 //! | `intake` | what a reply publishes enters in short steps |
 //! | `unasked` | a subscriber publishes by a call of its own, and is polled seldom |
-//! | `publish` | what it changes in the topics (T-21 to T-27), and who should hear of it |
+//! | `publish` | what it changes in the topics (T-21 to T-27) |
+//! | `push` | who should hear of a change is told at once |
 //! | `leave` | a registration ends and takes its transient entries along (T-30 to T-34, F-4) |
 //! | `elect` | the active catalogd is elected and announced (C, N) |
 //! | `pair` | as one of a pair: what the decided role changes here (H) |
@@ -39,6 +40,7 @@ mod pages;
 mod pair;
 mod peer;
 mod publish;
+mod push;
 mod register;
 mod send;
 mod tell;
@@ -64,7 +66,7 @@ use calls::Calls;
 use core::time::Duration;
 use intake::Intakes;
 use pair::Paired;
-use publish::Hurrying;
+use push::Telling;
 use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
 use unasked::Writing;
@@ -93,8 +95,7 @@ pub struct Node {
     expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
     /// Topics that changed within the coalescing time after their last push.
     untold: BTreeSet<Text>,
-    /// Who is still to be told of changes, when so many are that a step should not tell all.
-    hurrying: VecDeque<Hurrying>,
+    telling: Telling,
     schedule: Schedule,
     work: Work,
     calls: Calls,
@@ -147,7 +148,7 @@ impl Node {
             writing: Writing::new(),
             expiring: VecDeque::new(),
             untold: BTreeSet::new(),
-            hurrying: VecDeque::new(),
+            telling: Telling::default(),
             schedule,
             work: Work::of_a_step(&config),
             calls: Calls::default(),
@@ -246,6 +247,7 @@ impl Node {
             Task::Absorb => self.absorb(now, out),
             Task::Expire => self.expire_more(now, out),
             Task::Push => self.push(now),
+            Task::Tell => self.tell_more(now),
             Task::Collect => self.collect_more(now),
             Task::PairWake => self.wake_pair(now, out),
             Task::PeerTurn => self.peer_turn(now, out),

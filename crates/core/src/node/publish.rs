@@ -1,26 +1,18 @@
-//! What a subscriber's reply changes in the topics (T-21 to T-27), and who should hear of it.
+//! What a subscriber publishes changes the topics (T-21 to T-27), and is noted for those who
+//! should hear of it.
 //!
-//! A change is not sent here; it makes the lanes of its audience due sooner.
+//! Deliberately absent: how they are told (`push`).
 
-use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::event::Event;
 use crate::lanes::Task;
-use crate::members::{MemberKey, Registration, rhythm_of};
+use crate::members::{MemberKey, Registration};
 use crate::owned::Owned;
 use crate::port::{Effect, Lane, Outbox};
 use crate::time::Now;
 use crate::topic::Version;
-use alloc::vec::IntoIter;
 use core::ops::Range;
 use statestore_wire::{Text, TopicDelta};
-
-/// Members whose lane is to be made due sooner.
-#[derive(Debug)]
-pub(super) struct Hurrying {
-    rhythm: usize,
-    members: IntoIter<MemberKey>,
-}
 
 impl Node {
     /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored. Its only
@@ -203,81 +195,6 @@ impl Node {
         self.collect(now, &name);
         if self.topics.drop_if_idle(&name) {
             out.push(Effect::Log(Event::TopicDropped { topic: name }));
-        }
-    }
-
-    /// Changes are made known at once.
-    fn pushes(&self) -> bool {
-        self.config.push_coalesce.is_some() && self.acts()
-    }
-
-    /// A topic may have changed: makes the lanes of those who have to be told due soon. Within
-    /// the coalescing time after the last such change it waits for its end, so that a thousand
-    /// writers do not make a million wishes.
-    fn hurry(&mut self, now: Now, name: &Text) {
-        let pushes = self.pushes();
-        let topic = self.topics.find_mut(name).filter(|_| pushes);
-        let Some(topic) = topic.filter(|topic| topic.audiences.have_news()) else {
-            return;
-        };
-        if topic.quiet_until <= now.time {
-            self.tell_audiences(now, name);
-        } else if self.untold.insert(name.clone()) {
-            self.schedule.add(topic.quiet_until, Task::Push);
-        }
-    }
-
-    /// The coalescing time of some topics is over, or there is more to tell than in one step.
-    pub(super) fn push(&mut self, now: Now) {
-        let more = !self.hurrying.is_empty();
-        for name in core::mem::take(&mut self.untold) {
-            let quiet = self.topics.find(&name).map(|topic| topic.quiet_until);
-            if quiet.is_some_and(|until| until > now.time) {
-                self.untold.insert(name); // its own task comes
-            } else {
-                self.tell_audiences(now, &name);
-            }
-        }
-        if more {
-            self.tell_more(now);
-        }
-    }
-
-    fn tell_audiences(&mut self, now: Now, name: &Text) {
-        let (Some(push), Some(topic)) = (self.config.push_coalesce, self.topics.find_mut(name))
-        else {
-            return;
-        };
-        topic.quiet_until = now.time + push;
-        let Some(rhythm) = rhythm_of(topic.lane) else {
-            return;
-        };
-        let members = topic.audiences.tell();
-        let first = self.hurrying.is_empty();
-        if !members.is_empty() {
-            let members = members.into_iter();
-            self.hurrying.push_back(Hurrying { rhythm, members });
-        }
-        if first {
-            self.tell_more(now);
-        }
-    }
-
-    /// Tells as many as a step should.
-    fn tell_more(&mut self, now: Now) {
-        let push = self.config.push_coalesce.unwrap_or_default();
-        while let Some(Hurrying { rhythm, members }) = self.hurrying.front_mut() {
-            for key in members.by_ref() {
-                if let Some(member) = self.members.find_mut(key).filter(|member| member.followed) {
-                    member.rhythms[*rhythm].hurry(now.time, push, &mut self.schedule);
-                }
-                self.work.spend(Work::WISH);
-                if self.work.is_done() {
-                    self.schedule.add(now.time + AT_ONCE, Task::Push);
-                    return;
-                }
-            }
-            self.hurrying.pop_front();
         }
     }
 

@@ -133,7 +133,7 @@ impl Node {
         let (id, key) = (registration.id.clone(), registration.key);
         let timeout_ms = request.heartbeat_timeout_ms;
         let mut member = Member::new(registration.clone(), now.time);
-        self.subscribe(&member, out);
+        self.subscribe(now, &member, out);
         let former = self.members.key_of(&id);
         let former = former.and_then(|key| self.replace(now, key, &mut member, out));
         out.push(Effect::Log(joined(&registration, former.as_deref())));
@@ -144,12 +144,13 @@ impl Node {
         (id, verdict)
     }
 
-    fn subscribe(&mut self, member: &Member, out: &mut Outbox) {
+    fn subscribe(&mut self, now: Now, member: &Member, out: &mut Outbox) {
         let registration = &member.registration;
         for (place, subscription) in registration.topics.iter().enumerate() {
             let name = &subscription.topic;
             let (topic, created) = self.topics.ensure(name, subscription.lane);
             topic.audiences.join(&subscription.prefix, registration.key);
+            let first = subscription.wants_min && topic.wanting_min == 0;
             topic.wanting_min += usize::from(subscription.wants_min);
             topic.mark(registration.key, member.followed, &member.progress[place]);
             if created {
@@ -157,6 +158,9 @@ impl Node {
                     topic: name.clone(),
                     subscriber: registration.id.clone(),
                 }));
+            }
+            if first && !created {
+                self.poll_anew(now, name);
             }
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Topic {
     pub(super) expiring: usize,
     /// How many of its subscribers want to know how far everybody is (T-10).
     pub(super) wanting_min: usize,
+    /// Nobody did, so those who are polled seldom are to be polled again.
+    pub(super) polled_anew: bool,
     /// Everybody who subscribes to it.
     pub(super) audiences: Audiences,
     /// Until then changes wait, so that they are made known together.
@@ -163,6 +165,7 @@ impl Topics {
                 open: false,
                 expiring: 0,
                 wanting_min: 0,
+                polled_anew: false,
                 audiences: Audiences::default(),
                 quiet_until: Time::ZERO,
                 reach: Reach::new(),

@@ -92,6 +92,24 @@ fn an_elected_catalogd_gets_its_first_update_at_once() {
     assert_eq!(bulk.next().map(|(at, _)| *at), Some(10_005));
 }
 
+// T-10: who begins to want the lowest version is not kept from it by those at rest.
+#[test]
+fn the_lowest_version_rises_within_a_period_also_for_who_wants_it_late() {
+    let mut node = node(Config::default());
+    let mut hidden = publisher("hidden", &[TOPIC]);
+    hidden.topic_registrations[0].filter_prefix = Some(Text::from("zzz"));
+    let mut calls = register(&mut node, at(5), 1, hidden);
+    calls.extend(register(&mut node, at(5), 2, publisher("w", &[TOPIC])));
+    live(&mut node, calls, 5, 4_500);
+    let mut wants = publisher("wants", &[TOPIC]);
+    wants.topic_registrations[0].populate_min_subscriber_topic_version = true;
+    let mut calls = register(&mut node, at(5_000), 3, wants);
+    calls.extend(publish(&mut node, at(5_000), ("w", 2), &["key"]));
+    live(&mut node, calls, 5_000, 5_250);
+    let topic = node.topics.find(&Text::from(TOPIC)).unwrap();
+    assert_eq!(topic.lowest(), topic.log.last());
+}
+
 // T-22: an answer that only asks for another base is no change of the topic.
 #[test]
 fn what_is_published_without_items_wakes_nobody() {

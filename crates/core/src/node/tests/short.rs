@@ -134,3 +134,52 @@ fn a_heartbeat_that_is_due_goes_out_whatever_is_published() {
     }
     assert!(written > 100, "and they are written too: {written}");
 }
+
+// P4: what waits to be told is bounded by topics and subscribers, not by how often topics change.
+#[test]
+fn wishes_do_not_pile_up_when_topics_change_faster_than_all_are_told() {
+    let mut node = node(Config::default());
+    let topics: Vec<_> = (0..100).map(|n| format!("t{n}")).collect();
+    let names: Vec<&str> = topics.iter().map(|t| &**t).collect();
+    for n in 0..1_000 {
+        let mut request = request(&format!("s{n}"), &names);
+        request.publishes = Some(true);
+        register(&mut node, at(5), n, request);
+    }
+    let updates = names.iter().map(|name| TopicDelta {
+        topic_name: Text::from(*name),
+        topic_entries: ItemBatch::from_items([(&b"key"[..], &b"value"[..], false)]),
+        is_delta: true,
+        ..Default::default()
+    });
+    let updates: Vec<_> = updates.collect();
+    for round in 0..20 {
+        // Every 10 ms one publication changes all topics; in between are 10 steps, 1 ms each.
+        let request = Request::Publish(wire::PublishRequest {
+            subscriber_id: Text::from("s0"),
+            sequence: 1 + round,
+            topic_updates: updates.clone(),
+            ..Default::default()
+        });
+        let begin = 5_000 + 10 * round.unsigned_abs();
+        let request_id = RequestId(9);
+        step(
+            &mut node,
+            at(begin),
+            Input::Request {
+                request_id,
+                request,
+            },
+        );
+        for millis in 1..10 {
+            step(&mut node, at(begin + millis), Input::Timer);
+        }
+        assert!(node.telling.len() <= 100 + 1_000, "{}", node.telling.len());
+    }
+    // Some was written, and is told in the end.
+    assert!(node.topics().iter().all(|topic| topic.version > 0));
+    for millis in 0..2_000 {
+        step(&mut node, at(6_000 + millis), Input::Timer);
+    }
+    assert_eq!((node.telling.len(), node.untold.len()), (0, 0));
+}
