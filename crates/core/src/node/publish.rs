@@ -156,7 +156,7 @@ impl Node {
         let Some(topic) = self.topics.find_mut(name) else {
             return;
         };
-        let most = self.config.items_per_step.max(1);
+        let most = self.work.items();
         let mut left = most;
         let mut expired = false;
         while left > 0

@@ -3,6 +3,7 @@
 
 use super::calls::{About, Manner, Pending, Sent};
 use super::register::FULL;
+use super::work::Work;
 use super::{AT_ONCE, Node, SHORTEST};
 use crate::event::Event;
 use crate::lanes::{Ending, Task};
@@ -97,6 +98,8 @@ impl Node {
             return self.end_turn(now, key, lane, Ending::Failed);
         }
         let registration = member.registration.clone();
+        let topics = registration.topics.len();
+        self.work.spend(topics.saturating_mul(Work::TOPIC));
         let carried = registration.topics.iter().filter(|s| s.lane == lane);
         let mut carried = carried.filter_map(|s| self.topics.find(&s.topic));
         if let (Some(rhythm), true) = (rhythm_of(lane), carried.any(|topic| topic.open)) {

@@ -183,3 +183,35 @@ fn wishes_do_not_pile_up_when_topics_change_faster_than_all_are_told() {
     }
     assert_eq!((node.telling.len(), node.untold.len()), (0, 0));
 }
+
+// P4: a message that carries very many topics costs what it looks at.
+#[test]
+fn messages_of_very_many_topics_go_out_in_short_steps() {
+    let mut node = node(Config::default());
+    let topics: Vec<_> = (0..1_000).map(|n| format!("t{n}")).collect();
+    let names: Vec<&str> = topics.iter().map(|t| &**t).collect();
+    let mut calls = Vec::new();
+    for n in 0..30 {
+        calls.extend(register(
+            &mut node,
+            at(5),
+            n,
+            request(&format!("s{n}"), &names),
+        ));
+    }
+    for call in calls
+        .iter()
+        .filter(|call| call.lane == crate::port::Lane::Bulk)
+    {
+        answer(&mut node, at(5), call, Vec::new());
+    }
+    let parts = steps(&mut node, at(60_000));
+    let updates = |part: &Vec<Call>| {
+        let bulk = part
+            .iter()
+            .filter(|call| call.lane == crate::port::Lane::Bulk);
+        bulk.count()
+    };
+    assert!(parts.iter().all(|part| updates(part) <= 3), "{parts:?}");
+    assert_eq!(parts.iter().map(updates).sum::<usize>(), 30);
+}
