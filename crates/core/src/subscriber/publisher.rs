@@ -134,6 +134,8 @@ pub(super) struct Publisher {
     outgoing: [Option<Outgoing>; 2],
     /// The last of those, by lane.
     sequences: [i64; 2],
+    /// Lanes in which an update was called for, and none was answered since.
+    wants_update: [bool; 2],
     /// Lanes in which an update came since the registration.
     begun: [bool; 2],
     /// Lanes in which statestored sends updates.
@@ -196,6 +198,7 @@ impl Publisher {
         }
         self.recall();
         self.begun = [false; 2];
+        self.wants_update = [false; 2];
         let same = self.holder == Some(with);
         self.holder = Some(with);
         for publication in self.topics.values_mut() {
@@ -260,6 +263,7 @@ impl Publisher {
         reset: &[Text],
         (limit, unasked): (usize, Option<usize>),
     ) -> Vec<TopicUpdate> {
+        self.wants_update[lane as usize] = false;
         let busy = self.flights[lane as usize].is_some() || self.outgoing[lane as usize].is_some();
         if busy || unasked.is_some_and(|longest| !self.has_too_large(lane, longest)) {
             return Vec::new();

@@ -135,6 +135,11 @@ fn a_call_carries_what_fits_and_an_answer_what_never_does() {
     let replied = world.update(1, vec![delta("t", 0, 1, &[("a", &short)])]);
     assert!(published(&replied).is_empty());
     answer(&mut world, &call, Status::ok());
+    // An empty call wants an update; once that was answered there is only to wait.
+    let (call, second) = unasked(&mut world);
+    assert_eq!((words(&second).len(), second.more), (0, true));
+    answer(&mut world, &call, Status::ok());
+    world.seconds(3);
     assert!(world.calls.is_empty());
     let replied = world.update(1, vec![delta("t", 1, 1, &[])]);
     assert_eq!(published(&replied), [format!("t b={long}")]);

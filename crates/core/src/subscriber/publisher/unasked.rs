@@ -77,7 +77,8 @@ const OVERHEAD: usize = 24;
 
 impl Publisher {
     /// What to publish by a call, if there is anything; `limit` is the longest message. A value
-    /// that would not fit waits for an update to answer.
+    /// that would not fit waits for an update to answer: an empty call, once, says that one is
+    /// wanted, because whoever publishes is told within a period what came of it.
     pub(in super::super) fn outgoing(
         &mut self,
         now: Time,
@@ -102,7 +103,10 @@ impl Publisher {
             };
             let shipments = self.ship(lane, &[], most);
             if shipments.is_empty() {
-                return None;
+                if self.wants_update[at] || !self.has_too_large(lane, limit) {
+                    return None;
+                }
+                self.wants_update[at] = true;
             }
             self.sequences[at] += 1;
             self.outgoing[at] = Some(Outgoing {
