@@ -11,7 +11,7 @@
 
 use crate::inbox::{Inbox, Message};
 use statestore_core::ids::StatestoreId;
-use statestore_core::subscriber::port::{Answer, ConnectionId, Request};
+use statestore_core::subscriber::port::{Answer, ConnectionId, Request, TopicUpdate};
 use statestore_core::subscriber::{StatestoreView, View};
 use statestore_rpc::{Call, Outcome, Service};
 use statestore_wire::envelope::ApplicationException;
@@ -26,8 +26,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// From this size, in bytes, a message is decoded on a thread of its own.
-const LARGE: usize = 256 * 1024;
+/// From this size, in bytes, a message is decoded, and encoded, on a thread of its own.
+pub(crate) const LARGE: usize = 256 * 1024;
 
 /// How long an update waits for the end of the registration that it overtook.
 const OVERTAKING: Duration = Duration::from_secs(1);
@@ -121,12 +121,9 @@ impl Service for SubscriberService {
             Some(Answer::Catalogd(response)) => reply(&envelope, response),
             Some(Answer::Role(response)) => reply(&envelope, response),
             Some(Answer::Update(answer)) => {
-                let sizes = answer.updates.iter().flat_map(|update| &update.items);
-                let size: usize = sizes
-                    .map(|(key, value)| key.len() + value.as_ref().map_or(0, bytes::Bytes::len))
-                    .sum();
+                let large = size(&answer.updates) >= LARGE;
                 let write = move || reply(&envelope, answer.into_response());
-                apart(size >= LARGE, write).await.unwrap_or_else(stopping)
+                apart(large, write).await.unwrap_or_else(stopping)
             }
         }
     }
@@ -136,8 +133,15 @@ fn reply(envelope: &Envelope, response: impl Wire) -> Outcome {
     Outcome::answer::<_, Infallible>(envelope, Ok(response))
 }
 
+/// Bytes of keys and values that are to be encoded.
+pub(crate) fn size(updates: &[TopicUpdate]) -> usize {
+    let items = updates.iter().flat_map(|update| &update.items);
+    let sizes = items.map(|(key, value)| key.len() + value.as_ref().map_or(0, bytes::Bytes::len));
+    sizes.sum()
+}
+
 /// Runs long work on a thread of its own. `None` if the runtime is shutting down.
-async fn apart<T: Send + 'static>(
+pub(crate) async fn apart<T: Send + 'static>(
     long: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {

@@ -1,12 +1,16 @@
 //! [`Caller`]: makes the calls to statestoreds, with faults injected where a test wants them.
 //!
-//! Invariant: each call ends within its limit, looking up names included.
+//! Invariants: each call ends within its limit, looking up names included; what is large is encoded
+//! on a thread of its own.
 
 use crate::inject::{Inject, InjectionPoint};
+use crate::service::{LARGE, apart, size};
+use bytes::Bytes;
 use statestore_core::subscriber::port::{Body, Call, Reply};
 use statestore_rpc::{CallLimits, HostPort, Net, Pool, Purpose};
+use statestore_wire::envelope::write_call;
 use statestore_wire::{
-    GetProtocolVersionResponse, RegisterSubscriberRequest, Status, StatusCode, Text,
+    GetProtocolVersionResponse, PublishRequest, RegisterSubscriberRequest, Status, StatusCode, Text,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -48,9 +52,17 @@ impl<C: Net> Caller<C> {
                 .map_err(|error| error.status()),
             Body::Register(request) => self.register(&to, *request, timeout).await,
             Body::Publish(publication) => {
-                let request = publication.into_request();
+                let large = size(&publication.updates) >= LARGE;
+                let encode = move || {
+                    let mut message = Vec::new();
+                    write_call(&publication.into_request(), &mut message);
+                    [Bytes::from(message)]
+                };
+                let parts = apart(large, encode).await.ok_or_else(|| {
+                    Status::error(StatusCode::GENERAL, "The subscriber is stopping")
+                })?;
                 self.pool
-                    .call(&to, PURPOSE, &request, CallLimits::small(timeout))
+                    .call_parts::<PublishRequest>(&to, PURPOSE, &parts, CallLimits::small(timeout))
                     .await
                     .map(Reply::Publish)
                     .map_err(|error| error.status())
