@@ -204,7 +204,7 @@ struct TPublishRequest {
   2: required string subscriber_id
   // The registration that it does so under.
   3: required TUniqueId registration_id
-  // 0 or 1; each counts by itself.
+  // 0 carries priority topics, 1 all others; each counts by itself.
   4: required i32 stream
   // Rises from one publication of a stream to the next. The same again is the same publication
   // again, and is taken in once.

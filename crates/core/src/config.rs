@@ -39,7 +39,9 @@ pub struct Config {
     /// in proportion. More get a large publication in faster; fewer keep what else is due from
     /// waiting. Two thousand take a millisecond or two.
     pub items_per_step: usize,
-    /// `Publish` is offered, in messages of up to so many bytes; `None` is as in the reference.
+    /// `Publish` is offered, in messages of up to so many bytes. `None` does not offer it, as the
+    /// reference: subscribers then publish in replies, and are polled by period. A call that comes
+    /// all the same is taken in.
     pub max_publication: Option<i64>,
     /// How seldom a subscriber that publishes unasked is sent updates when nothing changes: only
     /// to make sure. Changes are told at once all the same.

@@ -30,8 +30,8 @@ const NAME: &str = "statestored";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const WEB_PORT: i32 = 25_010;
 /// Open connections to one subscriber: heartbeat, two streams of updates (small and large
-/// messages each), notices, and its own connection to us.
-const FILES_PER_SUBSCRIBER: u64 = 7;
+/// messages each), notices, and its own two to us, one for each stream that it publishes.
+const FILES_PER_SUBSCRIBER: u64 = 8;
 /// Log files, ports, and what the web server holds open.
 const OTHER_FILES: u64 = 256;
 

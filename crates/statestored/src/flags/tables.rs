@@ -144,8 +144,8 @@ pub static EXTENSIONS: FlagTable = FlagTable {
             "statestore_max_request_bytes",
             67_108_864,
             "Largest message that StatestoreService reads, if thrift_rpc_max_message_size is not \
-             smaller. Registrations are small; topics arrive in replies, which this does not \
-             limit.",
+             smaller. Registrations are small; subscribers that publish by calls of their own \
+             split larger publications. What arrives in replies is not limited by this.",
         )
         .checked(is_request_limit),
     ],

@@ -187,7 +187,10 @@ fn a_large_expiry_goes_in_steps_and_then_the_topic() {
         };
         step(&mut node, now, Input::Timer);
     }
-    assert_eq!(steps, 10, "of a hundred items less what the task itself costs");
+    assert_eq!(
+        steps, 10,
+        "of a hundred items less what the task itself costs"
+    );
     assert!(node.expiring.is_empty() && node.intakes.is_empty());
 }
 
