@@ -10,7 +10,8 @@
 //! each in once and none after a later one.
 //!
 //! Deliberately absent: how items enter the topics (`intake`, `publish`). Invariant: nothing is
-//! taken in under a registration that is not current, nor by a statestored that is not active.
+//! taken in under a registration that is not current, nor by a statestored that is not active; and
+//! no epoch is learnt from who is not registered.
 
 use super::Node;
 use super::intake::Origin;
@@ -62,7 +63,10 @@ impl Node {
         mut request: wire::PublishRequest,
         out: &mut Outbox,
     ) {
-        self.learn_epoch(now, request.highest_epoch, out);
+        // An epoch makes an active step down: strangers and the late have no say in that.
+        if self.comes_from_registered(&request) {
+            self.learn_epoch(now, request.highest_epoch, out);
+        }
         let (key, unasked) = match self.admit_unasked(now, request_id, &request) {
             Ok(Some(admitted)) => admitted,
             Ok(None) => return respond(request_id, Status::ok(), out), // the same again
@@ -81,6 +85,11 @@ impl Node {
         }
         let origin = Origin::Call(unasked);
         self.take_in(now, registration, origin, request.topic_updates, out);
+    }
+
+    fn comes_from_registered(&self, request: &wire::PublishRequest) -> bool {
+        let named = self.members.named(&request.subscriber_id);
+        named.is_some_and(|member| member.registration.registration_id.0 == request.registration_id)
     }
 
     fn admit_unasked(
