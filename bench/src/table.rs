@@ -60,7 +60,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
     ],
     ["library", "library --items=300 --subscribers=2 --rounds=2"],
     [
-        "memory",
+        "memory --items=1000000 --subscribers=50",
         "memory --items=300 --subscribers=2 --rewrites=2 --transient=3",
     ],
     [
@@ -73,10 +73,18 @@ pub(crate) const ALL: &[[&str; 2]] = &[
     ],
     [
         "isolation",
-        "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 --slow=2 \
-         --seconds=1 --warm-up=0",
+        "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 \
+         --slow=2 --seconds=1 --warm-up=0",
+    ],
+    [
+        "changes --subscribers=100",
+        "changes --subscribers=2 --rounds=3 --warm-up=1",
     ],
     ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
+    [
+        "changes --subscribers=5000 --rounds=50",
+        "changes --subscribers=4 --rounds=3 --warm-up=1",
+    ],
     [
         "changes --at-once",
         "changes --at-once --subscribers=3 --rounds=3 --warm-up=1",
@@ -94,6 +102,10 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "growth",
         "growth --subscribers=2,4 --bytes=100000,200000 --receivers=2 --sent=400000 --seconds=1 \
          --warm-up=1",
+    ],
+    [
+        "failover --limit-ms=1000 --period-ms=100 --subscribers=100 --repetitions=5",
+        "failover --limit-ms=1000 --period-ms=100 --subscribers=2 --repetitions=1",
     ],
     ["steps", "steps --rows=3000 --subscribers=20"],
 ];

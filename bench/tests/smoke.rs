@@ -155,10 +155,10 @@ fn punctuality(figures: &Figures) {
 
 fn changes(figures: &Figures) {
     for topic in ["priority", "normal"] {
-        let part = |part| measured(figures, &format!("p5.{topic}_{part}"));
+        let part = |part| measured(figures, &format!("p5.3.{topic}_{part}"));
         assert!(part("p50") > 0.0 && part("p50") <= part("p99") && part("p99") <= part("max"));
         assert!(part("each_p50") <= part("p50"));
-        assert!(limit(figures, &format!("p5.{topic}_p50")) > 0.0);
+        assert!(limit(figures, &format!("p5.3.{topic}_p50")) > 0.0);
     }
 }
 

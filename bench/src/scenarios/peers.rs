@@ -48,8 +48,8 @@ const GUARANTEES: [&str; 4] = [
     "etcd writes each change to disk before it answers (in a cluster, on a majority) and loses \
      none; reads are linearizable. A watcher is sent every change in order and may go on from any \
      revision that was not yet compacted. Keys can go with a lease that its owner must renew. That \
-     is far more than what a topic needs, and is in its figures. It keeps old values until it is \
-     told to compact; it does not say how far watchers are, and a slow one is caught up by batches.",
+     is far more than what a topic needs, and is in its figures. It keeps old values until told to \
+     compact; it does not say how far watchers are, and a slow one is caught up by batches.",
     "NATS (core) keeps nothing: who is not connected misses a message, and one who is too slow is \
      cut off. Each message is delivered at most once, in the order of its publisher. Who lives, \
      what was there before and what the dead have left is for the application to find out.",
@@ -62,14 +62,14 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let mut section = Section {
         title: "Peers: the same work by others".to_owned(),
         how: format!(
-            "{} changes of {CHANGE} bytes, one after the other and {} ms apart, from before the publisher's first \
-             byte to when the last watcher has the last one; then {} entries of {} bytes to {} \
-             watchers that were there before. CPU and memory are the server's. Each watcher has a \
-             connection of its own and only counts what comes. Entries go to a statestored as one \
-             publication, to etcd in transactions of a hundred puts with eight under way, to the \
-             others as one stream of messages. The servers are Debian's, one process each, on \
-             this machine, at their defaults but for bounds that would drop slow readers. Limit: \
-             blocking threads write as much to as many open connections.",
+            "{} changes of {CHANGE} bytes, one after the other and {} ms apart, from before the \
+             publisher's first byte to when the last watcher has the last one; then {} entries of \
+             {} bytes to {} watchers that were there before. CPU and memory are the server's. \
+             Each watcher has a connection of its own and only counts what comes. Entries go to a \
+             statestored as one publication, to etcd in transactions of a hundred puts with eight \
+             under way, to the others as one stream of messages. The servers are Debian's, one \
+             process each, on this machine, at their defaults but for bounds that would drop slow \
+             readers. Limit: blocking threads write as much to as many open connections.",
             size.rounds,
             APART.as_millis(),
             size.items,
