@@ -145,7 +145,9 @@ fn promises(page: &mut String, sections: &[Section]) {
             continue;
         };
         let measured = match (promise.bound, figure.ratio()) {
-            (Bound::Most(_), _) | (_, None) => with_unit(figure.measured, figure.unit),
+            (Bound::Most(_) | Bound::Least(_), _) | (_, None) => {
+                with_unit(figure.measured, figure.unit)
+            }
             (_, Some(ratio)) => format!("{:.0} % of the limit", ratio * 100.0),
         };
         let promised = said(promise, figure.unit);
@@ -162,6 +164,7 @@ fn promises(page: &mut String, sections: &[Section]) {
 fn said(promise: &Promise, unit: &str) -> String {
     match promise.bound {
         Bound::Most(most) => format!("at most {}", with_unit(most, unit)),
+        Bound::Least(least) => format!("at least {}", with_unit(least, unit)),
         Bound::MostOfLimit(share) => format!("at most {:.0} % of the limit", share * 100.0),
         Bound::LeastOfLimit(share) => format!("at least {:.0} % of the limit", share * 100.0),
     }

@@ -9,7 +9,7 @@ use crate::figures::Section;
 use crate::machine;
 use crate::scenarios::{
     Bench, changes, failover, fanout, growth, isolation, lanes, library, memory, peers as others,
-    steady, steps, storm,
+    steady, steps, storm, stream,
 };
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -24,6 +24,7 @@ pub(crate) enum Scenario {
     Changes(changes::Size),
     Steps(steps::Size),
     Storm(storm::Size),
+    Stream(stream::Size),
     Growth(growth::Size),
     Library(library::Size),
     Peers(others::Size),
@@ -72,6 +73,10 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "heartbeats --updates --subscribers=2 --seconds=2 --warm-up=1",
     ],
     [
+        "heartbeats --updates --min-version --subscribers=1000",
+        "heartbeats --updates --min-version --subscribers=2 --seconds=2 --warm-up=1",
+    ],
+    [
         "isolation",
         "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 \
          --slow=2 --seconds=1 --warm-up=0",
@@ -89,6 +94,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "changes --at-once",
         "changes --at-once --subscribers=3 --rounds=3 --warm-up=1",
     ],
+    ["stream", "stream --subscribers=3 --rate=100 --seconds=1"],
     ["storm", "storm --subscribers=20"],
     [
         "peers",
@@ -135,6 +141,7 @@ impl Scenario {
             Scenario::Isolation(size) => isolation::run(bench, size).await,
             Scenario::Changes(size) => changes::run(bench, size).await,
             Scenario::Steps(size) => steps::run(size),
+            Scenario::Stream(size) => stream::run(bench, size).await,
             Scenario::Storm(size) => storm::run(bench, size).await,
             Scenario::Peers(size) => others::run(bench, size).await,
             Scenario::Failover(size) => failover::run(bench, size).await,

@@ -20,6 +20,11 @@ fn every_scenario_runs_and_its_figures_are_possible() {
     growth(&figures);
     for key in [
         "p1_filters.rate",
+        "p3d.2.cpu",
+        "p5.stream.updates",
+        "peer.statestored.2.p50",
+        "peer.statestored.rate",
+        "steps.intake",
         "library.handler.cpu",
         "library.mirror.cpu",
     ] {

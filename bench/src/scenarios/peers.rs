@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: a ranking. They promise other things, and the section says which.
 
-use super::{Bench, LIMIT, NORMAL, changes, items};
+use super::{Bench, LIMIT, Meter, NORMAL, Taken, changes, items, others};
 use crate::crowd::{Conduct, Crowd, Records};
 use crate::failure::Failure;
 use crate::figures::{Figure, Section, percentile};
@@ -80,8 +80,9 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
         ..Section::default()
     };
     let limits = limits(bench, size).await?;
+    let mut taken = Vec::new();
     for kind in Kind::ALL {
-        match measure(bench, size, kind, &limits).await {
+        match measure(bench, size, kind, &limits, &mut taken).await {
             Ok(Some(figures)) => section.figures.extend(figures),
             Ok(None) => section.notes.push(format!(
                 "{} was not measured: Debian package {} is not installed.",
@@ -96,6 +97,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
             Err(failure) => return Err(failure),
         }
     }
+    section.others = others(&taken);
     Ok(section)
 }
 
@@ -132,6 +134,7 @@ async fn measure(
     size: &Size,
     kind: Kind,
     limits: &Limits,
+    taken: &mut Vec<Taken>,
 ) -> Result<Option<Vec<Figure>>, Failure> {
     let mut figures = Vec::new();
     for (watchers, limit) in &limits.changes {
@@ -144,8 +147,9 @@ async fn measure(
         return Ok(None);
     };
     peer.watch(size.receivers).await?;
-    let before = peer.process().cpu_of_threads()?;
+    let (meter, before) = (Meter::of(peer.process())?, peer.process().cpu_of_threads()?);
     let took = peer.publish(size.items, size.value, LIMIT * 2).await?;
+    taken.push(meter.stop()?);
     let cpu = peer.process().cpu_of_threads()? - before;
     let gigabytes = (size.items * size.value * size.receivers) as f64 / 1e9;
     let seconds = took.as_secs_f64();
