@@ -105,6 +105,8 @@ pub(crate) struct Topic {
     pub(crate) prefix: &'static str,
     /// What is published goes with its publisher.
     pub(crate) transient: bool,
+    /// The lowest version that any subscriber has is to be told.
+    pub(crate) min_version: bool,
 }
 
 impl Topic {
@@ -113,6 +115,7 @@ impl Topic {
             name,
             prefix: "",
             transient: false,
+            min_version: false,
         }
     }
 
@@ -234,8 +237,8 @@ impl Crowd {
         let registration = |topic: &Topic| TopicRegistration {
             topic_name: topic.name.into(),
             is_transient: topic.transient,
+            populate_min_subscriber_topic_version: topic.min_version,
             filter_prefix: (!topic.prefix.is_empty()).then(|| topic.prefix.into()),
-            ..TopicRegistration::default()
         };
         RegisterSubscriberRequest {
             protocol_version: ProtocolVersion::V2,

@@ -32,6 +32,7 @@ pub(crate) struct Promise {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bound {
     Most(f64),
+    Least(f64),
     /// Of the limit, as a share.
     MostOfLimit(f64),
     LeastOfLimit(f64),
@@ -98,6 +99,7 @@ impl Figure {
         let share = self.ratio().unwrap_or(f64::NAN);
         self.promise.as_ref().map(|promise| match promise.bound {
             Bound::Most(most) => self.measured <= most,
+            Bound::Least(least) => self.measured >= least,
             Bound::MostOfLimit(most) => share <= most,
             Bound::LeastOfLimit(least) => share >= least,
         })

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Drawn by hand: four graphs of two lines each need a dozen shapes, and the same numbers give the
-//! same bytes. Deliberately absent: linear scales, more than a decade between two lines of the
-//! grid. Invariant: each scale holds whole decades, at least two, and every point that can be on it.
+//! same bytes. Deliberately absent: linear scales, lines within a decade. Invariant: each
+//! scale holds whole decades, at least two, and every point that has a place on it.
 
 use std::fmt::Write;
 

@@ -22,7 +22,8 @@ The figures come from the shipped binary `statestored` as a process of its own; 
 system time), memory and files are what `/proc` says. One other process simulates all subscribers:
 each has an address of its own on the loopback device, reads what it is sent and answers at once.
 Both share this machine's cores, so the simulated subscribers' work is part of every time, for the
-server and for its limit alike. Work that the kernel's network threads do is in nobody's CPU.
+server and for its limit alike. Work that the kernel's network threads do is in nobody's CPU. Where
+the subscriber library is measured, it has a process of its own, and so has each peer.
 
 **Limit** is measured in the same run on the same machine: what the plainest means reach, or the
 same figure without the disturbance; each section says which. **Ratio** is measured by limit. A
@@ -139,19 +140,22 @@ fn others(share: f64) -> String {
 
 /// All promises at a glance.
 fn promises(page: &mut String, sections: &[Section]) {
-    page.push_str("| Promise | Figure | Measured | Promised | Holds |\n|---|---|---|---|---|\n");
-    for figure in sections.iter().flat_map(|section| &section.figures) {
-        let Some(promise) = &figure.promise else {
-            continue;
-        };
+    page.push_str("| Promise | Of | Figure | Measured | Promised | Holds |\n");
+    page.push_str("|---|---|---|---|---|---|\n");
+    for (section, figure, promise) in sections.iter().flat_map(promised) {
+        // "P1: a topic ..." without the number, which has a column of its own.
+        let title = section.title.split_once(": ");
+        let of = title.map_or(section.title.as_str(), |(_, rest)| rest);
         let measured = match (promise.bound, figure.ratio()) {
-            (Bound::Most(_), _) | (_, None) => with_unit(figure.measured, figure.unit),
+            (Bound::Most(_) | Bound::Least(_), _) | (_, None) => {
+                with_unit(figure.measured, figure.unit)
+            }
             (_, Some(ratio)) => format!("{:.0} % of the limit", ratio * 100.0),
         };
         let promised = said(promise, figure.unit);
         let _ = writeln!(
             page,
-            "| {} | {} | {measured} | {promised} | {} |",
+            "| {} | {of} | {} | {measured} | {promised} | {} |",
             promise.number,
             figure.what,
             holds(figure)
@@ -159,9 +163,15 @@ fn promises(page: &mut String, sections: &[Section]) {
     }
 }
 
+fn promised(section: &Section) -> impl Iterator<Item = (&Section, &Figure, &Promise)> {
+    let figures = section.figures.iter();
+    figures.filter_map(move |figure| Some((section, figure, figure.promise.as_ref()?)))
+}
+
 fn said(promise: &Promise, unit: &str) -> String {
     match promise.bound {
         Bound::Most(most) => format!("at most {}", with_unit(most, unit)),
+        Bound::Least(least) => format!("at least {}", with_unit(least, unit)),
         Bound::MostOfLimit(share) => format!("at most {:.0} % of the limit", share * 100.0),
         Bound::LeastOfLimit(share) => format!("at least {:.0} % of the limit", share * 100.0),
     }
@@ -218,6 +228,52 @@ mod tests {
         assert_eq!(shown(0.1234), "0.123 ms");
         assert_eq!(shown(50.0), "50.0 ms");
         assert_eq!(with_unit(0.0, ""), "0");
+    }
+
+    #[test]
+    fn promises_at_a_glance_say_what_they_are_of() {
+        let figure = Figure::new("k", "rate", 4.0, "GB/s").promised("P1", Bound::Least(5.0));
+        let section = Section {
+            title: "P1: a topic of 1 GB".to_owned(),
+            figures: vec![Figure::new("n", "no promise", 1.0, "s"), figure],
+            ..Section::default()
+        };
+        let mut shown = String::new();
+        promises(&mut shown, &[section]);
+        let row = "| P1 | a topic of 1 GB | rate | 4 GB/s | at least 5 GB/s | **no** |\n";
+        assert!(shown.ends_with(row), "{shown}");
+        assert_eq!(shown.lines().count(), 3);
+    }
+
+    #[test]
+    fn graphs_are_in_the_page_beside_their_section() {
+        let plot = crate::plot::Plot {
+            name: "p10-it".to_owned(),
+            title: "P10: it".to_owned(),
+            across: crate::plot::Scale {
+                label: "",
+                unit: "",
+            },
+            up: crate::plot::Scale {
+                label: "",
+                unit: "",
+            },
+            lines: Vec::new(),
+        };
+        let section = Section {
+            title: "P10: growth".to_owned(),
+            plots: vec![plot],
+            ..Section::default()
+        };
+        let circumstances = Circumstances {
+            seconds: 1.0,
+            tiny: true,
+        };
+        let shown = page(HEAD, &circumstances, &[section]);
+        assert!(
+            shown.ends_with("\n![P10: it](plots/p10-it.svg)\n"),
+            "{shown}"
+        );
     }
 
     #[test]

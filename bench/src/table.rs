@@ -9,7 +9,7 @@ use crate::figures::Section;
 use crate::machine;
 use crate::scenarios::{
     Bench, changes, failover, fanout, growth, isolation, lanes, library, memory, peers as others,
-    steady, steps, storm,
+    steady, steps, storm, stream,
 };
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -24,6 +24,7 @@ pub(crate) enum Scenario {
     Changes(changes::Size),
     Steps(steps::Size),
     Storm(storm::Size),
+    Stream(stream::Size),
     Growth(growth::Size),
     Library(library::Size),
     Peers(others::Size),
@@ -60,7 +61,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
     ],
     ["library", "library --items=300 --subscribers=2 --rounds=2"],
     [
-        "memory",
+        "memory --items=1000000 --subscribers=50",
         "memory --items=300 --subscribers=2 --rewrites=2 --transient=3",
     ],
     [
@@ -72,15 +73,28 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "heartbeats --updates --subscribers=2 --seconds=2 --warm-up=1",
     ],
     [
+        "heartbeats --updates --min-version --subscribers=1000",
+        "heartbeats --updates --min-version --subscribers=2 --seconds=2 --warm-up=1",
+    ],
+    [
         "isolation",
-        "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 --slow=2 \
-         --seconds=1 --warm-up=0",
+        "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 \
+         --slow=2 --seconds=1 --warm-up=0",
+    ],
+    [
+        "changes --subscribers=100",
+        "changes --subscribers=2 --rounds=3 --warm-up=1",
     ],
     ["changes", "changes --subscribers=3 --rounds=3 --warm-up=1"],
+    [
+        "changes --subscribers=5000 --rounds=50",
+        "changes --subscribers=4 --rounds=3 --warm-up=1",
+    ],
     [
         "changes --at-once",
         "changes --at-once --subscribers=3 --rounds=3 --warm-up=1",
     ],
+    ["stream", "stream --subscribers=3 --rate=100 --seconds=1"],
     ["storm", "storm --subscribers=20"],
     [
         "peers",
@@ -94,6 +108,10 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "growth",
         "growth --subscribers=2,4 --bytes=100000,200000 --receivers=2 --sent=400000 --seconds=1 \
          --warm-up=1",
+    ],
+    [
+        "failover --limit-ms=1000 --period-ms=100 --subscribers=100 --repetitions=5",
+        "failover --limit-ms=1000 --period-ms=100 --subscribers=2 --repetitions=1",
     ],
     ["steps", "steps --rows=3000 --subscribers=20"],
 ];
@@ -123,6 +141,7 @@ impl Scenario {
             Scenario::Isolation(size) => isolation::run(bench, size).await,
             Scenario::Changes(size) => changes::run(bench, size).await,
             Scenario::Steps(size) => steps::run(size),
+            Scenario::Stream(size) => stream::run(bench, size).await,
             Scenario::Storm(size) => storm::run(bench, size).await,
             Scenario::Peers(size) => others::run(bench, size).await,
             Scenario::Failover(size) => failover::run(bench, size).await,

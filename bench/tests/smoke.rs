@@ -20,6 +20,11 @@ fn every_scenario_runs_and_its_figures_are_possible() {
     growth(&figures);
     for key in [
         "p1_filters.rate",
+        "p3d.2.cpu",
+        "p5.stream.updates",
+        "peer.statestored.2.p50",
+        "peer.statestored.rate",
+        "steps.intake",
         "library.handler.cpu",
         "library.mirror.cpu",
     ] {
@@ -155,10 +160,10 @@ fn punctuality(figures: &Figures) {
 
 fn changes(figures: &Figures) {
     for topic in ["priority", "normal"] {
-        let part = |part| measured(figures, &format!("p5.{topic}_{part}"));
+        let part = |part| measured(figures, &format!("p5.3.{topic}_{part}"));
         assert!(part("p50") > 0.0 && part("p50") <= part("p99") && part("p99") <= part("max"));
         assert!(part("each_p50") <= part("p50"));
-        assert!(limit(figures, &format!("p5.{topic}_p50")) > 0.0);
+        assert!(limit(figures, &format!("p5.3.{topic}_p50")) > 0.0);
     }
 }
 

@@ -143,7 +143,7 @@ fn figures(size: &Size, name: &str, delays: &mut Delays, limit: &Delays) -> Vec<
         true => ("at_once", 60.0),
     };
     let figure = |key: &str, what: &str, delays: &[f64], limit: &[f64], share: f64| {
-        let key = format!("{voice}.{name}_{key}");
+        let key = format!("{voice}.{}.{name}_{key}", size.subscribers);
         let what = format!("{name} topic: {what}");
         let limit = percentile(limit, share);
         Figure::new(key, what, percentile(delays, share), "ms").beside(limit)

@@ -214,16 +214,16 @@ fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
     Section {
         title: match size.prefixes {
             0 => format!("P1: a topic of {megabytes:.0} MB to {n} subscribers"),
-            prefixes => format!(
-                "P1: 1/{prefixes} of a topic to each of {n} subscribers, {megabytes:.0} MB by prefix"
-            ),
+            prefixes => {
+                format!("P1: {megabytes:.0} MB, 1/{prefixes} of a topic, to each of {n} by prefix")
+            }
         },
         how: format!(
-            "A topic of {} entries with values of {} bytes.{filters} {} subscribers register at once; the \
-             clock runs from the first registration to when the last subscriber has read the last \
-             byte. Limit: as many blocking threads, each with one open connection to the same \
-             receivers, write the same message from one shared buffer with `writev`. {} rounds of \
-             each in turns, medians.",
+            "A topic of {} entries with values of {} bytes.{filters} {} subscribers register at \
+             once; the clock runs from the first registration to when the last subscriber has read \
+             the last byte. Limit: as many blocking threads, each with one open connection to the \
+             same receivers, write the same message from one shared buffer with `writev`. {} \
+             rounds of each in turns, medians.",
             size.items, size.value, size.subscribers, size.rounds
         ),
         figures: vec![

@@ -21,6 +21,9 @@ pub(crate) struct Size {
     /// Also a priority and a normal topic
     #[arg(long)]
     pub(crate) updates: bool,
+    /// Everybody also asks for the lowest version that any subscriber has
+    #[arg(long)]
+    pub(crate) min_version: bool,
     /// The same topics, but they publish by calls and need not be polled
     #[arg(long)]
     pub(crate) publishing: bool,
@@ -55,6 +58,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let mut section = Section {
         title: match (size.updates, size.publishing) {
             (_, true) => "P3c: idle subscribers that publish by themselves",
+            _ if size.min_version => "P3d: all lanes, and all ask for the lowest version",
             (false, false) => "P3: heartbeats only",
             (true, false) => "P3b: heartbeats, priority and normal topics",
         }
@@ -95,7 +99,10 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
         false => Conduct::Answers,
     };
     let all = crowd.add(n, conduct, &records);
-    let topics = [PRIORITY, NORMAL].map(Topic::all_of);
+    let topics = [PRIORITY, NORMAL].map(|name| Topic {
+        min_version: size.min_version,
+        ..Topic::all_of(name)
+    });
     let none = !size.updates && !size.publishing;
     let topics: &[Topic] = if none { &[] } else { &topics };
     let registration = crowd.register(&server.address(), &all, topics).await?;
@@ -144,6 +151,7 @@ async fn limit(size: &Size, n: usize, rate: f64) -> Result<f64, Failure> {
 fn name(size: &Size) -> &'static str {
     match (size.updates, size.publishing) {
         (_, true) => "p3c",
+        _ if size.min_version => "p3d",
         (true, false) => "p3b",
         (false, false) => "p3",
     }

@@ -85,6 +85,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
         let again = items(size.items, size.value, letter, false);
         publisher.fill(&server, NORMAL, again).await?;
     }
+    delivered(&server).await?;
     let what = format!("after {} full rewrites", size.rewrites);
     add("rewritten", &what, settled(&server).await?, all);
     let peak = server.process().peak_rss()?;
@@ -171,6 +172,26 @@ async fn transient(server: &Statestored, count: usize, empty: f64) -> Result<[Fi
 async fn settled(server: &Statestored) -> Result<f64, Failure> {
     tokio::time::sleep(DECAY).await;
     server.process().rss()
+}
+
+/// Waits until no update has been under way for a while.
+async fn delivered(server: &Statestored) -> Result<(), Failure> {
+    const UNDER_WAY: &str = "subscriber-update-state.client-cache.clients-in-use";
+    const QUIET: u32 = 10;
+    let (start, mut quiet) = (Instant::now(), 0);
+    while quiet < QUIET {
+        let page = server.page("/jsonmetrics").await?;
+        quiet = if page[UNDER_WAY].as_u64() == Some(0) {
+            quiet + 1
+        } else {
+            0
+        };
+        if start.elapsed() > LIMIT {
+            return Err(too_late("the rewritten topic at all followers".to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// Waits until tombstones have been collected; how many stay.

@@ -25,6 +25,7 @@ pub(crate) mod peers;
 pub(crate) mod steady;
 pub(crate) mod steps;
 pub(crate) mod storm;
+pub(crate) mod stream;
 
 /// A topic whose updates go out every 2 s, and one of those that are sent every 100 ms.
 pub(crate) const NORMAL: &str = "catalog-update";
@@ -173,7 +174,10 @@ pub(crate) struct Taken {
 
 impl Meter {
     pub(crate) fn start(server: &Statestored) -> Result<Self, Failure> {
-        let server = server.process();
+        Self::of(server.process())
+    }
+
+    pub(crate) fn of(server: Process) -> Result<Self, Failure> {
         Ok(Self {
             server,
             server_cpu: server.cpu()?,

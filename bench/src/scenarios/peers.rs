@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: a ranking. They promise other things, and the section says which.
 
-use super::{Bench, LIMIT, NORMAL, changes, items};
+use super::{Bench, LIMIT, Meter, NORMAL, Taken, changes, items, others};
 use crate::crowd::{Conduct, Crowd, Records};
 use crate::failure::Failure;
 use crate::figures::{Figure, Section, percentile};
@@ -48,8 +48,8 @@ const GUARANTEES: [&str; 4] = [
     "etcd writes each change to disk before it answers (in a cluster, on a majority) and loses \
      none; reads are linearizable. A watcher is sent every change in order and may go on from any \
      revision that was not yet compacted. Keys can go with a lease that its owner must renew. That \
-     is far more than what a topic needs, and is in its figures. It keeps old values until it is \
-     told to compact; it does not say how far watchers are, and a slow one is caught up by batches.",
+     is far more than what a topic needs, and is in its figures. It keeps old values until told to \
+     compact; it does not say how far watchers are, and a slow one is caught up by batches.",
     "NATS (core) keeps nothing: who is not connected misses a message, and one who is too slow is \
      cut off. Each message is delivered at most once, in the order of its publisher. Who lives, \
      what was there before and what the dead have left is for the application to find out.",
@@ -62,14 +62,14 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let mut section = Section {
         title: "Peers: the same work by others".to_owned(),
         how: format!(
-            "{} changes of {CHANGE} bytes, one after the other and {} ms apart, from before the publisher's first \
-             byte to when the last watcher has the last one; then {} entries of {} bytes to {} \
-             watchers that were there before. CPU and memory are the server's. Each watcher has a \
-             connection of its own and only counts what comes. Entries go to a statestored as one \
-             publication, to etcd in transactions of a hundred puts with eight under way, to the \
-             others as one stream of messages. The servers are Debian's, one process each, on \
-             this machine, at their defaults but for bounds that would drop slow readers. Limit: \
-             blocking threads write as much to as many open connections.",
+            "{} changes of {CHANGE} bytes, one after the other and {} ms apart, from before the \
+             publisher's first byte to when the last watcher has the last one; then {} entries of \
+             {} bytes to {} watchers that were there before. CPU and memory are the server's. \
+             Each watcher has a connection of its own and only counts what comes. Entries go to a \
+             statestored as one publication, to etcd in transactions of a hundred puts with eight \
+             under way, to the others as one stream of messages. The servers are Debian's, one \
+             process each, on this machine, at their defaults but for bounds that would drop slow \
+             readers. Limit: blocking threads write as much to as many open connections.",
             size.rounds,
             APART.as_millis(),
             size.items,
@@ -80,8 +80,9 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
         ..Section::default()
     };
     let limits = limits(bench, size).await?;
+    let mut taken = Vec::new();
     for kind in Kind::ALL {
-        match measure(bench, size, kind, &limits).await {
+        match measure(bench, size, kind, &limits, &mut taken).await {
             Ok(Some(figures)) => section.figures.extend(figures),
             Ok(None) => section.notes.push(format!(
                 "{} was not measured: Debian package {} is not installed.",
@@ -96,6 +97,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
             Err(failure) => return Err(failure),
         }
     }
+    section.others = others(&taken);
     Ok(section)
 }
 
@@ -132,6 +134,7 @@ async fn measure(
     size: &Size,
     kind: Kind,
     limits: &Limits,
+    taken: &mut Vec<Taken>,
 ) -> Result<Option<Vec<Figure>>, Failure> {
     let mut figures = Vec::new();
     for (watchers, limit) in &limits.changes {
@@ -144,8 +147,9 @@ async fn measure(
         return Ok(None);
     };
     peer.watch(size.receivers).await?;
-    let before = peer.process().cpu_of_threads()?;
+    let (meter, before) = (Meter::of(peer.process())?, peer.process().cpu_of_threads()?);
     let took = peer.publish(size.items, size.value, LIMIT * 2).await?;
+    taken.push(meter.stop()?);
     let cpu = peer.process().cpu_of_threads()? - before;
     let gigabytes = (size.items * size.value * size.receivers) as f64 / 1e9;
     let seconds = took.as_secs_f64();

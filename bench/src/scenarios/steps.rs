@@ -11,7 +11,8 @@ use crate::figures::{Bound, Figure, Section};
 use clap::Parser;
 use statestore_core::config::Config;
 use statestore_core::port::Lane;
-use statestore_wire::{ItemBatch, TopicDelta};
+use statestore_core::topic::TopicLog;
+use statestore_wire::{ItemBatch, Reader, TopicDelta, Wire};
 use std::time::Duration;
 
 /// The longest step of the node, in CPU time, in what it does worst
@@ -24,6 +25,8 @@ pub(crate) struct Size {
     pub(crate) subscribers: usize,
 }
 
+/// Gigabytes a second that codec and log are to take in.
+const INTAKE: f64 = 1.0;
 /// What a step may take.
 const MOST: f64 = 5.0;
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,13 +37,16 @@ pub(crate) fn run(size: &Size) -> Result<Section, Failure> {
     crowd(size, &mut figures);
     topic(size, &mut figures);
     filters(size, &mut figures);
+    intake(size, &mut figures);
     Ok(Section {
         title: format!(
             "Steps: {} subscribers, {} rows",
             size.subscribers, size.rows
         ),
         how: "The node alone, without sockets: CPU time of the longest of its steps while it does \
-              what is named. Rows have 60 bytes of key and value and four prefixes in turns."
+              what is named. Rows have 60 bytes of key and value and four prefixes in turns. At \
+              the end a publication of larger rows goes from bytes into a log; limit: the bytes \
+              are copied once."
             .to_owned(),
         figures: figures.0,
         ..Section::default()
@@ -250,6 +256,34 @@ fn filters(size: &Size, figures: &mut Figures) {
         format!("{} rows past 1000 filters", size.rows),
         bed.taken(),
     );
+}
+
+/// A publication from bytes into a log, in rows of a thousand bytes: codec and log alone.
+fn intake(size: &Size, figures: &mut Figures) {
+    let mut bytes = Vec::new();
+    rows(size.rows / 10, 987).write(&mut bytes);
+    let mut log = TopicLog::new(1);
+    let start = cpu();
+    let read = ItemBatch::read(&mut Reader::new(&bytes));
+    let decoded = cpu() - start;
+    // Bytes that were just written can be read.
+    if let Ok(batch) = &read {
+        log.write(batch);
+    }
+    let all = cpu() - start;
+    let start = cpu();
+    let copy = std::hint::black_box(bytes.clone());
+    let copied = cpu() - start;
+    let rate = |time: Duration| copy.len() as f64 / 1e9 / time.as_secs_f64().max(1e-9);
+    let (rows, megabytes) = (log.last().0, copy.len() as f64 / 1e6);
+    let what = format!("{megabytes:.0} MB of {rows} rows are taken in: codec and log");
+    let figure = |key: &str, what, time| Figure::new(key, what, rate(time), "GB/s");
+    figures.0.extend([
+        figure("steps.intake", what, all)
+            .beside(rate(copied))
+            .promised("Intake", Bound::Least(INTAKE)),
+        figure("steps.decode", "- codec alone".to_owned(), decoded).beside(rate(copied)),
+    ]);
 }
 
 fn change(topic: &str, items: ItemBatch) -> TopicDelta {

@@ -10,7 +10,8 @@
 //! each in once and none after a later one.
 //!
 //! Deliberately absent: how items enter the topics (`intake`, `publish`). Invariant: nothing is
-//! taken in under a registration that is not current, nor by a statestored that is not active.
+//! taken in under a registration that is not current, nor by a statestored that is not active; and
+//! no epoch is learnt from who is not registered.
 
 use super::Node;
 use super::intake::Origin;

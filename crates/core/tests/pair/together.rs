@@ -268,3 +268,46 @@ fn an_operator_forces_the_process_that_is_meant_and_no_other() {
     assert_eq!(world.role(1), Role::Active);
     assert_eq!(world.servers[1].node.totals().counters.role_told, 2);
 }
+
+// rule 17: only who is registered can say that there is a later activation.
+#[test]
+fn an_epoch_in_a_publication_counts_if_its_sender_is_registered() {
+    let mut world = running(&["a", "b", "c"]);
+    let [registered, _] = world.register("a");
+    world.wait(3 * SECOND);
+    let now = |world: &World, which: usize| {
+        let view = world.servers[which].node.pair(world.stamp()).unwrap();
+        (world.role(which), view.epoch)
+    };
+    let before = now(&world, 0);
+    assert_eq!(before.0, Role::Active);
+    let higher = wire::Epoch(before.1.0 + 1_000);
+    let publication = |id: &str, registration_id| {
+        Request::Publish(wire::PublishRequest {
+            subscriber_id: Text::from(id),
+            registration_id,
+            sequence: 1,
+            highest_epoch: Some(higher),
+            ..Default::default()
+        })
+    };
+    let current = registered.registration_id.unwrap();
+    let former = UniqueId { hi: 5, lo: 5 };
+    for (id, registration) in [("stranger", current), ("a", former)] {
+        let Answer::Publish(reply) = world.ask(0, publication(id, registration)) else {
+            panic!()
+        };
+        assert!(!reply.status.is_ok());
+        assert_eq!(now(&world, 0), before);
+    }
+    let Answer::Publish(reply) = world.ask(0, publication("a", current)) else {
+        panic!()
+    };
+    assert!(!reply.status.is_ok());
+    assert_ne!(now(&world, 0), before, "it stepped down");
+    world.wait(30 * SECOND);
+    let actives = [0, 1].map(|which| now(&world, which));
+    let mut above = actives.iter().filter(|(role, _)| *role == Role::Active);
+    assert!(above.next().is_some_and(|(_, epoch)| *epoch > higher));
+    assert!(above.next().is_none());
+}
