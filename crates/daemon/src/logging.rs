@@ -229,7 +229,11 @@ impl Logging {
             console,
             verbosity,
             style,
-            buffer_level: config.buffer_level,
+            // Who reads standard error wants to see it now.
+            buffer_level: match config.stderr_only || config.also_stderr {
+                true => i32::MIN,
+                false => config.buffer_level,
+            },
             to_files: !config.stderr_only,
             writer: Some(writer.map_err(LoggingError::Thread)?),
         };

@@ -186,6 +186,7 @@ impl<V: Ord + Clone> Pair<V> {
             return false;
         }
         self.accept(now.time);
+        self.confirmed(beat.known_members);
         // A late message must not bring back what was changed since.
         let newer = self
             .adopted
@@ -228,7 +229,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
-        self.learn_patience(now.time, reply.patience);
+        self.learn_patience(now.time, reply.patience, false);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
         if reply.is_active {
@@ -251,8 +252,10 @@ impl<V: Ord + Clone> Pair<V> {
         if self.acting() != Some(sent.epoch) {
             return;
         }
+        let latest = reply.members_version >= self.peer.members_version;
+        self.learn_patience(now.time, reply.patience, latest);
         self.renewed(sent, &reply);
-        if let Some(members) = reply.members {
+        if let Some(members) = reply.members.filter(|_| latest) {
             self.peer.members = Some(members);
             self.peer.members_version = reply.members_version;
         }

@@ -111,6 +111,7 @@ impl<V: Ord + Clone> Pair<V> {
             muted: _,
             claim_failed: _,
             awaits_beat: _,
+            others_hold: _,
             peer_acknowledged,
             held_until,
             refreshed,

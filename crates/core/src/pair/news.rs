@@ -2,7 +2,6 @@
 //!
 //! Deliberately absent: wording; `event` has it. News are facts that have happened already.
 
-use super::Patience;
 use crate::ids::StatestoreId;
 use core::time::Duration;
 use statestore_wire::Epoch;
@@ -40,11 +39,11 @@ pub enum News {
     /// The standby stopped on purpose.
     PeerLeft(StatestoreId),
     /// The two have different limits; the lease follows the shorter.
-    PeerPatienceDiffers {
+    PeerTimeoutDiffers {
         /// This server's.
-        own: Patience,
+        own: Duration,
         /// The peer's.
-        theirs: Patience,
+        theirs: Duration,
     },
     /// The configured peer is this server itself (W9).
     PeerIsMyself,

@@ -55,7 +55,7 @@ impl<V: Ord> Default for Peer<V> {
 pub struct Patience {
     /// Its T_p.
     pub peer: Duration,
-    /// Its T_s, by its flag.
+    /// The shortest T_s that it knows of, by its flag and from subscribers.
     pub subscriber: Duration,
 }
 
@@ -86,25 +86,34 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// What it tells the peer.
     pub(super) fn patience(&self) -> Patience {
+        let flag = self.config.limits.subscriber_timeout;
+        let shortest = self.voters.shortest_timeout();
         Patience {
             peer: self.config.limits.peer_timeout,
-            subscriber: self.config.limits.subscriber_timeout,
+            subscriber: shortest.map_or(flag, |shortest| flag.min(shortest)),
         }
     }
 
-    /// The longest limit for which a voter's acknowledgement holds the lease: the peer waits as
-    /// long before it counts a vote of a life whose limit is shorter.
+    /// The longest limit for which a voter's acknowledgement holds the lease: no longer than the
+    /// peer knows of, since a later life of that voter may be registered with the peer alone.
     pub(super) fn longest_hold(&self) -> Duration {
         let own = self.config.limits.subscriber_timeout;
         let peers = self.peer.patience.map(|peers| peers.subscriber);
         peers.map_or(own, |peers| own.min(peers))
     }
 
-    /// The peer says how patient it is.
-    pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>) {
-        let own = self.patience();
+    /// The peer says how patient it is. Only its `latest` word makes voters hold the lease longer.
+    pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>, latest: bool) {
+        let own = self.config.limits.peer_timeout;
+        let known = self.peer.patience;
+        let theirs = theirs.map(|mut theirs| {
+            if let Some(known) = known.filter(|_| !latest) {
+                theirs.subscriber = theirs.subscriber.min(known.subscriber);
+            }
+            theirs
+        });
         if let Some(theirs) = theirs
-            && self.peer.patience != Some(theirs)
+            && known != Some(theirs)
         {
             self.peer.patience = Some(theirs);
             if let Some(it) = &mut self.peer_acknowledged {
@@ -112,8 +121,9 @@ impl<V: Ord + Clone> Pair<V> {
             }
             self.shorten();
             self.observe(now);
-            if theirs != own {
-                self.news.push(News::PeerPatienceDiffers { own, theirs });
+            let theirs = theirs.peer;
+            if theirs != own && known.is_none_or(|known| known.peer != theirs) {
+                self.news.push(News::PeerTimeoutDiffers { own, theirs });
             }
         }
     }
@@ -126,6 +136,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
+            self.peer.patience = None;
             self.expect(self.seated(), now);
             self.electorate.resend();
         }
@@ -133,6 +144,23 @@ impl<V: Ord + Clone> Pair<V> {
         if changed || !self.peer.found {
             self.peer.found = true;
             self.news.push(News::PeerFound { id, extended });
+        }
+    }
+
+    /// Holds back the vote of who registers with a limit that is shorter than what the other server
+    /// may count on: a former life may have answered that one.
+    pub(super) fn hold_back(&mut self) -> Duration {
+        // What was told since the other one last confirmed anything.
+        self.others_hold = self.others_hold.max(self.patience().subscriber);
+        self.others_hold
+    }
+
+    /// The active names the members that it knows of. If these are the present ones, it also knows
+    /// the shortest limit among them, and counts on no longer one.
+    pub(super) fn confirmed(&mut self, known_members: i64) {
+        if known_members == self.members_version {
+            self.others_hold = self.patience().subscriber;
+            self.voters.release();
         }
     }
 

@@ -69,8 +69,8 @@ impl<V: Ord + Clone> Voters<V> {
     }
 
     /// A registration begins. What was said under an older one is no answer of this one's. A
-    /// former life may hold the other server's lease for a limit of up to `longest_hold`.
-    pub(super) fn register(&mut self, now: Time, voter: V, terms: Terms, longest_hold: Duration) {
+    /// former life may hold the other server's lease for a limit of up to `others_hold`.
+    pub(super) fn register(&mut self, now: Time, voter: V, terms: Terms, others_hold: Duration) {
         if let Some(former) = self.all.get(&voter) {
             self.uncount(former.terms.timeout);
         }
@@ -78,8 +78,9 @@ impl<V: Ord + Clone> Voters<V> {
         let entry = self.all.entry(voter).or_insert_with(|| Voter::new(terms));
         self.registered += usize::from(!entry.registered);
         entry.registered = true;
-        let impatient = terms.timeout < longest_hold;
-        entry.votes_after = impatient.then(|| now + certainly(longest_hold));
+        let impatient = terms.timeout < others_hold;
+        let after = impatient.then(|| now + certainly(others_hold));
+        entry.votes_after = entry.votes_after.max(after);
         entry.terms = terms;
         entry.unproven = [None; 2];
         entry.voice = None;
@@ -114,6 +115,13 @@ impl<V: Ord + Clone> Voters<V> {
                 self.all.insert(voter.clone(), Voter::new(terms));
                 self.count_timeout(terms.timeout);
             }
+        }
+    }
+
+    /// The other server counts on nobody for longer than on anybody here.
+    pub(super) fn release(&mut self) {
+        for voter in self.all.values_mut() {
+            voter.votes_after = None;
         }
     }
 
