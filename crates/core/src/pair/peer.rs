@@ -4,7 +4,7 @@
 //!
 //! Invariant: nothing that is learned later makes an acknowledgement hold longer.
 
-use super::{News, Pair, limits};
+use super::{News, Pair, Tenure, limits};
 use crate::ids::StatestoreId;
 use crate::time::Time;
 use alloc::collections::BTreeSet;
@@ -167,7 +167,8 @@ impl<V: Ord + Clone> Pair<V> {
     /// Who is to have a seat beside whoever has just appeared: those agreed on, or, where nothing
     /// is, who has answered one that is alone what it asks.
     fn seated(&self) -> BTreeSet<V> {
-        if self.role.acts() && self.electorate.is_none() {
+        let alone = matches!(self.tenure, Tenure::Alone { .. });
+        if self.role.acts() && alone && self.electorate.is_none() {
             let answered = self
                 .voters
                 .registered()
