@@ -358,7 +358,7 @@ struct TStatestoreHaHandshakeRequest {
   101: optional i64 epoch
   // Milliseconds of silence after which the sender may take over.
   102: optional i64 timeout_ms
-  // The shortest limit of a subscriber that the sender knows of, in milliseconds.
+  // The sender's limit for subscribers that do not name their own, in milliseconds.
   103: optional i64 subscriber_timeout_ms
 }
 
@@ -373,7 +373,7 @@ struct TStatestoreHaHandshakeResponse {
   100: optional i64 highest_epoch
   // Milliseconds of silence after which the answering side may take over.
   101: optional i64 timeout_ms
-  // The shortest limit of a subscriber that it knows of, in milliseconds.
+  // Its limit for subscribers that do not name their own, in milliseconds.
   102: optional i64 subscriber_timeout_ms
 }
 
@@ -414,8 +414,10 @@ struct TStatestoreHaHeartbeatResponse {
   105: optional TUniqueId statestore_id
   // Milliseconds of silence after which the receiver may take over.
   106: optional i64 timeout_ms
-  // The shortest limit of a subscriber that it knows of, in milliseconds.
+  // Its limit for subscribers that do not name their own, in milliseconds.
   107: optional i64 subscriber_timeout_ms
+  // Limits of the members, in their order, where they are shorter than that; otherwise 0.
+  108: optional list<i64> member_timeouts_ms
 }
 
 // Extension: a standby stops on purpose.

@@ -141,8 +141,6 @@ pub struct Pair<V: Ord = Text> {
     claim_failed: bool,
     /// The peer said that it is active, but no HA heartbeat has followed.
     awaits_beat: bool,
-    /// The longest limit of a voter that the other server may count on.
-    others_hold: Duration,
     /// p, and how long it holds.
     peer_acknowledged: Option<Acknowledgement>,
     /// The lease holds at least until then.
@@ -167,11 +165,9 @@ impl<V: Ord + Clone> Pair<V> {
     /// A server that has just started: nothing is remembered, so it waits as if it had heard its
     /// peer a moment ago (rule 8).
     pub fn new(config: Config, id: StatestoreId, now: Time) -> Self {
-        let others_hold = config.limits.subscriber_timeout;
         Self {
             config,
             id,
-            others_hold,
             role: Role::Starting,
             tenure: Tenure::Leased,
             claim: None,

@@ -258,6 +258,7 @@ fn pair() {
             is_active: Some(false),
             electorate_version: Some(1),
             members_version: Some(2),
+            member_timeouts_ms: Some(vec![0, 5_000]),
             members: Some(voters),
             statestore_id: Some(STATESTORE),
             timeout_ms: Some(30_000),

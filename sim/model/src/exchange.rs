@@ -225,6 +225,7 @@ impl World {
             electorate_version: Some(sent.electorate_version),
             members_version: 0,
             members: None,
+            short_limits: std::collections::BTreeMap::new(),
             patience: None,
         };
         let sent = BeatSent {

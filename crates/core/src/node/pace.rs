@@ -22,7 +22,8 @@ impl Node {
         let Some(ha) = &self.ha else {
             return (period, timeout);
         };
-        let patience = self.terms_of(id).timeout;
+        let held = ha.pair.patience_with(id);
+        let patience = held.unwrap_or(self.terms_of(id).timeout);
         let (period, timeout) = tightened(period, timeout, patience);
         (
             ha.pair.ask_period(now.time).unwrap_or(period).min(period),

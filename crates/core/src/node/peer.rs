@@ -260,6 +260,7 @@ impl Node {
             is_active: Some(reply.is_active),
             electorate_version: reply.electorate_version,
             members_version: Some(reply.members_version),
+            member_timeouts_ms: member_timeouts(&reply),
             members: reply.members.map(|set| set.into_iter().collect()),
             statestore_id: None,
             timeout_ms: reply.patience.map(|it| to_millis(it.peer)),
@@ -340,7 +341,14 @@ impl Node {
 }
 
 fn beat_reply(reply: wire::StatestoreHaHeartbeatResponse) -> BeatReply<Text> {
+    let limits = reply.member_timeouts_ms.iter().flatten();
+    let limits = limits.map(|millis| from_millis(Some(*millis)));
+    let members = reply.members.iter().flatten().cloned();
     BeatReply {
+        short_limits: members
+            .zip(limits)
+            .filter_map(|(id, limit)| Some((id, limit.filter(|it| !it.is_zero())?)))
+            .collect(),
         accepted: reply.status.is_ok(),
         highest: reply.highest_epoch,
         is_active: reply.is_active.unwrap_or(false),
@@ -351,6 +359,14 @@ fn beat_reply(reply: wire::StatestoreHaHeartbeatResponse) -> BeatReply<Text> {
             .map(|ids| ids.into_iter().collect::<BTreeSet<_>>()),
         patience: patience(reply.timeout_ms, reply.subscriber_timeout_ms),
     }
+}
+
+/// In the order of the members; 0 for who has none below the flag.
+fn member_timeouts(reply: &BeatReply<Text>) -> Option<Vec<i64>> {
+    let members = reply.members.as_ref()?;
+    let limit = |id| reply.short_limits.get(id).copied().map_or(0, to_millis);
+    let any = !reply.short_limits.is_empty();
+    any.then(|| members.iter().map(limit).collect())
 }
 
 fn patience(peer: Option<i64>, subscriber: Option<i64>) -> Option<Patience> {

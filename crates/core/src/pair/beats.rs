@@ -7,7 +7,8 @@ use super::peer::{Acknowledgement, Patience};
 use super::{News, Pair, Tenure, Why};
 use crate::ids::StatestoreId;
 use crate::time::{Now, Time};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
 use statestore_wire::Epoch;
 
 /// StatestoreHaHeartbeat.
@@ -57,6 +58,8 @@ pub struct BeatReply<V: Ord> {
     pub members_version: i64,
     /// Its registered subscribers, unless the sender has this version.
     pub members: Option<BTreeSet<V>>,
+    /// Ours only: who of them has a limit below the receiver's flag.
+    pub short_limits: BTreeMap<V, Duration>,
     /// Ours only: how long its acknowledgement is good, and what its votes wait for.
     pub patience: Option<Patience>,
 }
@@ -158,6 +161,10 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: adopted,
             members_version: self.members_version,
             members: newer.then(|| self.registered_set()),
+            short_limits: match newer {
+                true => self.short_limits(),
+                false => BTreeMap::new(),
+            },
             patience: Some(self.patience()),
         })
     }
@@ -219,7 +226,7 @@ impl<V: Ord + Clone> Pair<V> {
         if self.peer.id != Some(sent.to) {
             return; // It has left, or another process is there.
         }
-        let Some(reply) = reply else {
+        let Some(mut reply) = reply else {
             return self.beat_missed();
         };
         self.peer.missed = 0;
@@ -229,7 +236,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::PeerFound { id, extended });
         }
         self.learn_epoch(now, reply.highest);
-        self.learn_patience(now.time, reply.patience, false);
+        self.learn_patience(now.time, reply.patience);
         // One of ours that does not say so itself has not looked at it (H-9).
         let looked = reply.highest.is_some() || self.peer.extended == Some(false);
         if reply.is_active {
@@ -252,13 +259,8 @@ impl<V: Ord + Clone> Pair<V> {
         if self.acting() != Some(sent.epoch) {
             return;
         }
-        let latest = reply.members_version >= self.peer.members_version;
-        self.learn_patience(now.time, reply.patience, latest);
         self.renewed(sent, &reply);
-        if let Some(members) = reply.members.filter(|_| latest) {
-            self.peer.members = Some(members);
-            self.peer.members_version = reply.members_version;
-        }
+        self.learn_members(&mut reply);
         self.adjust_electorate(now.time);
     }
 

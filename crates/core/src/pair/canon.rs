@@ -74,6 +74,8 @@ impl<V: Ord + Clone> Pair<V> {
         self.electorate.rename(renamed);
         self.peer.members = self.peer.members.as_ref().map(renamed);
         self.peer.expected = renamed(&self.peer.expected);
+        let limits = core::mem::take(&mut self.peer.short_limits).into_iter();
+        self.peer.short_limits = limits.map(|(id, limit)| (name(&id), limit)).collect();
         self.voters.rename(&name);
     }
 
@@ -99,6 +101,7 @@ impl<V: Ord + Clone> Pair<V> {
                     expected: _,
                     expected_until,
                     patience: _,
+                    short_limits: _,
                 },
             electorate: _,
             unilateral: _,
@@ -111,7 +114,6 @@ impl<V: Ord + Clone> Pair<V> {
             muted: _,
             claim_failed: _,
             awaits_beat: _,
-            others_hold: _,
             peer_acknowledged,
             held_until,
             refreshed,

@@ -46,12 +46,11 @@ impl<V: Ord + Clone> Pair<V> {
     pub(super) fn held_by_voters(&self) -> Option<Time> {
         if self.peer.extended == Some(false) {
             let set: BTreeSet<V> = self.registered_set();
-            return self.voters.held_until(&set, self.longest_hold());
+            return self.voters.held_until(&set, |id| self.longest_hold(id));
         }
-        let longest = self.longest_hold();
         let mut end: Option<Time> = None;
         for set in self.electorate.sets() {
-            let held = self.voters.held_until(set, longest)?;
+            let held = self.voters.held_until(set, |id| self.longest_hold(id))?;
             end = Some(end.map_or(held, |end| end.min(held)));
         }
         end

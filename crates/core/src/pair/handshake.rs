@@ -111,7 +111,7 @@ impl<V: Ord + Clone> Pair<V> {
             }
         }
         self.meet(now.time, hello.id, hello.highest.is_some());
-        self.learn_patience(now.time, hello.patience, false);
+        self.learn_patience(now.time, hello.patience);
         self.contacted = true;
         let active = self.decide(now, hello);
         if active && self.tenure == Tenure::Unopposed {
@@ -204,7 +204,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         self.learn_epoch(now, welcome.highest);
         self.meet(now.time, welcome.id, welcome.highest.is_some());
-        self.learn_patience(now.time, welcome.patience, false);
+        self.learn_patience(now.time, welcome.patience);
         self.contacted = true;
         let unmoved = self.yielded == sent.yielded;
         if self.role.acts() {

@@ -11,8 +11,8 @@ impl<V: Ord + Clone> Pair<V> {
     pub fn voter_registered(&mut self, now: Time, voter: V, terms: Terms) {
         self.observe(now);
         let former = self.voters.find(&voter).map(|voter| voter.terms.timeout);
-        let others_hold = self.hold_back();
-        self.voters.register(now, voter, terms, others_hold);
+        let flag = self.config.limits.subscriber_timeout;
+        self.voters.register(now, voter, terms, flag);
         self.members_version += 1;
         if former.is_some_and(|former| terms.timeout < former) {
             self.shorten(); // its acknowledgement holds for a shorter time

@@ -4,10 +4,10 @@
 //!
 //! Invariant: nothing that is learned later makes an acknowledgement hold longer.
 
-use super::{News, Pair, limits};
+use super::{BeatReply, News, Pair, Tenure, limits};
 use crate::ids::StatestoreId;
 use crate::time::Time;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 /// How long a subscriber rests before it tries to register again, at most (B-10).
@@ -31,6 +31,8 @@ pub(super) struct Peer<V: Ord> {
     pub(super) expected_until: Time,
     /// As it says with all that may hold a lease.
     pub(super) patience: Option<Patience>,
+    /// Limits of its members that are below its flag. A new process of it tells anew, not before.
+    pub(super) short_limits: BTreeMap<V, Duration>,
 }
 
 impl<V: Ord> Default for Peer<V> {
@@ -46,6 +48,7 @@ impl<V: Ord> Default for Peer<V> {
             expected: BTreeSet::new(),
             expected_until: Time::ZERO,
             patience: None,
+            short_limits: BTreeMap::new(),
         }
     }
 }
@@ -55,7 +58,7 @@ impl<V: Ord> Default for Peer<V> {
 pub struct Patience {
     /// Its T_p.
     pub peer: Duration,
-    /// The shortest T_s that it knows of, by its flag and from subscribers.
+    /// Its T_s, by its flag.
     pub subscriber: Duration,
 }
 
@@ -86,32 +89,60 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// What it tells the peer.
     pub(super) fn patience(&self) -> Patience {
-        let flag = self.config.limits.subscriber_timeout;
-        let shortest = self.voters.shortest_timeout();
         Patience {
             peer: self.config.limits.peer_timeout,
-            subscriber: shortest.map_or(flag, |shortest| flag.min(shortest)),
+            subscriber: self.config.limits.subscriber_timeout,
         }
     }
 
     /// The longest limit for which a voter's acknowledgement holds the lease: no longer than the
     /// peer knows of, since a later life of that voter may be registered with the peer alone.
-    pub(super) fn longest_hold(&self) -> Duration {
+    pub(super) fn longest_hold(&self, voter: &V) -> Duration {
         let own = self.config.limits.subscriber_timeout;
-        let peers = self.peer.patience.map(|peers| peers.subscriber);
-        peers.map_or(own, |peers| own.min(peers))
+        let flag = self
+            .peer
+            .patience
+            .map_or(own, |peers| own.min(peers.subscriber));
+        let told = self.peer.short_limits.get(voter);
+        told.map_or(flag, |told| flag.min(*told))
     }
 
-    /// The peer says how patient it is. Only its `latest` word makes voters hold the lease longer.
-    pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>, latest: bool) {
+    /// How long a voter may be silent without consequences, as far as the lease goes.
+    pub fn patience_with(&self, voter: &V) -> Option<Duration> {
+        let terms = self.terms(voter)?;
+        Some(terms.timeout.min(self.longest_hold(voter)))
+    }
+
+    /// Who is registered here with a limit below the flag's.
+    pub(super) fn short_limits(&self) -> BTreeMap<V, Duration> {
+        let flag = self.config.limits.subscriber_timeout;
+        let short = self
+            .voters
+            .registered()
+            .filter(|(_, it)| it.terms.timeout < flag);
+        short
+            .map(|(id, it)| (id.clone(), it.terms.timeout))
+            .collect()
+    }
+
+    /// The peer's registered subscribers, and which of them have limits below its flag.
+    pub(super) fn learn_members(&mut self, reply: &mut BeatReply<V>) {
+        let newer = reply.members_version >= self.peer.members_version;
+        if let Some(members) = reply.members.take().filter(|_| newer) {
+            self.peer.members = Some(members);
+            self.peer.members_version = reply.members_version;
+            let limits = core::mem::take(&mut reply.short_limits);
+            if limits != self.peer.short_limits {
+                self.peer.short_limits = limits;
+                self.shorten();
+            }
+        }
+    }
+
+    /// The peer says how patient it is.
+    pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>) {
         let own = self.config.limits.peer_timeout;
         let known = self.peer.patience;
-        let theirs = theirs.map(|mut theirs| {
-            if let Some(known) = known.filter(|_| !latest) {
-                theirs.subscriber = theirs.subscriber.min(known.subscriber);
-            }
-            theirs
-        });
         if let Some(theirs) = theirs
             && known != Some(theirs)
         {
@@ -136,7 +167,6 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
-            self.peer.patience = None;
             self.expect(self.seated(), now);
             self.electorate.resend();
         }
@@ -147,19 +177,10 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// Holds back the vote of who registers with a limit that is shorter than what the other server
-    /// may count on: a former life may have answered that one.
-    pub(super) fn hold_back(&mut self) -> Duration {
-        // What was told since the other one last confirmed anything.
-        self.others_hold = self.others_hold.max(self.patience().subscriber);
-        self.others_hold
-    }
-
-    /// The active names the members that it knows of. If these are the present ones, it also knows
-    /// the shortest limit among them, and counts on no longer one.
+    /// The active names the members that it knows of. If these are the present ones, it counts on
+    /// none of them for longer than the limit that is known here.
     pub(super) fn confirmed(&mut self, known_members: i64) {
         if known_members == self.members_version {
-            self.others_hold = self.patience().subscriber;
             self.voters.release();
         }
     }
@@ -167,7 +188,8 @@ impl<V: Ord + Clone> Pair<V> {
     /// Who is to have a seat beside whoever has just appeared: those agreed on, or, where nothing
     /// is, who has answered one that is alone what it asks.
     fn seated(&self) -> BTreeSet<V> {
-        if self.role.acts() && self.electorate.is_none() {
+        let alone = matches!(self.tenure, Tenure::Alone { .. });
+        if self.role.acts() && alone && self.electorate.is_none() {
             let answered = self
                 .voters
                 .registered()

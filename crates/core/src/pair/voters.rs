@@ -69,8 +69,8 @@ impl<V: Ord + Clone> Voters<V> {
     }
 
     /// A registration begins. What was said under an older one is no answer of this one's. A
-    /// former life may hold the other server's lease for a limit of up to `others_hold`.
-    pub(super) fn register(&mut self, now: Time, voter: V, terms: Terms, others_hold: Duration) {
+    /// former life may hold the other server's lease for a limit of up to the flag's.
+    pub(super) fn register(&mut self, now: Time, voter: V, terms: Terms, flag: Duration) {
         if let Some(former) = self.all.get(&voter) {
             self.uncount(former.terms.timeout);
         }
@@ -78,8 +78,8 @@ impl<V: Ord + Clone> Voters<V> {
         let entry = self.all.entry(voter).or_insert_with(|| Voter::new(terms));
         self.registered += usize::from(!entry.registered);
         entry.registered = true;
-        let impatient = terms.timeout < others_hold;
-        let after = impatient.then(|| now + certainly(others_hold));
+        let impatient = terms.timeout < flag;
+        let after = impatient.then(|| now + certainly(flag));
         entry.votes_after = entry.votes_after.max(after);
         entry.terms = terms;
         entry.unproven = [None; 2];
@@ -118,7 +118,7 @@ impl<V: Ord + Clone> Voters<V> {
         }
     }
 
-    /// The other server counts on nobody for longer than on anybody here.
+    /// The other server counts on nobody for longer than is known here.
     pub(super) fn release(&mut self) {
         for voter in self.all.values_mut() {
             voter.votes_after = None;
@@ -157,11 +157,11 @@ impl<V: Ord + Clone> Voters<V> {
 
     /// Until when enough of these hold a lease that the rest is no majority. None if nobody is
     /// in the set, or too few have acknowledged anything. No limit counts for more than `longest`.
-    pub fn held_until(&self, set: &BTreeSet<V>, longest: Duration) -> Option<Time> {
+    pub fn held_until(&self, set: &BTreeSet<V>, longest: impl Fn(&V) -> Duration) -> Option<Time> {
         let needed = super::electorate::blocking(set.len());
         let held = set
             .iter()
-            .filter_map(|id| self.all.get(id)?.holds_until(longest));
+            .filter_map(|id| self.all.get(id)?.holds_until(longest(id)));
         let mut held: Vec<Time> = held.collect();
         let place = held.len().checked_sub(needed).filter(|_| needed > 0)?;
         Some(*held.select_nth_unstable(place).1)

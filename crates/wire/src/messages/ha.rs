@@ -25,7 +25,7 @@ message! {
         101 opt epoch: Epoch,
         /// Milliseconds of silence after which the sender may take over.
         102 opt timeout_ms: i64,
-        /// The shortest limit of a subscriber that the sender knows of, in milliseconds.
+        /// The sender's limit for subscribers that do not name their own, in milliseconds.
         103 opt subscriber_timeout_ms: i64,
     }
 }
@@ -46,7 +46,7 @@ message! {
         100 opt highest_epoch: Epoch,
         /// Milliseconds of silence after which the answering side may take over.
         101 opt timeout_ms: i64,
-        /// The shortest limit of a subscriber that it knows of, in milliseconds.
+        /// Its limit for subscribers that do not name their own, in milliseconds.
         102 opt subscriber_timeout_ms: i64,
     }
 }
@@ -98,8 +98,10 @@ message! {
         105 opt statestore_id: UniqueId,
         /// Milliseconds of silence after which the receiver may take over.
         106 opt timeout_ms: i64,
-        /// The shortest limit of a subscriber that it knows of, in milliseconds.
+        /// Its limit for subscribers that do not name their own, in milliseconds.
         107 opt subscriber_timeout_ms: i64,
+        /// Limits of the members, in their order, where they are shorter than that; otherwise 0.
+        108 opt member_timeouts_ms: Vec<i64>,
     }
 }
 

@@ -132,16 +132,19 @@ fn a_reference_voter_holds_only_what_an_update_proves() {
     a.heard_from(at(5_000), 1, &here());
     a.update_answered(at(5_100), &1, at(4_900).time, true);
     assert_eq!(
-        a.voters.held_until(a.electorate.agreed(), TIMEOUT),
+        a.voters.held_until(a.electorate.agreed(), |_| TIMEOUT),
         Some(at(8_500).time)
     );
     a.update_answered(at(5_200), &1, at(5_001).time, true);
     assert_eq!(
-        a.voters.held_until(a.electorate.agreed(), TIMEOUT),
+        a.voters.held_until(a.electorate.agreed(), |_| TIMEOUT),
         Some(at(12_500).time)
     );
     a.update_answered(at(5_300), &1, at(5_250).time, false);
-    assert_eq!(a.voters.held_until(a.electorate.agreed(), TIMEOUT), None);
+    assert_eq!(
+        a.voters.held_until(a.electorate.agreed(), |_| TIMEOUT),
+        None
+    );
 }
 
 // rule 20
@@ -156,7 +159,7 @@ fn an_answer_that_nothing_proved_in_one_activation_does_not_hide_those_of_the_ne
     voter.answered(at(7_001).time, (at(7_000).time, 1), &here(), true);
     voter.updated(at(7_100).time, true);
     assert_eq!(
-        a.voters.held_until(a.electorate.agreed(), TIMEOUT),
+        a.voters.held_until(a.electorate.agreed(), |_| TIMEOUT),
         Some(at(14_500).time)
     );
 }

@@ -304,5 +304,6 @@ fn who_is_held_back_votes_once_the_active_names_the_present_members() {
     assert!(held_back(&b), "that is answered with the new members");
     assert!(beat(&mut a, &mut b, at(2_200)));
     assert!(!held_back(&b));
-    assert_eq!(a.longest_hold(), Duration::from_secs(5));
+    assert_eq!(a.longest_hold(&1), Duration::from_secs(5));
+    assert_eq!(a.longest_hold(&2), TIMEOUT, "nobody else is concerned");
 }
