@@ -10,7 +10,6 @@
 use crate::detector::Pulse;
 use crate::ids::RegistrationId;
 use crate::lanes::{Rhythm, Slot};
-use crate::node::Stream;
 use crate::owned::Owned;
 use crate::port::Lane;
 use crate::time::Time;
@@ -149,8 +148,9 @@ pub struct Member {
     pub knows: Option<KnownCatalogd>,
     /// The activation of this statestored that it knows of; it gets updates under no other.
     pub follows: Option<Epoch>,
-    /// What it published by calls of its own.
-    pub streams: [Stream; 2],
+    /// The publication by a call of its own that each stream has taken in last, counted from 1. It
+    /// stays when topics are forgotten, so that nothing older comes back.
+    pub streams: [i64; 2],
 }
 
 /// The place of a lane among a member's rhythms; notices have none.
@@ -181,7 +181,7 @@ impl Member {
             grace: None,
             knows: None,
             follows: None,
-            streams: [Stream::default(); 2],
+            streams: [0; 2],
             registration,
         }
     }

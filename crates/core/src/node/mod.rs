@@ -72,8 +72,6 @@ use topics::Topics;
 use unasked::Writing;
 use work::Work;
 
-pub use unasked::Stream;
-
 /// One statestored.
 #[derive(Debug)]
 pub struct Node {

@@ -27,10 +27,6 @@ use core::time::Duration;
 use statestore_wire as wire;
 use statestore_wire::{Status, StatusCode, Text};
 
-/// What one stream of a registration has published: the sequence number that is taken in last.
-/// The first one is 1. It stays when topics are forgotten, so that nothing older comes back.
-pub type Stream = i64;
-
 /// Streams of which something is being written, by subscriber id: also under a registration that
 /// has ended since, so that who registers in a loop does not multiply what waits.
 pub(super) type Writing = BTreeSet<(Text, usize)>;
