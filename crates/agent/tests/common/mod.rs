@@ -215,5 +215,8 @@ pub fn await_equal(source: &Path, mirror: &Path) {
 /// Writes a file and the folders above it.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
+    // In one step: a file that is half written would be published as it is.
+    let staged = tempfile::NamedTempFile::new().unwrap();
+    fs::write(staged.path(), content).unwrap();
+    staged.persist(path).unwrap();
 }
