@@ -205,7 +205,8 @@ class FakeSubscriber:
 
     def die(self):
         """Closes its port and all connections, as a killed process does."""
-        listener, self._listener = self._listener, None
+        with self._changed:
+            listener, self._listener = self._listener, None
         if listener is not None:
             shut(listener.handle)
             listener.close()
@@ -236,6 +237,10 @@ class FakeSubscriber:
             if transport is None:
                 return
             with self._changed:
+                if listener is not self._listener:
+                    # Accepted while it died: nobody else would hang this one up.
+                    shut(transport.handle)
+                    return
                 self._open.append(transport)
                 self._threads += 1
                 number = self._threads

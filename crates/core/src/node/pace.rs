@@ -7,7 +7,7 @@
 
 use super::Node;
 use crate::event::Event;
-use crate::pair::{Terms, limits};
+use crate::pair::limits;
 use crate::port::{Effect, Outbox};
 use crate::time::Now;
 use core::time::Duration;
@@ -22,22 +22,12 @@ impl Node {
         let Some(ha) = &self.ha else {
             return (period, timeout);
         };
-        let held = ha.pair.patience_with(id);
-        let patience = held.unwrap_or(self.terms_of(id).timeout);
+        let patience = ha.pair.patience_with(id).unwrap_or(timeout);
         let (period, timeout) = tightened(period, timeout, patience);
         (
             ha.pair.ask_period(now.time).unwrap_or(period).min(period),
             timeout,
         )
-    }
-
-    fn terms_of(&self, id: &Text) -> Terms {
-        let ha = self.ha.as_ref();
-        let voter = ha.and_then(|ha| ha.pair.terms(id));
-        voter.unwrap_or(Terms {
-            timeout: self.config.heartbeat.timeout,
-            extended: false,
-        })
     }
 
     /// An own limit that shortens heartbeats is worth a line if it is shorter by a quarter than

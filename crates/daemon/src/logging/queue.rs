@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::format::Severity;
+use super::lock;
 
 /// Lines go out once they are this many bytes, whatever their age.
 const MAX_BUFFER: usize = 256 * 1024;
@@ -109,9 +110,8 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Counts are whole after each step, so a poisoned lock is no obstacle.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

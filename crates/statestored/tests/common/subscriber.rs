@@ -113,10 +113,13 @@ impl Subscriber {
         let behaviour: Arc<Behaviour> = Arc::new(behaviour);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
+                // Under the lock: what is accepted while it ends is hung up here or there.
+                let mut open = open.lock().unwrap();
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                open.lock().unwrap().push(stream.try_clone().unwrap());
+                open.push(stream.try_clone().unwrap());
+                drop(open);
                 let (state, behaviour) = (state.clone(), behaviour.clone());
                 std::thread::spawn(move || serve(stream, &state, &*behaviour));
             }

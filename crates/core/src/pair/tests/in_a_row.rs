@@ -2,43 +2,41 @@
 
 use super::*;
 
-// rules 10, 16: both restarted and cut off, the last activation's clock was ahead; both ids odd
-#[test]
-fn two_that_have_never_met_take_different_epochs_above_the_same_one() {
-    let stopped = |millis| Now {
+/// The calendar has yet to reach what is known.
+fn stopped(millis: u64) -> Now {
+    Now {
         wall: Wall(0),
         ..at(millis)
-    };
-    let random = |hi, lo| Pair::new(config(), StatestoreId(UniqueId { hi, lo }), at(0).time);
-    let (mut a, mut b) = (random(0x35 << 24, 1), random(0x6a << 24, 3));
+    }
+}
+
+/// Each has a voter of its own, both of which know of an epoch ahead of the calendar.
+fn take_over_apart(pair: [&mut Pair<u8>; 2]) {
     let knows = VoterReply {
         highest: Some(Epoch(2_000_000)),
         ..ours(true)
     };
-    for (server, voter) in [(&mut a, 1), (&mut b, 2)] {
+    for (server, voter) in pair.into_iter().zip([1, 2]) {
         server.voter_registered(at(100).time, voter, terms(true));
         server.heard_from(stopped(10_100), voter, &knows);
         assert!(server.may_act(at(10_100)));
     }
+}
+
+// rules 10, 16: both restarted and cut off, the last activation's clock was ahead; both ids odd
+#[test]
+fn two_that_have_never_met_take_different_epochs_above_the_same_one() {
+    let random = |hi, lo| Pair::new(config(), StatestoreId(UniqueId { hi, lo }), at(0).time);
+    let (mut a, mut b) = (random(0x35 << 24, 1), random(0x6a << 24, 3));
+    take_over_apart([&mut a, &mut b]);
     assert_ne!(a.epoch(), b.epoch(), "never equal on both servers");
 }
 
 // the same, seen later: contact ends nothing
 #[test]
 fn of_two_with_the_same_epoch_one_yields() {
-    let stopped = |millis| Now {
-        wall: Wall(0),
-        ..at(millis)
-    };
     let (mut a, mut b) = (server(1, at(0)), server(3, at(0)));
-    let knows = VoterReply {
-        highest: Some(Epoch(2_000_000)),
-        ..ours(true)
-    };
-    for (server, voter) in [(&mut a, 1), (&mut b, 2)] {
-        server.voter_registered(at(100).time, voter, terms(true));
-        server.heard_from(stopped(10_100), voter, &knows);
-    }
+    take_over_apart([&mut a, &mut b]);
     for millis in (10_200..60_000).step_by(100) {
         let now = stopped(millis);
         a.heard_from(now, 1, &here());
