@@ -91,8 +91,8 @@ pub struct Node {
     writing: Writing,
     /// What is left of large expiries: topic, versions, whom not to tell.
     expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
-    /// Topics that changed within the coalescing time after their last push.
-    untold: BTreeSet<Text>,
+    /// Topics that changed within the coalescing time after their last push, and when it is over.
+    untold: BTreeSet<(Time, Text)>,
     telling: Telling,
     schedule: Schedule,
     work: Work,

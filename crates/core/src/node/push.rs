@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Deliberately absent: what changed (`publish`), who should hear of it (`audience`), and sending.
-//! Invariant: a topic waits for at most one turn, so what waits is bounded by the topics and one
-//! topic's subscribers, however often they change.
+//! Invariants: a topic waits for at most one turn, so what waits is bounded by the topics and one
+//! topic's subscribers, however often they change; a task comes when each that is untold is due.
 
+use super::topics::Topic;
 use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::lanes::Task;
@@ -64,9 +65,24 @@ impl Node {
         };
         if topic.quiet_until <= now.time {
             self.tell_audiences(now, name);
-        } else if self.untold.insert(name.clone()) {
-            self.schedule.add(topic.quiet_until, Task::Push);
+        } else {
+            self.tell_later(name);
         }
+    }
+
+    /// A topic waits for the end of its coalescing time, which may have moved since it began to.
+    fn tell_later(&mut self, name: &Text) {
+        let Some(topic) = self.topics.find_mut(name) else {
+            return;
+        };
+        let at = topic.quiet_until;
+        match topic.untold.replace(at) {
+            Some(before) if before == at => return,
+            Some(before) => drop(self.untold.remove(&(before, name.clone()))),
+            None => {}
+        }
+        self.untold.insert((at, name.clone()));
+        self.schedule.add(at, Task::Push);
     }
 
     /// Somebody wants to know how far all subscribers of a topic are (T-10), and nobody did: those
@@ -81,12 +97,20 @@ impl Node {
 
     /// The coalescing time of some topics is over.
     pub(super) fn push(&mut self, now: Now) {
-        for name in core::mem::take(&mut self.untold) {
-            let quiet = self.topics.find(&name).map(|topic| topic.quiet_until);
-            if quiet.is_some_and(|until| until > now.time) {
-                self.untold.insert(name); // its own task comes
-            } else {
+        while let Some((at, name)) = self.untold.pop_first() {
+            if at > now.time {
+                self.untold.insert((at, name)); // its own task comes
+                return;
+            }
+            let waits = |topic: &&mut Topic| topic.untold == Some(at);
+            let Some(topic) = self.topics.find_mut(&name).filter(waits) else {
+                continue; // another one of that name
+            };
+            topic.untold = None;
+            if topic.quiet_until <= now.time {
                 self.tell_audiences(now, &name);
+            } else if topic.has_to_tell() {
+                self.tell_later(&name); // it was told meanwhile, and changed again
             }
         }
     }
@@ -129,9 +153,9 @@ impl Node {
             }
             if let Some(topic) = self.topics.find_mut(&turn.topic) {
                 topic.quiet_until = now.time + push;
-                let more = topic.polled_anew || topic.audiences.have_news();
-                if more && self.untold.insert(turn.topic.clone()) {
-                    self.schedule.add(topic.quiet_until, Task::Push);
+                if topic.has_to_tell() {
+                    let name = turn.topic.clone();
+                    self.tell_later(&name);
                 }
             }
             self.next_turn();

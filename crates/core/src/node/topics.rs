@@ -35,6 +35,8 @@ pub(super) struct Topic {
     pub(super) audiences: Audiences,
     /// Until then changes wait, so that they are made known together.
     pub(super) quiet_until: Time,
+    /// Some do, and are looked at then.
+    pub(super) untold: Option<Time>,
     /// What each subscriber that counts has processed (T-10).
     pub(super) reach: Reach<MemberKey>,
     /// Whose large delta is being put together, and when it was asked for last.
@@ -68,7 +70,13 @@ impl Topic {
         self.log.clear();
         self.open = false;
         self.expiring = 0;
+        self.untold = None;
         self.asking = None;
+    }
+
+    /// Somebody has to hear of it, whatever for.
+    pub(super) fn has_to_tell(&self) -> bool {
+        self.polled_anew || self.audiences.have_news()
     }
 
     pub(super) fn unsubscribe(&mut self, key: MemberKey, subscription: &Subscription) {
@@ -168,6 +176,7 @@ impl Topics {
                 polled_anew: false,
                 audiences: Audiences::default(),
                 quiet_until: Time::ZERO,
+                untold: None,
                 reach: Reach::new(),
                 asking: None,
                 holds: Reach::new(),

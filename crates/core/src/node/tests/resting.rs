@@ -16,6 +16,16 @@ fn publisher(id: &str, topics: &[&str]) -> wire::RegisterSubscriberRequest {
 
 /// What a subscriber publishes by a call, and whom that wakes.
 fn publish(node: &mut Node, now: Now, (id, registration): (&str, i64), keys: &[&str]) -> Vec<Call> {
+    publish_next(node, now, (id, registration, 1), keys)
+}
+
+/// The same under this sequence number.
+fn publish_next(
+    node: &mut Node,
+    now: Now,
+    (id, registration, sequence): (&str, i64, i64),
+    keys: &[&str],
+) -> Vec<Call> {
     let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
     let request = Request::Publish(wire::PublishRequest {
         subscriber_id: Text::from(id),
@@ -23,7 +33,7 @@ fn publish(node: &mut Node, now: Now, (id, registration): (&str, i64), keys: &[&
             hi: 0,
             lo: registration,
         },
-        sequence: 1,
+        sequence,
         topic_updates: Vec::from([TopicDelta {
             topic_name: Text::from(TOPIC),
             topic_entries: ItemBatch::from_items(items),
@@ -152,4 +162,56 @@ fn what_is_put_together_for_somebody_goes_with_it() {
     assert!(log(&mut node) > before, "it is begun");
     register(&mut node, at(7), 3, request("r", &["other"]));
     assert_eq!(log(&mut node), before);
+}
+
+/// Publications of "w" at these times, and for how long "a", which rests, waited for each.
+fn waits(times: &[u64]) -> Vec<u64> {
+    let mut node = node(Config::default());
+    let mut calls = register(&mut node, at(5), 1, publisher("a", &[TOPIC]));
+    calls.extend(register(&mut node, at(5), 2, publisher("w", &[TOPIC])));
+    live(&mut node, calls, 5, 4_500);
+    let name = Text::from(TOPIC);
+    let a = node.members.key_of(&Text::from("a")).unwrap();
+    let knows = |node: &mut Node| {
+        let last = node.topics.find(&name).unwrap().log.last();
+        node.members.find(a).unwrap().progress[0].reached == last
+    };
+    let mut waits = Vec::new();
+    for (n, &time) in times.iter().enumerate() {
+        let call = ("w", 2, n as i64 + 1);
+        let mut calls = publish_next(&mut node, at(time), call, &[&format!("k{n}")]);
+        let next = times.get(n + 1).copied().unwrap_or(time + 60_000);
+        let mut now = time;
+        loop {
+            live(&mut node, calls.split_off(0), now, now);
+            if knows(&mut node) || now + 1 >= next {
+                break waits.push(now - time);
+            }
+            now += 1;
+            calls = step(&mut node, at(now), Input::Timer);
+        }
+    }
+    waits
+}
+
+// P5: a change comes together with the end of the coalescing time, and another one right after.
+#[test]
+fn a_change_waits_for_the_coalescing_time_at_most_whatever_came_before() {
+    let longest = Config::default().push_coalesce.unwrap().as_millis() as u64;
+    for second in 1..2 * longest {
+        for third in 1..2 * longest {
+            let times = [5_000, 5_000 + longest / 2, 0, 0];
+            let times = [
+                times[0],
+                times[1],
+                times[1] + second,
+                times[1] + second + third,
+            ];
+            let waits = waits(&times);
+            assert!(
+                waits.iter().all(|wait| *wait <= longest),
+                "{times:?} {waits:?}"
+            );
+        }
+    }
 }
