@@ -14,8 +14,8 @@
 //! that is due waits for more than one step's writing, however many publish at one moment.
 
 use super::calls::Sent;
-use super::unasked::Unasked;
 use super::{AT_ONCE, Node};
+use crate::ids::RequestId;
 use crate::lanes::{Ending, Task};
 use crate::members::Registration;
 use crate::port::{Lane, Outbox};
@@ -56,6 +56,15 @@ pub(super) enum Origin {
     Reply(Lane, Vec<Sent>),
     /// The subscriber's own call.
     Call(Unasked),
+}
+
+/// Names a publication while it is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unasked {
+    pub(super) request_id: RequestId,
+    pub(super) stream: usize,
+    pub(super) sequence: i64,
+    pub(super) more: bool,
 }
 
 impl Intake {

@@ -14,7 +14,7 @@
 //! no epoch is learnt from who is not registered.
 
 use super::Node;
-use super::intake::Origin;
+use super::intake::{Origin, Unasked};
 use crate::ids::RequestId;
 use crate::lanes::Ending;
 use crate::members::{Member, MemberKey, rhythm_of};
@@ -30,15 +30,6 @@ use statestore_wire::{Status, StatusCode, Text};
 /// Streams of which something is being written, by subscriber id: also under a registration that
 /// has ended since, so that who registers in a loop does not multiply what waits.
 pub(super) type Writing = BTreeSet<(Text, usize)>;
-
-/// Names a publication while it is written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Unasked {
-    request_id: RequestId,
-    stream: usize,
-    sequence: i64,
-    more: bool,
-}
 
 impl Unasked {
     /// The lane whose topics the stream publishes to.
