@@ -105,8 +105,18 @@ impl Beside {
         Figure::new(key, format!("beside {}: {what}", self.what), value, unit)
     }
 
-    /// Heartbeats and priority updates, after beside before.
+    /// Heartbeats and priority updates, after beside before: hardly worse.
     fn compare(&self, without: &While, with: &While) -> Vec<Figure> {
+        let figures = self.show(without, with).into_iter();
+        let promise = |figure: Figure| match figure.key.ends_with("_p99") {
+            true => figure.promised("P4", Bound::MostOfLimit(1.1)),
+            false => figure,
+        };
+        figures.map(promise).collect()
+    }
+
+    /// The same, promising nothing.
+    fn show(&self, without: &While, with: &While) -> Vec<Figure> {
         let mut figures = Vec::new();
         for (lane, i) in [("heartbeat", 0), ("priority", 1)] {
             let (before, after) = (&without.lateness[i], &with.lateness[i]);
@@ -117,7 +127,7 @@ impl Beside {
             };
             figures.extend([
                 figure("p50", before.p50, after.p50),
-                figure("p99", before.p99, after.p99).promised("P4", Bound::MostOfLimit(1.1)),
+                figure("p99", before.p99, after.p99),
                 figure("max", before.max, after.max),
             ]);
         }
@@ -171,7 +181,9 @@ fn how(size: &Size) -> String {
          topic of {:.0} MB that is published again and again; the same on its way to {} others, \
          who are sent it again as soon as they have it, as fast as they read; the same to {} who \
          read a megabyte each second, or one byte. Limit: the same figure without the \
-         disturbance, on the same server just before.",
+         disturbance, on the same server just before; beside the topic on its way, the same figure \
+         while blocking threads of another process, the load generator, write the same bytes to as \
+         many, which is what this machine leaves of itself beside so much traffic.",
         size.subscribers,
         size.seconds,
         size.skipping,

@@ -9,6 +9,7 @@ use crate::apart::Apart;
 use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Section};
+use crate::straight::{self, message};
 use std::sync::Arc;
 
 /// What a publication may add to the lateness of a heartbeat, in milliseconds.
@@ -65,7 +66,8 @@ async fn coming(
     Ok(())
 }
 
-/// The topic is sent again as soon as all have it.
+/// The topic is sent again as soon as all have it. Whatever sends so much takes the machine's
+/// cores from those who are measured, so the limit is what the plainest sender leaves them.
 async fn going(
     bench: &Bench,
     size: &Size,
@@ -73,10 +75,18 @@ async fn going(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     let stage = filled(bench, size).await?;
-    let without = stage.measure().await?;
-    let records = Records::new();
+    let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("receiver").await?;
+    let plain = {
+        let records = Records::new();
+        let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
+        tokio::select! {
+            failed = plainly(size, &crowd, &receivers) => return Err(failed),
+            measured = stage.measure() => measured?,
+        }
+    };
+    let records = Records::new();
     let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
     let endless = again_and_again(&stage, &crowd, &receivers, &records);
     let (with, sent) = tokio::select! {
@@ -84,13 +94,15 @@ async fn going(
         failed = endless => return Err(failed),
         measured = stage.measure() => (measured?, records.large_bytes() as f64),
     };
+    let sender = Beside::new("plain", "the same bytes by another process");
+    section.figures.extend(sender.show(&quiet, &plain));
     let what = format!("a topic on its way to {}", size.receivers);
     let beside = Beside::new("bulk", what);
-    section.figures.extend(beside.compare(&without, &with));
+    section.figures.extend(beside.compare(&plain, &with));
     let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
     let rate = beside.figure("rate", "its rate", sent / 1e9 / seconds, "GB/s");
     section.figures.push(rate);
-    taken.push(with.taken);
+    taken.extend([plain.taken, with.taken]);
     Ok(())
 }
 
@@ -121,6 +133,22 @@ async fn filled(bench: &Bench, size: &Size) -> Result<Stage, Failure> {
     let topic = items(size.items, size.value, b'v', false);
     publisher.fill(&stage.server, BULK, topic).await?;
     Ok(stage)
+}
+
+/// Sends the same bytes to as many by the plainest means, and again as soon as all have them.
+async fn plainly(size: &Size, crowd: &Crowd, receivers: &[Arc<Subscriber>]) -> Failure {
+    let topic = items(size.items, size.value, b'v', false);
+    let message = Arc::new(message::update(BULK, topic));
+    loop {
+        let addresses = receivers.iter().map(|one| crowd.address(one));
+        let sent = match straight::connect(addresses.collect()).await {
+            Ok(streams) => straight::fan_out(streams, Arc::clone(&message)).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = sent {
+            return failure;
+        }
+    }
 }
 
 /// Sends the topic to all receivers, and again as soon as all have it.
