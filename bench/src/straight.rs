@@ -24,6 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Messages as a statestored would send them.
 pub(crate) mod message {
     use super::*;
+    use statestore_wire::item::canonical_key;
+
+    /// A topic's entries, all of one size, one after the other.
+    pub(crate) struct Entries {
+        bytes: Vec<u8>,
+        each: usize,
+    }
+
+    impl Entries {
+        pub(crate) fn of(items: &ItemBatch) -> Self {
+            let mut bytes = Vec::new();
+            for chunk in items.chunks_from(0) {
+                bytes.extend_from_slice(chunk.bytes());
+            }
+            let each = bytes.len() / items.len().max(1);
+            Self { bytes, each }
+        }
+    }
 
     const ID: Option<UniqueId> = Some(UniqueId { hi: 1, lo: 2 });
 
@@ -35,6 +53,23 @@ pub(crate) mod message {
             ..HeartbeatRequest::default()
         };
         write_call(&request, &mut bytes);
+        bytes
+    }
+
+    /// What `like` is, put together from a topic's entries: those whose keys begin with `prefix`.
+    pub(crate) fn picked(whole: &Entries, prefix: &[u8], like: &[u8]) -> Vec<u8> {
+        let wanted = |entry: &&[u8]| canonical_key(entry).starts_with(prefix);
+        let picked = whole.bytes.chunks_exact(whole.each).filter(wanted);
+        let first = picked.clone().next().unwrap_or_default();
+        let mut windows = like.windows(whole.each);
+        let head = windows.position(|bytes| bytes == first).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(like.len());
+        bytes.extend_from_slice(&like[..head]);
+        for entry in picked {
+            bytes.extend_from_slice(entry);
+        }
+        let tail = &like[bytes.len()..];
+        bytes.extend_from_slice(tail);
         bytes
     }
 
@@ -73,13 +108,17 @@ pub(crate) async fn connect(to: Vec<SocketAddr>) -> Result<Vec<TcpStream>, Failu
     .await
 }
 
-/// One thread a connection writes `message` with writev and awaits the answer; CPU seconds of
-/// all threads. When the last receiver has it is for the receivers to say.
+/// One thread a connection writes the message with writev and awaits the answer; CPU seconds of
+/// all threads, and of making the message. When the last receiver has it is for the receivers to
+/// say.
 pub(crate) async fn fan_out(
     streams: Vec<TcpStream>,
-    message: Arc<Vec<u8>>,
+    message: impl FnOnce() -> Arc<Vec<u8>> + Send + 'static,
 ) -> Result<f64, Failure> {
     on_a_thread(move || {
+        let before = cpu_of_this_thread();
+        let message = message();
+        let making = cpu_of_this_thread() - before;
         let send = |mut stream: TcpStream| {
             let message = Arc::clone(&message);
             std::thread::spawn(move || {
@@ -92,7 +131,7 @@ pub(crate) async fn fan_out(
             })
         };
         let threads: Vec<_> = streams.into_iter().map(send).collect();
-        let mut cpu = 0.0;
+        let mut cpu = making;
         for thread in threads {
             let ended: io::Result<f64> = thread.join().unwrap_or_else(|_| Err(panicked()));
             cpu += ended?;
@@ -210,4 +249,23 @@ fn panicked() -> io::Error {
 fn cpu_of_this_thread() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::message::{Entries, picked, update};
+    use statestore_wire::ItemBatch;
+
+    #[test]
+    fn what_is_picked_is_what_those_who_filter_are_sent() {
+        let keys = ["a-1", "b-1", "a-2", "b-2"].map(str::as_bytes);
+        let of = |keys: &[&[u8]]| {
+            ItemBatch::from_items(keys.iter().map(|&key| (key, &b"value"[..], false)))
+        };
+        let whole = Entries::of(&of(&keys));
+        for (prefix, wanted) in [("a-", [keys[0], keys[2]]), ("b-", [keys[1], keys[3]])] {
+            let message = update("topic", of(&wanted));
+            assert_eq!(picked(&whole, prefix.as_bytes(), &message), message);
+        }
+    }
 }

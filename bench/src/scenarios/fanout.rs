@@ -55,6 +55,8 @@ struct Group {
     receivers: Vec<Arc<Subscriber>>,
     /// What they are to be sent.
     message: Arc<Vec<u8>>,
+    /// From what it is picked, if not all of it is.
+    whole: Option<Arc<message::Entries>>,
 }
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
@@ -135,6 +137,10 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
 fn groups(size: &Size, crowd: &Crowd, records: &Arc<Records>) -> Vec<Group> {
     let all = crowd.add(size.subscribers, Conduct::Answers, records);
     let count = size.prefixes.min(PREFIXES.len()).max(1);
+    let whole = (size.prefixes > 0).then(|| {
+        let all = in_turns(0..size.items, size.value, count, |_| true);
+        Arc::new(message::Entries::of(&all))
+    });
     let group = |nth: usize| {
         let items = match size.prefixes {
             0 => items(size.items, size.value, b'v', false),
@@ -148,6 +154,7 @@ fn groups(size: &Size, crowd: &Crowd, records: &Arc<Records>) -> Vec<Group> {
             },
             receivers: all.iter().skip(nth).step_by(count).cloned().collect(),
             message: Arc::new(message::update(NORMAL, items)),
+            whole: whole.clone(),
         }
     };
     (0..count).map(group).collect()
@@ -159,7 +166,12 @@ async fn limit(crowd: &Crowd, groups: &[Group], records: &Records) -> Result<Rou
         let addresses = group.receivers.iter().map(|one| crowd.address(one));
         let streams = straight::connect(addresses.collect()).await?;
         count += streams.len();
-        works.push(straight::fan_out(streams, Arc::clone(&group.message)));
+        let (message, whole) = (Arc::clone(&group.message), group.whole.clone());
+        let prefix = group.prefix.as_bytes();
+        works.push(straight::fan_out(streams, move || match whole {
+            Some(whole) => Arc::new(message::picked(&whole, prefix, &message)),
+            None => message,
+        }));
     }
     records.forget_larges();
     let start = Instant::now();
@@ -208,7 +220,9 @@ fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
         0 => String::new(),
         prefixes => format!(
             " Keys begin with {prefixes} prefixes in turns, so neighbours never leave together, \
-             and each subscriber filters by one of them."
+             and each subscriber filters by one of them; for the limit, a thread for each prefix \
+             copies the entries that begin with it from a list of all into the message, once a \
+             round."
         ),
     };
     Section {

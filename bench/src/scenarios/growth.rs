@@ -218,7 +218,8 @@ async fn limit(
     for _ in 0..rounds {
         let addresses = who.iter().map(|one| crowd.address(one)).collect();
         let streams = straight::connect(addresses).await?;
-        cpu += straight::fan_out(streams, Arc::clone(&message)).await?;
+        let message = Arc::clone(&message);
+        cpu += straight::fan_out(streams, || message).await?;
     }
     Ok(cpu)
 }

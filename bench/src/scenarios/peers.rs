@@ -121,7 +121,7 @@ async fn limits(bench: &Bench, size: &Size) -> Result<Limits, Failure> {
     let streams = straight::connect(all.iter().map(|one| crowd.address(one)).collect()).await?;
     let message = message::update(NORMAL, items(size.items, size.value, b'v', false));
     let start = Instant::now();
-    let cpu = straight::fan_out(streams, Arc::new(message)).await?;
+    let cpu = straight::fan_out(streams, || Arc::new(message)).await?;
     Ok(Limits {
         changes: limits,
         time: start.elapsed().as_secs_f64(),

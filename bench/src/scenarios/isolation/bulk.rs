@@ -142,7 +142,10 @@ async fn plainly(size: &Size, crowd: &Crowd, receivers: &[Arc<Subscriber>]) -> F
     loop {
         let addresses = receivers.iter().map(|one| crowd.address(one));
         let sent = match straight::connect(addresses.collect()).await {
-            Ok(streams) => straight::fan_out(streams, Arc::clone(&message)).await,
+            Ok(streams) => {
+                let message = Arc::clone(&message);
+                straight::fan_out(streams, || message).await
+            }
             Err(failure) => Err(failure),
         };
         if let Err(failure) = sent {
