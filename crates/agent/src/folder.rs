@@ -6,15 +6,17 @@
 //!
 //! Invariant: applying every change that was returned, in order, gives the files as they were at
 //! the last look. A file is read again if its size, time or identity changed, so an unchanged
-//! tree costs no reading.
+//! tree costs no reading; and as long as another write could have left all of these as they are.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How deep folders may nest.
 const MAX_DEPTH: usize = 32;
@@ -45,7 +47,15 @@ pub(crate) struct Look {
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
-    seen: BTreeMap<PathBuf, Fingerprint>,
+    seen: BTreeMap<PathBuf, Seen>,
+}
+
+/// A file as it was read last.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    fingerprint: Fingerprint,
+    /// A hash of what was in it, while the same fingerprint may come to stand for something else.
+    doubted: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +66,19 @@ struct Fingerprint {
     inode: (u64, u64),
 }
 
+/// The clocks of file systems tick as seldom as every two seconds.
+const TICK: Duration = Duration::from_secs(2);
+
 impl Fingerprint {
+    /// Another write can still have the same time.
+    fn is_young(&self) -> bool {
+        let (seconds, nanos) = self.changed;
+        let past = u64::try_from(seconds).unwrap_or_default();
+        let changed = Duration::new(past, u32::try_from(nanos).unwrap_or_default());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.unwrap_or_default() < changed + TICK
+    }
+
     fn of(facts: &Metadata) -> Self {
         Self {
             size: facts.len(),
@@ -154,9 +176,12 @@ impl Folder {
 
     fn compare(&mut self, name: &Path, facts: &Metadata, look: &mut Look) {
         let fingerprint = Fingerprint::of(facts);
-        if self.seen.get(name) == Some(&fingerprint) {
+        let seen = self.seen.get(name).copied();
+        let same = seen.filter(|seen| seen.fingerprint == fingerprint);
+        if same.is_some_and(|seen| seen.doubted.is_none()) {
             return;
         }
+        let is_young = fingerprint.is_young();
         let path = self.root.join(name);
         if fingerprint.size > MAX_VALUE {
             let reason = format!(
@@ -168,7 +193,15 @@ impl Folder {
         }
         match fs::read(&path) {
             Ok(value) => {
-                self.seen.insert(name.to_owned(), fingerprint);
+                let hash = hash(&value);
+                let seen = Seen {
+                    fingerprint,
+                    doubted: is_young.then_some(hash),
+                };
+                self.seen.insert(name.to_owned(), seen);
+                if same.is_some_and(|same| same.doubted == Some(hash)) {
+                    return;
+                }
                 look.changes.push(Change {
                     key: key(name),
                     value: Some(Bytes::from(value)),
@@ -186,6 +219,12 @@ impl Folder {
             value: None,
         });
     }
+}
+
+fn hash(value: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(value);
+    hasher.finish()
 }
 
 fn key(name: &Path) -> Bytes {

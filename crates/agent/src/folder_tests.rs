@@ -127,3 +127,37 @@ fn a_folder_that_went_away_keeps_its_entries_until_it_is_back() {
 fn a_folder_that_is_not_there_is_an_error() {
     assert!(Folder::open(Path::new("/nonexistent/folder")).is_err());
 }
+
+/// Files whose times say nothing, as if the clock of the file system stood still.
+fn stand_still(folder: &mut Folder, name: &str) {
+    let facts = fs::metadata(folder.root().join(name)).unwrap();
+    let seen = folder.seen.get_mut(Path::new(name)).unwrap();
+    seen.fingerprint = Fingerprint::of(&facts);
+}
+
+#[test]
+fn a_write_within_one_tick_of_the_clock_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("a");
+    fs::write(&file, "1").unwrap();
+    let mut folder = Folder::open(root.path()).unwrap();
+    assert_eq!(folder.look().changes, [put("a", "1")]);
+    fs::write(&file, "2").unwrap();
+    stand_still(&mut folder, "a");
+    assert_eq!(folder.look_at([&file]).changes, [put("a", "2")]);
+    assert_eq!(folder.look().changes, []);
+}
+
+#[test]
+fn a_file_is_not_read_again_once_its_time_is_past() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a"), "1").unwrap();
+    let mut folder = Folder::open(root.path()).unwrap();
+    folder.look();
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while folder.seen[Path::new("a")].doubted.is_some() {
+        assert!(std::time::Instant::now() < end, "it never is past");
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(folder.look().changes, []);
+    }
+}
