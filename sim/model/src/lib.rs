@@ -30,4 +30,5 @@ pub mod scenarios;
 pub mod search;
 pub mod step;
 pub mod subscriber;
+pub mod ticks;
 pub mod world;

@@ -5,7 +5,7 @@
 //! does not make, by telling a server another time, an older grant, a different voter than the
 //! world has. Deliberately absent: where each is used, apart from limits and terms.
 
-use crate::scenario::{NEVER, ticks};
+use crate::ticks::{NEVER, ticks};
 use statestore_core::pair::{Limits, Terms};
 
 /// The rule of ha.md that is left out.

@@ -7,18 +7,14 @@
 //! Deliberately absent: what follows from a fault; `step` knows.
 
 use crate::sabotage::Sabotage;
+use crate::ticks::{NEVER, ticks};
 use statestore_core::ids::StatestoreId;
 use statestore_core::pair::{Config, Limits, Terms};
 use statestore_core::time::{Now, Time, Wall};
 use statestore_wire::{Text, UniqueId};
-use std::time::Duration;
 
-/// The unit of time.
-pub const TICK: Duration = Duration::from_secs(1);
 /// The most voters.
 pub const MOST: usize = 4;
-/// Longer than anything else.
-pub const NEVER: u64 = 1_000_000;
 
 /// How often something may go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -280,9 +276,4 @@ impl Scenario {
         let lo = hi.wrapping_mul(0x1E37_79B9_7F4A_7C15);
         StatestoreId(UniqueId { hi, lo })
     }
-}
-
-/// So many ticks.
-pub fn ticks(count: u64) -> Duration {
-    TICK * u32::try_from(count).unwrap_or(u32::MAX)
 }

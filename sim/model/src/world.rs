@@ -8,8 +8,9 @@
 use crate::letter::Letter;
 use crate::print::print;
 use crate::sabotage::Sabotage;
-use crate::scenario::{Faults, MOST, Scenario, ticks};
+use crate::scenario::{Faults, MOST, Scenario};
 use crate::subscriber::Subscriber;
+use crate::ticks::ticks;
 use statestore_core::ids::StatestoreId;
 use statestore_core::pair::{News, Pair};
 use statestore_core::time::Now;

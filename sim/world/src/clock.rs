@@ -27,6 +27,13 @@ impl Add<Duration> for Real {
     }
 }
 
+impl Dice {
+    /// A time within the first `span` of the world.
+    pub(crate) fn moment(&mut self, span: Duration) -> Real {
+        Real(0) + self.time(Duration::ZERO..=span)
+    }
+}
+
 impl fmt::Display for Real {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0 / 1_000;

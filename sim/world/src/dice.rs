@@ -3,7 +3,6 @@
 //! The algorithm is fixed and so is how numbers are made of its bits: a seed means the same world
 //! with every version of every library. Deliberately absent: any other source of chance.
 
-use crate::clock::Real;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use statestore_wire::UniqueId;
@@ -52,11 +51,6 @@ impl Dice {
     pub(crate) fn time(&mut self, range: RangeInclusive<Duration>) -> Duration {
         let nanos = |time: &Duration| time.as_nanos() as u64;
         Duration::from_nanos(self.number(nanos(range.start())..=nanos(range.end())))
-    }
-
-    /// A time within the first `span` of the world.
-    pub(crate) fn moment(&mut self, span: Duration) -> Real {
-        Real(0) + self.time(Duration::ZERO..=span)
     }
 
     /// Between `low` and `high` per cent of a time.
