@@ -69,7 +69,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "heartbeats --subscribers=2,3 --seconds=2 --warm-up=1",
     ],
     [
-        "heartbeats --updates --subscribers=1000,5000",
+        "heartbeats --updates --subscribers=1000,5000,10000",
         "heartbeats --updates --subscribers=2 --seconds=2 --warm-up=1",
     ],
     [

@@ -81,7 +81,7 @@ impl<N: Net> Fanout<N> {
         };
         // Few subscribers get large messages at a time; the others' connections need not wait.
         let bulk = PoolLimits {
-            max_idle: limits.pool.max_idle / 4,
+            max_idle: limits.pool.max_idle / 8,
             ..limits.pool
         };
         Self {
