@@ -289,6 +289,9 @@ struct THeartbeatResponse {
   101: optional bool other_is_lost
   // When it was asked for: the other statestored's last heartbeat was an active one's.
   102: optional bool other_is_active
+  // Nobody knows yet whether the heartbeat was for this registration of the subscriber's or for
+  // one of a former life: it is there, but this is neither an acknowledgement nor a vote.
+  103: optional bool unacknowledged
 }
 
 struct TUpdateCatalogdRequest {

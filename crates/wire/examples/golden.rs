@@ -165,6 +165,7 @@ fn notices() {
             highest_epoch: Some(EPOCH),
             other_is_lost: Some(true),
             other_is_active: Some(false),
+            unacknowledged: Some(true),
             ..HeartbeatResponse::default()
         },
     );
