@@ -399,6 +399,10 @@ struct TStatestoreHaHeartbeatRequest {
   105: optional i64 catalogd_version
   // The sender is not active yet, it asks to be.
   106: optional bool claims
+  // Milliseconds of silence after which the sender may take over.
+  107: optional i64 timeout_ms
+  // The sender's limit for subscribers that do not name their own, in milliseconds.
+  108: optional i64 subscriber_timeout_ms
 }
 
 struct TStatestoreHaHeartbeatResponse {

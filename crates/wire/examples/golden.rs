@@ -252,6 +252,8 @@ fn pair() {
             active_catalogd: Some("catalog-server@größe:26000".into()),
             catalogd_version: Some(3),
             claims: Some(true),
+            timeout_ms: Some(30_000),
+            subscriber_timeout_ms: Some(30_000),
             ..beat
         },
         &StatestoreHaHeartbeatResponse {

@@ -108,7 +108,7 @@ impl Coverage {
             News::UnbelievableEpoch(_) => "unbelievable epoch",
             News::MajorityLostActive { .. } => "majority lost the active",
             News::Silent => "silent for the other",
-            News::PeerTimeoutDiffers { .. } => "limits differ",
+            News::PeerPatienceDiffers { .. } => "limits differ",
         });
     }
 }

@@ -69,6 +69,8 @@ impl Node {
             active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
             catalogd_version: Some(self.catalog.election.version()),
             claims: beat.claims.then_some(true),
+            timeout_ms: beat.patience.map(|it| to_millis(it.peer)),
+            subscriber_timeout_ms: beat.patience.map(|it| to_millis(it.subscriber)),
         };
         let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
         self.calls.send_to_peer(&ha.config.peer, call, manner, out);
@@ -232,6 +234,7 @@ impl Node {
                 .filter(|_| ha.pair.expects(src, dst))
                 .map(|ids| ids.into_iter().collect()),
             known_members: request.known_members_version.unwrap_or(0),
+            patience: patience(request.timeout_ms, request.subscriber_timeout_ms),
         };
         let reply = match ha.pair.on_beat(now, &beat) {
             Ok(reply) => reply,

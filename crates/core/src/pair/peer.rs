@@ -141,10 +141,9 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// The peer says how patient it is.
     pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>) {
-        let own = self.config.limits.peer_timeout;
-        let known = self.peer.patience;
+        let own = self.patience();
         if let Some(theirs) = theirs
-            && known != Some(theirs)
+            && self.peer.patience != Some(theirs)
         {
             self.peer.patience = Some(theirs);
             if let Some(it) = &mut self.peer_acknowledged {
@@ -152,9 +151,8 @@ impl<V: Ord + Clone> Pair<V> {
             }
             self.shorten();
             self.observe(now);
-            let theirs = theirs.peer;
-            if theirs != own && known.is_none_or(|known| known.peer != theirs) {
-                self.news.push(News::PeerTimeoutDiffers { own, theirs });
+            if theirs != own {
+                self.news.push(News::PeerPatienceDiffers { own, theirs });
             }
         }
     }

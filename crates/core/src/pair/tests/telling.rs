@@ -1,0 +1,64 @@
+//! What the two tell each other of limits, their flags' and their members', and that it is minded
+//! wherever a lease is looked at. Deliberately absent: limits that both know already (`patience`).
+
+use super::*;
+
+fn limit(seconds: u64) -> Terms {
+    Terms {
+        timeout: Duration::from_secs(seconds),
+        extended: true,
+    }
+}
+
+/// T_p = 10 s, and a T_s of its own.
+fn counting_on(n: i64, seconds: u64, now: Now) -> Pair<u8> {
+    let limits = Limits::new(TIMEOUT, Duration::from_secs(seconds), WAIT);
+    Pair::new(Config { limits, ..config() }, id(n), now.time)
+}
+
+fn join(a: &mut Pair<u8>, b: &mut Pair<u8>, now: Now, voter: u8, terms: Terms) {
+    a.voter_registered(now.time, voter, terms);
+    b.voter_registered(now.time, voter, terms);
+}
+
+/// Every tenth of a second voter 1 says to `standby` whether it has lost the other. It takes over
+/// in the end, and `active` is over by then.
+fn never_both(active: &mut Pair<u8>, standby: &mut Pair<u8>, from: u64, lost_from: u64) {
+    for now in (from..from + 200_000).step_by(100) {
+        standby.heard_from(at(now), 1, &ours(now >= lost_from));
+        active.observe(at(now).time);
+        let both = active.may_act(at(now)) && standby.may_act(at(now));
+        assert!(!both, "both at {now}");
+        if standby.role().acts() {
+            return;
+        }
+    }
+    panic!(
+        "never: {:#?}",
+        standby.view(at(from + 200_000).time).obstacles
+    );
+}
+
+// rules 1, 9, 10: it stands by, so it never asks; the one answer that would have told it is lost
+#[test]
+fn who_met_the_active_by_its_heartbeats_alone_knows_its_limits() {
+    let mut q = counting_on(1, 10, at(0));
+    let mut old = counting_on(2, 30, at(0));
+    greet(&mut old, &mut q, at(500));
+    assert!(beat(&mut q, &mut old, at(600)));
+    let mut p = counting_on(3, 30, at(1_000));
+    let (hello, _) = p.hello(at(1_000).time);
+    q.on_hello(at(1_000), &hello).unwrap();
+    assert!(beat(&mut q, &mut p, at(1_100)));
+    assert!(!p.seeks_peer(at(1_200).time), "it will not ask again");
+    join(&mut q, &mut p, at(1_200), 1, limit(30));
+    for now in [1_300, 1_400, 1_500] {
+        assert!(beat(&mut q, &mut p, at(now)));
+    }
+    // Q is cut off. The voter loses it, P takes over, and is acknowledged.
+    never_both(&mut q, &mut p, 1_600, 32_000);
+    p.heard_from(at(40_000), 1, &here());
+    // P is cut off. The voter restarts, with the limit that Q's flag names, and reaches Q only.
+    q.voter_registered(at(40_100).time, 1, limit(10));
+    never_both(&mut p, &mut q, 40_200, 50_200);
+}
