@@ -107,10 +107,12 @@ impl<V: Ord + Clone> Pair<V> {
         told.map_or(flag, |told| flag.min(*told))
     }
 
-    /// How long a voter may be silent without consequences, as far as the lease goes.
+    /// How long a voter may be silent without consequences, as far as the lease goes. The peer's
+    /// word makes it no shorter than what is promised to work.
     pub fn patience_with(&self, voter: &V) -> Option<Duration> {
         let terms = self.terms(voter)?;
-        Some(terms.timeout.min(self.longest_hold(voter)))
+        let longest = self.longest_hold(voter).max(limits::SHORTEST_TIMEOUT);
+        Some(terms.timeout.min(longest))
     }
 
     /// Who is registered here with a limit below the flag's.
