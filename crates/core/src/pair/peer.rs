@@ -31,7 +31,7 @@ pub(super) struct Peer<V: Ord> {
     pub(super) expected_until: Time,
     /// As it says with all that may hold a lease.
     pub(super) patience: Option<Patience>,
-    /// Limits of its members that are below its flag. A new process of it tells anew, not before.
+    /// Limits of its members that are below its flag. A new process of ours tells anew, not before.
     pub(super) short_limits: BTreeMap<V, Duration>,
 }
 
@@ -167,6 +167,11 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
+            if !extended {
+                // It will never tell other limits than its former process did.
+                self.peer.patience = None;
+                self.peer.short_limits.clear();
+            }
             self.expect(self.seated(), now);
             self.electorate.resend();
         }

@@ -62,3 +62,31 @@ fn who_met_the_active_by_its_heartbeats_alone_knows_its_limits() {
     q.voter_registered(at(40_100).time, 1, limit(10));
     never_both(&mut p, &mut q, 40_200, 50_200);
 }
+
+// rules 1, 9: a reference process never tells another limit, so that the old one would stay
+#[test]
+fn limits_that_were_told_go_with_the_last_process_that_tells_any() {
+    let (mut a, mut b) = (counting_on(1, 30, at(0)), counting_on(2, 20, at(0)));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(600)));
+    join(&mut a, &mut b, at(700), 1, limit(30));
+    join(&mut a, &mut b, at(700), 2, limit(5));
+    for now in [800, 900, 1_000] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    let holds = |a: &Pair<u8>| [1, 2].map(|voter| a.longest_hold(&voter).as_secs());
+    assert_eq!(holds(&a), [20, 5]);
+    // A new process of ours tells anew; until then the old one's word counts.
+    let hello = |n, ours: bool| Hello {
+        id: id(n),
+        address: Text::from("host:2"),
+        force: false,
+        highest: ours.then(Epoch::default),
+        active: None,
+        patience: None,
+    };
+    a.on_hello(at(1_100), &hello(3, true));
+    assert_eq!(holds(&a), [20, 5]);
+    a.on_hello(at(1_200), &hello(4, false));
+    assert_eq!(holds(&a), [30, 30]);
+}
