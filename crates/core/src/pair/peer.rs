@@ -2,7 +2,18 @@
 //!
 //! Deliberately absent: messages (`handshake`, `beats`) and what follows for the role.
 //!
-//! Invariant: nothing that is learned later makes an acknowledgement hold longer.
+//! Invariant: nothing that is learned later makes an acknowledgement of the peer hold longer. One of
+//! a voter may, but only where no vote can be used that relies on the shorter time:
+//!
+//! - A member's short limit is no longer told: it has ended its registration with the peer, and
+//!   its vote with it. Whoever registers there under its id with a limit below the flag is held
+//!   back anew, until this server has said that it knows of that one: it has shortened the hold
+//!   by then (`learn_members`). With no such limit, it votes only after the flag's.
+//! - A new process of the peer tells a longer flag: the votes of the former one ended with it, and
+//!   the new one holds back by its own flag.
+//! - The voter registers here anew with a longer limit: what its former life voted, it voted
+//!   before. If that was used, this lease was over by the old terms when the oldest vote was
+//!   asked for, and registering tests it first (rule 4).
 
 use super::{BeatReply, News, Pair, Tenure, limits};
 use crate::ids::StatestoreId;
