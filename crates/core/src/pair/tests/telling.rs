@@ -63,6 +63,59 @@ fn who_met_the_active_by_its_heartbeats_alone_knows_its_limits() {
     never_both(&mut p, &mut q, 40_200, 50_200);
 }
 
+/// T_p = 3 s and T_s = 10 s, so that voters hold a lease longer than the peer: A is active, B
+/// stands by, voter 1 is agreed on with a limit of 10 s, and answered A at 1,900 ms.
+fn held_by_a_voter() -> (Pair<u8>, Pair<u8>) {
+    let server = |n| {
+        let limits = Limits::new(Duration::from_secs(3), TIMEOUT, WAIT);
+        Pair::new(Config { limits, ..config() }, id(n), at(0).time)
+    };
+    let (mut a, mut b) = (server(1), server(2));
+    greet(&mut b, &mut a, at(500));
+    assert!(beat(&mut a, &mut b, at(600)));
+    join(&mut a, &mut b, at(700), 1, limit(10));
+    for now in [800, 900, 1_000] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    a.heard_from(at(1_900), 1, &here());
+    (a, b)
+}
+
+// rules 1, 3, 9: the voter's next life is known to the standby alone, and votes by its word
+#[test]
+fn a_lease_ends_by_the_limit_of_a_life_that_only_the_standby_knows() {
+    let (mut a, mut b) = held_by_a_voter();
+    b.voter_registered(at(2_000).time, 1, limit(5));
+    for now in [2_100, 2_200] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    assert_eq!(
+        b.voters.find(&1).unwrap().votes_after,
+        None,
+        "it is released"
+    );
+    // From here on nothing reaches A, not even its own clock's alarm.
+    assert!(a.may_act(at(5_649)), "1,900 ms and 3/4 of 5 s");
+    assert!(!a.may_act(at(5_650)), "not 3/4 of the flag's 10 s");
+    never_both(&mut a, &mut b, 2_300, 7_100);
+}
+
+// rule 9: answers overtake each other
+#[test]
+fn an_older_list_of_members_replaces_no_newer_one() {
+    let (mut a, mut b) = held_by_a_voter();
+    b.voter_registered(at(2_000).time, 2, limit(10));
+    let (asked, sent) = a.beat(at(2_050).time).unwrap();
+    let late = b.on_beat(at(2_050), &asked).unwrap();
+    assert!(late.members.is_some() && late.short_limits.is_empty());
+    b.voter_registered(at(2_100).time, 1, limit(5));
+    assert!(beat(&mut a, &mut b, at(2_200)));
+    let known = a.peer.members_version;
+    a.on_beat_reply(at(2_300), sent, Some(late));
+    assert_eq!(a.longest_hold(&1), Duration::from_secs(5));
+    assert_eq!(a.peer.members_version, known, "the newer one is confirmed");
+}
+
 // rules 1, 9: a reference process never tells another limit, so that the old one would stay
 #[test]
 fn limits_that_were_told_go_with_the_last_process_that_tells_any() {
