@@ -289,6 +289,9 @@ struct THeartbeatResponse {
   101: optional bool other_is_lost
   // When it was asked for: the other statestored's last heartbeat was an active one's.
   102: optional bool other_is_active
+  // Nobody knows yet whether the heartbeat was for this registration of the subscriber's or for
+  // one of a former life: it is there, but this is neither an acknowledgement nor a vote.
+  103: optional bool unacknowledged
 }
 
 struct TUpdateCatalogdRequest {
@@ -396,6 +399,10 @@ struct TStatestoreHaHeartbeatRequest {
   105: optional i64 catalogd_version
   // The sender is not active yet, it asks to be.
   106: optional bool claims
+  // Milliseconds of silence after which the sender may take over.
+  107: optional i64 timeout_ms
+  // The sender's limit for subscribers that do not name their own, in milliseconds.
+  108: optional i64 subscriber_timeout_ms
 }
 
 struct TStatestoreHaHeartbeatResponse {

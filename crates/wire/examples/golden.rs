@@ -165,6 +165,7 @@ fn notices() {
             highest_epoch: Some(EPOCH),
             other_is_lost: Some(true),
             other_is_active: Some(false),
+            unacknowledged: Some(true),
             ..HeartbeatResponse::default()
         },
     );
@@ -251,6 +252,8 @@ fn pair() {
             active_catalogd: Some("catalog-server@größe:26000".into()),
             catalogd_version: Some(3),
             claims: Some(true),
+            timeout_ms: Some(30_000),
+            subscriber_timeout_ms: Some(30_000),
             ..beat
         },
         &StatestoreHaHeartbeatResponse {

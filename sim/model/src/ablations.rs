@@ -184,6 +184,17 @@ fn voters() -> Vec<Ablation> {
             ..of("9: a newborn votes", 2, Sabotage::NewbornVotes)
         }),
         one_acts(Scenario {
+            faults: Faults {
+                voter_restarts: 1,
+                ..Faults::NONE
+            },
+            ..of(
+                "9: a newborn acknowledges",
+                1,
+                Sabotage::NewbornAcknowledges,
+            )
+        }),
+        one_acts(Scenario {
             agreed: 1,
             ..of("12: one joins, on one side", 2, Sabotage::OneSidedChange)
         }),

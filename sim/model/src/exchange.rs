@@ -100,7 +100,12 @@ impl World {
                 Some(Reply::Update((voter, life), to, sent, processed))
             }
             Request::Beat(from, beat, sent) => {
-                let mut reply = self.at(1 - from, |pair| pair.on_beat(now, &beat));
+                let told = beat.patience.filter(|_| !mistold);
+                let heard = Beat {
+                    patience: told,
+                    ..Beat::clone(&beat)
+                };
+                let mut reply = self.at(1 - from, |pair| pair.on_beat(now, &heard));
                 if let (Ok(reply), true) = (&mut reply, mistold) {
                     reply.patience = None;
                 }
@@ -255,6 +260,7 @@ impl World {
                         .collect(),
                 ),
                 known_members: 0,
+                patience: None,
             };
             let heard = Now {
                 time: now.time - view.silence,

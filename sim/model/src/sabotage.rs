@@ -36,6 +36,8 @@ pub enum Sabotage {
     NoWait,
     /// Rule 9: a voter that starts has lost everybody.
     NewbornVotes,
+    /// Rule 9: a voter that starts acknowledges what is meant for its former life.
+    NewbornAcknowledges,
     /// Rules 1, 12, 13: a change of the electorate counts before the peer has it.
     OneSidedChange,
     /// Rule 14: the standby drops a leaver's seat at once, by itself.

@@ -189,6 +189,14 @@ fn crashing() -> Vec<Scenario> {
             ..brief("2 voters, a server and a voter restart", 2)
         },
         Scenario {
+            faults: Faults {
+                voter_restarts: 1,
+                ..Faults::NONE
+            },
+            goals: &[Goal::Takeover, Goal::Reversal],
+            ..brief("1 voter, restarts and registers at any time", 1)
+        },
+        Scenario {
             until_one: true,
             faults: Faults {
                 restarts: [1, 1],

@@ -48,7 +48,7 @@ pub struct Heartbeat {
     pub asks: bool,
 }
 
-/// A voter's answer: an error is a refusal, with the epoch that is followed.
+/// A voter's answer: an error is a refusal, or no acknowledgement; with the epoch that it saw.
 pub type Answer = Result<VoterReply, Option<Epoch>>;
 
 impl Subscriber {
@@ -94,10 +94,10 @@ impl Subscriber {
         if !rules.ours {
             return Some(Ok(self.reference_heartbeat(rules, meant, request)));
         }
-        if self.life != life {
-            return None;
-        }
-        if !meant {
+        // Until its registration is answered it cannot tell whether it or a former life is meant:
+        // it is there, but that is no acknowledgement (rule 9).
+        let unnamed = self.registered[request.from].is_none();
+        if !meant && !unnamed {
             return Some(Err(None));
         }
         if let Some(epoch) = request.epoch {
@@ -108,9 +108,22 @@ impl Subscriber {
                 *down = true;
             }
             self.highest = self.highest.max(Some(epoch));
-            if rules.takes_turns() {
+            if rules.takes_turns() && !unnamed {
                 self.follows = Some(request.from);
             }
+        }
+        if unnamed {
+            let highest = self.told(rules);
+            let reply = VoterReply {
+                highest,
+                ..VoterReply::default()
+            };
+            let acknowledges = rules.sabotage == Sabotage::NewbornAcknowledges;
+            return Some(if acknowledges {
+                Ok(reply)
+            } else {
+                Err(highest)
+            });
         }
         self.hear(rules, request);
         let mut reply = VoterReply {

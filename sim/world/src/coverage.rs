@@ -6,7 +6,7 @@ use statestore_core::pair::{News, Why};
 use std::collections::BTreeMap;
 
 /// What many worlds together must show, or they prove little.
-pub const DEMANDED: [&str; 26] = [
+pub const DEMANDED: [&str; 27] = [
     "active: alone",
     "active: claim acknowledged",
     "active: granted",
@@ -27,6 +27,7 @@ pub const DEMANDED: [&str; 26] = [
     "fault: stop on purpose",
     "fault: subscriber leaves",
     "late answer written",
+    "limits differ",
     "mirror compared",
     "reply came too late",
     "stepped down: higher epoch",
@@ -108,7 +109,7 @@ impl Coverage {
             News::UnbelievableEpoch(_) => "unbelievable epoch",
             News::MajorityLostActive { .. } => "majority lost the active",
             News::Silent => "silent for the other",
-            News::PeerTimeoutDiffers { .. } => "limits differ",
+            News::PeerPatienceDiffers { .. } => "limits differ",
         });
     }
 }

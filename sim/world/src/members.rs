@@ -58,7 +58,8 @@ impl Member {
 impl World<'_> {
     pub(crate) fn start_member(&mut self, proc: Proc) {
         let plan = &self.plan.members[proc - FIRST];
-        let (config, now) = (plan.config.clone(), self.clock(proc));
+        let life = self.processes[proc].life.number;
+        let (config, now) = (plan.config(life), self.clock(proc));
         self.members[proc - FIRST] = match plan.reference {
             true => Member {
                 reference: Some(Reference::new(&config, now.time)),
@@ -80,7 +81,7 @@ impl World<'_> {
         }
         self.processes[proc].ending = true;
         self.step_member(proc, Input::Leave);
-        let limit = self.plan.members[proc - FIRST].config.farewell;
+        let limit = self.plan.members[proc - FIRST].farewell();
         let life = self.processes[proc].life;
         self.queue.add(self.now + limit, Event::Exits(life));
     }

@@ -10,13 +10,13 @@ use crate::dice::{Dice, Stream};
 use crate::sabotage::Sabotage;
 use statestore_core::config::{CatalogConfig, Config, HaConfig, LaneConfig};
 use statestore_core::pair::{self, Limits};
-use statestore_core::subscriber;
 use statestore_wire::{NetworkAddress, Text};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub(crate) mod member;
 pub(crate) mod strike;
 
+pub(crate) use member::MemberPlan;
 pub(crate) use strike::{Fault, Strike};
 
 /// A process: 0 and 1 are the statestoreds, subscribers follow.
@@ -43,8 +43,9 @@ pub(crate) struct Plan {
     pub(crate) sabotage: Option<Sabotage>,
     /// The longest timeout: how long anything takes is a multiple of it.
     pub(crate) unit: Duration,
-    /// Of both statestoreds; address and peer are each one's own.
+    /// Of both statestoreds; address, peer and limits are each one's own.
     pub(crate) server: Config,
+    limits: [Limits; 2],
     /// By process.
     pub(crate) machines: Vec<Machine>,
     pub(crate) members: Vec<MemberPlan>,
@@ -60,15 +61,6 @@ pub(crate) struct Plan {
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
     pub(crate) starts: Real,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct MemberPlan {
-    pub(crate) config: subscriber::Config,
-    /// One of the reference: it knows no epochs.
-    pub(crate) reference: bool,
-    /// Between two wishes of its application.
-    pub(crate) pause: Duration,
 }
 
 /// How the network and the processes are in ordinary times.
@@ -111,11 +103,14 @@ impl Plan {
             0 => peer_timeout,
             _ => timeout(dice),
         };
-        let unit = peer_timeout.max(subscriber_timeout);
         let server = server(dice, mode, peer_timeout, subscriber_timeout);
+        let limits = limits(dice, &server, (peer_timeout, subscriber_timeout));
+        let longest = limits.map(|it| it.peer_timeout.max(it.subscriber_timeout));
+        let unit = longest[0].max(longest[1]);
+        let flags = limits.map(|it| it.subscriber_timeout);
         let count = dice.number(2..=7) as usize;
         let members: Vec<_> = (0..count)
-            .map(|i| member(dice, mode, i, &server, subscriber_timeout))
+            .map(|i| member::draw(dice, mode, i, &server, flags))
             .collect();
         let machines = (0..FIRST + count).map(|proc| Machine {
             clock: Clock::draw(dice),
@@ -135,6 +130,7 @@ impl Plan {
             heals,
             encore: encore(dice),
             server,
+            limits,
             members,
         }
     }
@@ -153,6 +149,7 @@ impl Plan {
         let mut config = self.server.clone();
         if let Some(ha) = &mut config.ha {
             ha.peer = address(1 - proc);
+            ha.pair.limits = self.limits[proc];
             ha.pair.address = Text::from(format!("{}:1", name(proc)));
         }
         config
@@ -164,20 +161,18 @@ impl Plan {
     /// its pauses, silence for the other's sake (rule 19), the whole detection of a lost active,
     /// the wait for a peer, and as much again for whoever began in the middle of it.
     pub(crate) fn patience(&self) -> Duration {
-        let Some(ha) = &self.server.ha else {
-            return Duration::ZERO;
-        };
-        let limits = &ha.pair.limits;
-        let detection = limits.peer_timeout + limits.subscriber_timeout;
+        let longest = |of: fn(&Limits) -> Duration| self.limits.iter().map(of).max();
+        let detection = longest(|it| it.peer_timeout + it.subscriber_timeout).unwrap_or_default();
+        let wait = longest(|it| it.preemption_wait).unwrap_or_default();
         let calls = self.server.bulk.timeout.max(self.server.priority.timeout);
         let members = self.members.iter().map(|member| {
-            let config = &member.config;
+            let config = member.slowest();
             config.call_limit()
                 + (config.recovery_pause() + config.retry_pause()) * 4
                 + config.patience()
         });
         let member = members.max().unwrap_or_default();
-        calls + member + detection * 4 + limits.preemption_wait * 2
+        calls + member + detection * 4 + wait * 2
     }
 }
 
@@ -262,46 +257,17 @@ fn server(dice: &mut Dice, mode: Mode, peer: Duration, subscriber: Duration) -> 
     config
 }
 
-fn member(
-    dice: &mut Dice,
-    mode: Mode,
-    index: usize,
-    server: &Config,
-    timeout: Duration,
-) -> MemberPlan {
-    let proc = FIRST + index;
-    let statestores = SERVERS.map(address).to_vec();
-    let mut config = subscriber::Config::new(name(proc), address(proc), statestores);
-    config.timeout = match dice.below(8) {
-        0 => Duration::from_millis(dice.number(300..=1_500)),
-        _ => timeout,
-    };
-    config.heartbeat_period = server.heartbeat.period;
-    config.attempts = NonZeroU32::new(dice.number(0..=3) as u32);
-    config.call_timeout = Some(dice.share(timeout, 50, 200));
-    config.farewell = dice.share(timeout, 10, 60);
-    config.recovery_grace = timeout;
-    config.follow_catalogd = true;
-    let reference = mode == Mode::Reference && dice.chance(500);
-    for (topic, transient) in TOPICS {
-        config.topics.push(subscriber::TopicConfig {
-            name: Text::from(topic),
-            transient,
-            prefix: match dice.below(10) {
-                0 if !reference => Text::from("s1"),
-                _ => Text::default(),
-            },
-            min_version: dice.chance(300),
-        });
+/// The same flags for both, or longer ones for one of them: periods are made for the shorter.
+fn limits(dice: &mut Dice, server: &Config, timeouts: (Duration, Duration)) -> [Limits; 2] {
+    let wait = server.ha.as_ref().map(|ha| ha.pair.limits.preemption_wait);
+    let (peer, subscriber) = timeouts;
+    let mut each = [(peer, subscriber); 2];
+    if dice.chance(250) {
+        let patient = &mut each[dice.index(2)];
+        patient.0 = dice.share(peer, 100, 300);
+        patient.1 = dice.share(subscriber, 100, 300);
     }
-    if reference {
-        config.timeout = timeout; // it cannot say its own
-    }
-    MemberPlan {
-        config,
-        reference,
-        pause: dice.share(timeout, 20, 200),
-    }
+    each.map(|(peer, subscriber)| Limits::new(peer, subscriber, wait.unwrap_or_default()))
 }
 
 fn weather(dice: &mut Dice, unit: Duration) -> Weather {

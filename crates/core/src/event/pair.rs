@@ -14,7 +14,7 @@ pub(super) fn severity(news: &News) -> Severity {
         | News::PeerLost
         | News::Stranger(_)
         | News::UnbelievableEpoch(_)
-        | News::PeerTimeoutDiffers { .. }
+        | News::PeerPatienceDiffers { .. }
         | News::MajorityLostActive { .. }
         | News::Silent
         | News::PeerFound {
@@ -57,12 +57,15 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         News::PeerLost => f.write_str("Peer statestored lost: it does not answer HA heartbeats"),
         News::PeerLeft(id) => write!(f, "Peer statestored {id} stopped on purpose"),
-        News::PeerTimeoutDiffers { own, theirs } => write!(
+        News::PeerPatienceDiffers { own, theirs } => write!(
             f,
-            "The peer takes over after {} ms of silence, this statestored after {} ms: the lease \
-             follows the shorter; give both the same --statestore_peer_timeout_seconds",
-            theirs.as_millis(),
-            own.as_millis()
+            "The peer takes over after {} ms of silence, and counts on {} ms of subscribers; this \
+             statestored after {} ms, and on {} ms: the lease follows the shorter; give both the \
+             same --statestore_peer_timeout_seconds and --statestore_subscriber_timeout_seconds",
+            theirs.peer.as_millis(),
+            theirs.subscriber.as_millis(),
+            own.peer.as_millis(),
+            own.subscriber.as_millis()
         ),
         News::PeerIsMyself => f.write_str(
             "--state_store_peer_host and --state_store_peer_ha_port point to this statestored \

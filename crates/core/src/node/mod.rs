@@ -15,7 +15,7 @@
 //! | `leave` | a registration ends and takes its transient entries along (T-30 to T-34, F-4) |
 //! | `elect` | the active catalogd is elected and announced (C, N) |
 //! | `pair` | as one of a pair: what the decided role changes here (H) |
-//! | `peer` | what the two say to each other |
+//! | `peer` | what the two say to each other, `told` what of limits and members |
 //! | `tell` | every subscriber is told who is active (H-30, H-31) |
 //! | `forget` | the topics of an activation end with it (W10) |
 //! | `pages` | what the node looks like from outside |
@@ -44,6 +44,7 @@ mod push;
 mod register;
 mod send;
 mod tell;
+mod told;
 mod topics;
 mod unasked;
 mod work;

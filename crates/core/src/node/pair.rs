@@ -223,7 +223,8 @@ impl Node {
         self.act_on_news(now, out);
     }
 
-    /// A heartbeat ended: none is no answer.
+    /// A heartbeat ended: none is no answer. A subscriber that says so is there, but has not
+    /// acknowledged it: it may have a shorter limit than the life that registered (rule 9).
     pub(super) fn voter_answers(
         &mut self,
         now: Now,
@@ -236,7 +237,7 @@ impl Node {
         };
         let id = &pending.registration.id;
         match answer {
-            Some((reply, connection)) if reply.status.is_ok() => {
+            Some((reply, connection)) if acknowledges(reply) => {
                 let said = VoterReply {
                     state: reply.statestore_conn_state,
                     other_is_lost: reply.other_is_lost,
@@ -354,4 +355,8 @@ impl Node {
         ha.stranger_logged = Some(now);
         true
     }
+}
+
+fn acknowledges(reply: &wire::HeartbeatResponse) -> bool {
+    reply.status.is_ok() && reply.unacknowledged != Some(true)
 }

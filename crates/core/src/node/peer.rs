@@ -4,12 +4,12 @@
 //! them (`crate::pair`).
 
 use super::calls::{Asked, Manner};
+use super::told::{beat_reply, member_timeouts, patience};
 use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
-use crate::pair::{Beat, BeatReply, Hello, Patience, Welcome};
+use crate::pair::{Beat, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
-use crate::time::{Now, from_millis, to_millis};
-use alloc::collections::BTreeSet;
+use crate::time::{Now, to_millis};
 use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -69,6 +69,8 @@ impl Node {
             active_catalogd: self.catalog.election.active().map(|c| c.subscriber.clone()),
             catalogd_version: Some(self.catalog.election.version()),
             claims: beat.claims.then_some(true),
+            timeout_ms: beat.patience.map(|it| to_millis(it.peer)),
+            subscriber_timeout_ms: beat.patience.map(|it| to_millis(it.subscriber)),
         };
         let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
         self.calls.send_to_peer(&ha.config.peer, call, manner, out);
@@ -232,6 +234,7 @@ impl Node {
                 .filter(|_| ha.pair.expects(src, dst))
                 .map(|ids| ids.into_iter().collect()),
             known_members: request.known_members_version.unwrap_or(0),
+            patience: patience(request.timeout_ms, request.subscriber_timeout_ms),
         };
         let reply = match ha.pair.on_beat(now, &beat) {
             Ok(reply) => reply,
@@ -338,42 +341,6 @@ impl Node {
             epoch: None,
         }
     }
-}
-
-fn beat_reply(reply: wire::StatestoreHaHeartbeatResponse) -> BeatReply<Text> {
-    let limits = reply.member_timeouts_ms.iter().flatten();
-    let limits = limits.map(|millis| from_millis(Some(*millis)));
-    let members = reply.members.iter().flatten().cloned();
-    BeatReply {
-        short_limits: members
-            .zip(limits)
-            .filter_map(|(id, limit)| Some((id, limit.filter(|it| !it.is_zero())?)))
-            .collect(),
-        accepted: reply.status.is_ok(),
-        highest: reply.highest_epoch,
-        is_active: reply.is_active.unwrap_or(false),
-        electorate_version: reply.electorate_version,
-        members_version: reply.members_version.unwrap_or(0),
-        members: reply
-            .members
-            .map(|ids| ids.into_iter().collect::<BTreeSet<_>>()),
-        patience: patience(reply.timeout_ms, reply.subscriber_timeout_ms),
-    }
-}
-
-/// In the order of the members; 0 for who has none below the flag.
-fn member_timeouts(reply: &BeatReply<Text>) -> Option<Vec<i64>> {
-    let members = reply.members.as_ref()?;
-    let limit = |id| reply.short_limits.get(id).copied().map_or(0, to_millis);
-    let any = !reply.short_limits.is_empty();
-    any.then(|| members.iter().map(limit).collect())
-}
-
-fn patience(peer: Option<i64>, subscriber: Option<i64>) -> Option<Patience> {
-    Some(Patience {
-        peer: from_millis(peer)?,
-        subscriber: from_millis(subscriber)?,
-    })
 }
 
 fn refused(text: &str) -> Status {

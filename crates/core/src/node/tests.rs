@@ -1,12 +1,13 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
 //! `short`: that steps stay short; `unasked`: publications without being asked; `resting`: who is
-//! not asked because it publishes so.
+//! not asked because it publishes so; `told`: what the two of a pair tell of their members.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
 mod limits;
 mod resting;
 mod short;
+mod told;
 mod unasked;
 
 use super::*;

@@ -28,6 +28,8 @@ pub struct Beat<V: Ord> {
     pub electorate: Option<BTreeSet<V>>,
     /// The version of the receiver's members that the sender has.
     pub known_members: i64,
+    /// Ours only.
+    pub patience: Option<Patience>,
 }
 
 /// What the sender of a [`Beat`] has to remember for its answer.
@@ -104,6 +106,7 @@ impl<V: Ord + Clone> Pair<V> {
             electorate_version: version,
             electorate: due.then(|| set.clone()),
             known_members: self.peer.members_version,
+            patience: Some(self.patience()),
         };
         let sent = BeatSent {
             to: dst,
@@ -139,6 +142,7 @@ impl<V: Ord + Clone> Pair<V> {
             self.news.push(News::Stranger(beat.src));
             return Err(Stranger { own: self.id }); // W34
         }
+        self.learn_patience(now.time, beat.patience);
         let alike = self.role.acts() && beat.epoch == Some(self.epoch);
         if beat.epoch.is_some() && !beat.claims && self.yields(alike, beat.src) {
             self.step_down(now.time, Why::PeerActive);

@@ -166,7 +166,7 @@ impl<V: Ord + Clone> Pair<V> {
         }
         let acts = self.role.acts();
         let leased = acts && self.tenure == Tenure::Leased;
-        let looked_at = !over(self.refreshed + limits.vote_age / 4);
+        let looked_at = self.next_refresh().is_some_and(|at| !over(at));
         self.refreshed = level(self.refreshed, !leased || !looked_at);
         self.heard = level(self.heard, over(self.heard + limits.peer_timeout));
         // Whatever ends an activation sets these anew.

@@ -15,6 +15,8 @@ use statestore_wire::{ConnState, Epoch};
 const FEW: usize = 256;
 /// HA heartbeats of a reference peer that an active server stands (H-13).
 const INTRUSIONS: u32 = 10;
+/// A lease that nobody renews any more is not looked at more often than so.
+const SOON: Duration = Duration::from_millis(1);
 
 impl<V: Ord + Clone> Pair<V> {
     /// Rule 4: tests the lease with the state before whatever comes next. Every way in does it.
@@ -22,10 +24,7 @@ impl<V: Ord + Clone> Pair<V> {
         if !self.role.acts() || self.tenure != Tenure::Leased {
             return;
         }
-        let fresh = self
-            .held_until
-            .is_some_and(|until| now < until && now < self.refreshed + self.refresh_period());
-        if fresh {
+        if self.next_refresh().is_some_and(|at| now < at) {
             return;
         }
         self.refreshed = now;
@@ -56,15 +55,13 @@ impl<V: Ord + Clone> Pair<V> {
         end
     }
 
-    /// The lease is looked at anew well before it ends, so that a fence never lapses while
-    /// acknowledgements come in.
-    fn refresh_period(&self) -> Duration {
-        self.config.limits.vote_age / 4
-    }
-
+    /// The lease is looked at anew well before it ends, however short, so that a fence never
+    /// lapses while acknowledgements come in.
     pub(super) fn next_refresh(&self) -> Option<Time> {
         let until = self.held_until.filter(|_| self.tenure == Tenure::Leased)?;
-        Some(until.min(self.refreshed + self.refresh_period()))
+        let half = (until.since(self.refreshed) / 2).max(SOON);
+        let period = half.min(self.config.limits.vote_age / 4);
+        Some(until.min(self.refreshed + period))
     }
 
     /// What holds the lease may hold it for a shorter time now.

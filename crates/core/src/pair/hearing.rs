@@ -50,7 +50,8 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
-    /// A voter did not answer a heartbeat, or refused it; a refusal may name a higher epoch.
+    /// A voter did not answer a heartbeat, refused it, or said that it does not know yet whether
+    /// it is the one that is meant; it may name a higher epoch all the same.
     pub fn heartbeat_failed(&mut self, now: Now, voter: &V, highest: Option<Epoch>) {
         self.observe(now.time);
         self.learn_epoch(now, highest);

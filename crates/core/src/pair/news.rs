@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: wording; `event` has it. News are facts that have happened already.
 
+use super::Patience;
 use crate::ids::StatestoreId;
 use core::time::Duration;
 use statestore_wire::Epoch;
@@ -39,11 +40,11 @@ pub enum News {
     /// The standby stopped on purpose.
     PeerLeft(StatestoreId),
     /// The two have different limits; the lease follows the shorter.
-    PeerTimeoutDiffers {
+    PeerPatienceDiffers {
         /// This server's.
-        own: Duration,
+        own: Patience,
         /// The peer's.
-        theirs: Duration,
+        theirs: Patience,
     },
     /// The configured peer is this server itself (W9).
     PeerIsMyself,

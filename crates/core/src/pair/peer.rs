@@ -2,7 +2,18 @@
 //!
 //! Deliberately absent: messages (`handshake`, `beats`) and what follows for the role.
 //!
-//! Invariant: nothing that is learned later makes an acknowledgement hold longer.
+//! Invariant: nothing that is learned later makes an acknowledgement of the peer hold longer. One of
+//! a voter may, but only where no vote can be used that relies on the shorter time:
+//!
+//! - A member's short limit is no longer told: it has ended its registration with the peer, and
+//!   its vote with it. Whoever registers there under its id with a limit below the flag is held
+//!   back anew, until this server has said that it knows of that one: it has shortened the hold
+//!   by then (`learn_members`). With no such limit, it votes only after the flag's.
+//! - A new process of the peer tells a longer flag: the votes of the former one ended with it, and
+//!   the new one holds back by its own flag.
+//! - The voter registers here anew with a longer limit: what its former life voted, it voted
+//!   before. If that was used, this lease was over by the old terms when the oldest vote was
+//!   asked for, and registering tests it first (rule 4).
 
 use super::{BeatReply, News, Pair, Tenure, limits};
 use crate::ids::StatestoreId;
@@ -31,7 +42,7 @@ pub(super) struct Peer<V: Ord> {
     pub(super) expected_until: Time,
     /// As it says with all that may hold a lease.
     pub(super) patience: Option<Patience>,
-    /// Limits of its members that are below its flag. A new process of it tells anew, not before.
+    /// Limits of its members that are below its flag. A new process of ours tells anew, not before.
     pub(super) short_limits: BTreeMap<V, Duration>,
 }
 
@@ -107,10 +118,12 @@ impl<V: Ord + Clone> Pair<V> {
         told.map_or(flag, |told| flag.min(*told))
     }
 
-    /// How long a voter may be silent without consequences, as far as the lease goes.
+    /// How long a voter may be silent without consequences, as far as the lease goes. The peer's
+    /// word makes it no shorter than what is promised to work.
     pub fn patience_with(&self, voter: &V) -> Option<Duration> {
         let terms = self.terms(voter)?;
-        Some(terms.timeout.min(self.longest_hold(voter)))
+        let longest = self.longest_hold(voter).max(limits::SHORTEST_TIMEOUT);
+        Some(terms.timeout.min(longest))
     }
 
     /// Who is registered here with a limit below the flag's.
@@ -141,10 +154,9 @@ impl<V: Ord + Clone> Pair<V> {
 
     /// The peer says how patient it is.
     pub(super) fn learn_patience(&mut self, now: Time, theirs: Option<Patience>) {
-        let own = self.config.limits.peer_timeout;
-        let known = self.peer.patience;
+        let own = self.patience();
         if let Some(theirs) = theirs
-            && known != Some(theirs)
+            && self.peer.patience != Some(theirs)
         {
             self.peer.patience = Some(theirs);
             if let Some(it) = &mut self.peer_acknowledged {
@@ -152,9 +164,8 @@ impl<V: Ord + Clone> Pair<V> {
             }
             self.shorten();
             self.observe(now);
-            let theirs = theirs.peer;
-            if theirs != own && known.is_none_or(|known| known.peer != theirs) {
-                self.news.push(News::PeerTimeoutDiffers { own, theirs });
+            if theirs != own {
+                self.news.push(News::PeerPatienceDiffers { own, theirs });
             }
         }
     }
@@ -167,6 +178,11 @@ impl<V: Ord + Clone> Pair<V> {
             self.peer.extended = Some(extended);
             self.peer.members = None;
             self.peer.members_version = 0;
+            if !extended {
+                // It will never tell other limits than its former process did.
+                self.peer.patience = None;
+                self.peer.short_limits.clear();
+            }
             self.expect(self.seated(), now);
             self.electorate.resend();
         }

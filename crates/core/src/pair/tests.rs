@@ -7,6 +7,7 @@ mod in_a_row;
 mod leases;
 mod meeting;
 mod patience;
+mod telling;
 
 use super::*;
 use crate::time::Wall;

@@ -33,10 +33,14 @@ impl Subscriber {
         };
         let mut response = HeartbeatResponse::default();
         match self.accept_heartbeat(now, sender, request, out) {
-            Ok(Some(i)) if request.request_statestore_conn_state == Some(true) => {
-                self.vote(now.time, i, &mut response);
+            Ok(accepted) => {
+                let asks = request.request_statestore_conn_state == Some(true);
+                if let Some(i) = accepted.filter(|_| asks) {
+                    self.vote(now.time, i, &mut response);
+                }
+                let own = accepted.is_some_and(|i| self.statestores[i].is_named());
+                response.unacknowledged = (!own).then_some(true);
             }
-            Ok(_) => {}
             Err(status) => response.status = status,
         }
         response
@@ -74,8 +78,9 @@ impl Subscriber {
         Ok(Some(i))
     }
 
-    /// It may be of the one whose answer to our registration is still on its way. Answered with
-    /// OK it may hold that one's lease, so that it must not be called lost (ha.md rule 20).
+    /// It may be of the one whose answer to our registration is still on its way, or for a
+    /// registration of a former life, which may have had a longer limit. So it is answered with
+    /// OK, but as no acknowledgement, and its sender is not heard by it (ha.md rule 9).
     fn early_heartbeat(
         &mut self,
         now: Now,
@@ -92,8 +97,6 @@ impl Subscriber {
         let claim = ("Heartbeat", request.epoch);
         self.check_epoch(now.wall, Some(first), claim, out)?;
         self.accept_foreign_epoch(request.epoch);
-        let all = self.statestores.iter_mut().filter(|it| unnamed(it));
-        all.for_each(|it| it.heard = now.time);
         Ok(())
     }
 

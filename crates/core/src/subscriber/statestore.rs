@@ -27,7 +27,7 @@ pub(super) struct Statestore {
     pub(super) recovering: Option<Time>,
     pub(super) last_heartbeat: Option<Time>,
     pub(super) last_heartbeat_at: Option<Wall>,
-    /// The last heartbeat that was answered with OK, or the start of this subscriber. Unlike the
+    /// The last heartbeat that was acknowledged, or the start of this subscriber. Unlike the
     /// timer below no registration moves it: a vote tells of heartbeats alone (ha.md rule 9).
     pub(super) heard: Time,
     /// It takes publications unasked, in messages of up to so many bytes.
@@ -127,9 +127,14 @@ impl Statestore {
         self.phase != Phase::Following
     }
 
+    /// The registration was answered, so that it is known which heartbeats are for it.
+    pub(super) fn is_named(&self) -> bool {
+        !self.registration_id.0.is_unset()
+    }
+
     /// B-21: an unset own id matches everything.
     pub(super) fn matches(&self, registration_id: UniqueId) -> bool {
-        self.registration_id.0.is_unset() || self.registration_id.0 == registration_id
+        !self.is_named() || self.registration_id.0 == registration_id
     }
 
     pub(super) fn heartbeat(&mut self, now: Now, epoch: Option<Epoch>) {
@@ -139,7 +144,9 @@ impl Statestore {
         self.last_heartbeat = Some(now.time);
         self.last_heartbeat_at = Some(now.wall);
         self.silent_since = now.time;
-        self.heard = now.time;
+        if self.is_named() {
+            self.heard = now.time;
+        }
         self.acts = epoch.is_some();
     }
 

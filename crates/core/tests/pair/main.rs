@@ -7,6 +7,7 @@
 
 mod alone;
 mod in_a_row;
+mod lives;
 mod publishing;
 mod telling;
 mod together;

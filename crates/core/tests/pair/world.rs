@@ -8,6 +8,7 @@ use statestore_core::port::{
     Answer, Body, Call, CallFault, Effect, Event, Identity, Input, Reply, Request,
 };
 use statestore_core::role::Role;
+use statestore_core::subscriber::Subscriber;
 use statestore_core::time::{Now, Time, Wall};
 use statestore_wire as wire;
 use statestore_wire::{NetworkAddress, ProtocolVersion, Status, StatusCode, Text, UniqueId};
@@ -42,6 +43,8 @@ pub(crate) struct World {
     heard: BTreeMap<(Text, usize), (Time, bool)>,
     /// The highest epoch that each has seen.
     pub(crate) epochs: BTreeMap<Text, wire::Epoch>,
+    /// The shipped ones, in place of those of one line.
+    pub(crate) shipped: BTreeMap<Text, Subscriber>,
     drawn: i64,
     /// Of what happens, if that is by chance.
     pub(crate) seed: u64,
@@ -107,6 +110,7 @@ impl World {
             unreachable_for_roles: BTreeSet::new(),
             heard: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            shipped: BTreeMap::new(),
             drawn: 0,
             seed: 0,
             takeovers: 0,
@@ -273,6 +277,9 @@ impl World {
         };
         if self.cut.contains(&(which, to.clone())) || (peer && self.dead.contains(&(1 - which))) {
             return Err(fault());
+        }
+        if let Some(reply) = self.shipped_answers(&to, &call.body) {
+            return Ok(reply);
         }
         match call.body {
             Body::Handshake(request) => match self.ask(1 - which, Request::Handshake(request)) {

@@ -124,7 +124,8 @@ fn b21_before_the_registration_is_answered_any_registration_id_matches() {
     assert!(world.view().statestores[0].last_heartbeat.is_some());
     // Of a pair it is not known whose it is, so it is neither an error nor counted.
     let mut pair = World::new(config(2));
-    assert!(pair.heartbeat(10, 1).status.is_ok());
+    let answer = pair.heartbeat(10, 1);
+    assert!(answer.status.is_ok() && answer.unacknowledged == Some(true));
     assert!(
         pair.view()
             .statestores

@@ -96,20 +96,39 @@ fn rule_17_a_refused_heartbeat_keeps_nobody_from_being_lost() {
     assert_eq!(ask(&mut world), (FAILED, YES, NO));
 }
 
-// ha.md rule 20: what is answered with OK may hold a lease, whether it was counted or not
+// ha.md rule 9: it may be for a former life, with another limit, so it is neither side's gain
 #[test]
-fn rule_20_an_early_heartbeat_that_is_answered_ok_counts_as_heard() {
+fn rule_9_an_early_heartbeat_is_no_acknowledgement_and_not_heard() {
     let mut world = World::pair(vec![]);
-    world.heartbeat(10, 1);
+    assert_eq!(world.heartbeat(10, 1).unacknowledged, None);
     pass(&mut world, 31);
     world.answer_version(0);
     assert_eq!(ask(&mut world), (FAILED, YES, NO));
-    assert!(world.heartbeat(11, 5).status.is_ok());
+    let early = world.heartbeat(11, 5);
+    assert!(early.status.is_ok());
+    assert_eq!(early.unacknowledged, YES);
+    assert_eq!(ask(&mut world).1, YES, "still lost");
+    world.answer_registration(0, accepted(11, 5, false));
+    assert_eq!(world.heartbeat(11, 5).unacknowledged, None);
     assert_eq!(ask(&mut world).1, NO);
-    pass(&mut world, 30);
-    assert_eq!(ask(&mut world).1, NO);
-    pass(&mut world, 1);
-    assert_eq!(ask(&mut world).1, YES);
+}
+
+// ha.md rule 9: a refusal names its sender, but there is no registration
+#[test]
+fn rule_9_who_was_refused_neither_acknowledges_nor_votes() {
+    let mut world = World::pair(vec![]);
+    pass(&mut world, 31);
+    world.answer_version(0);
+    let refusal = RegisterSubscriberResponse {
+        status: Status::error(StatusCode::GENERAL, "no"),
+        registration_id: None,
+        ..accepted(11, 5, false)
+    };
+    world.answer_registration(0, refusal);
+    let answer = world.heartbeat_asking(11, 5, Some(true));
+    assert!(answer.status.is_ok());
+    assert_eq!(answer.unacknowledged, YES);
+    assert_eq!(ask(&mut world).1, YES, "still lost");
 }
 
 // The seed's flag

@@ -75,6 +75,10 @@ message! {
         105 opt catalogd_version: i64,
         /// The sender is not active yet, it asks to be.
         106 opt claims: bool,
+        /// Milliseconds of silence after which the sender may take over.
+        107 opt timeout_ms: i64,
+        /// The sender's limit for subscribers that do not name their own, in milliseconds.
+        108 opt subscriber_timeout_ms: i64,
     }
 }
 

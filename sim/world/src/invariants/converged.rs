@@ -130,7 +130,7 @@ impl World<'_> {
         }
         let mut gone: BTreeMap<&Text, &Bytes> = BTreeMap::new();
         for proc in self.subscribers() {
-            let prefix = &self.plan.members[proc - FIRST].config.topics[topic].prefix;
+            let prefix = self.plan.members[proc - FIRST].prefix(topic);
             let mirror = &self.members[proc - FIRST].application.mirrors[topic].mirror;
             let what = |text: &str, key: &Text| {
                 let who = name(proc);

@@ -21,7 +21,7 @@ impl World<'_> {
         delta: &TopicDelta,
         mark: Mark,
     ) {
-        let prefix = &self.plan.members[proc - FIRST].config.topics[topic].prefix;
+        let prefix = self.plan.members[proc - FIRST].prefix(topic);
         let whole = prefix.is_empty();
         let kept = &mut self.members[proc - FIRST].application.mirrors[topic];
         let from = (mark.server, mark.epoch, mark.topics[topic]);

@@ -249,3 +249,29 @@ fn a_new_process_of_the_peer_makes_no_old_acknowledgement_longer() {
     assert!(a.may_act(at(8_499)));
     assert!(!a.may_act(at(8_500)), "7.5 s after the last one was sent");
 }
+
+// rules 1, 3: the driver asks before each piece of a long message, not after each answer
+#[test]
+fn a_fence_does_not_lapse_while_acknowledgements_of_a_short_limit_come_in() {
+    let (mut a, mut b) = running(0);
+    let short = Terms {
+        timeout: Duration::from_millis(400),
+        extended: true,
+    };
+    a.voter_registered(at(1_000).time, 1, short);
+    b.voter_registered(at(1_000).time, 1, short);
+    for now in [1_100, 1_200, 1_300] {
+        assert!(beat(&mut a, &mut b, at(now)));
+    }
+    // B is gone. The voter answers every 60 ms, each answer holds for 300 ms.
+    for now in 1_400..20_000 {
+        if a.deadline(at(now - 1).time) == Some(at(now).time) {
+            assert!(a.may_act(at(now)), "over before it is looked at, at {now}");
+            a.tick(at(now));
+        }
+        if now % 60 == 0 {
+            a.heard_from(at(now), 1, &here());
+        }
+        assert!(a.may_act(at(now)), "at {now}");
+    }
+}

@@ -279,6 +279,7 @@ fn the_eleventh_beat_of_a_reference_peer_ends_a_dual_active() {
         electorate_version: 0,
         electorate: None,
         known_members: 0,
+        patience: None,
     };
     for n in 0..10_u64 {
         a.on_beat(at(1_100 + n), &stray).unwrap();
