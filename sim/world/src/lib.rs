@@ -9,39 +9,30 @@
 //!
 //! A world lasts some seconds of its own time and some milliseconds of ours. First there are
 //! troubles, then all is well and must come right within a bounded time. Everything follows from
-//! the seed. Read `plan`, `world`, `transport`, then `invariants`.
+//! the seed. Read `plan`, then `world`, its `transport` and `invariants`.
 //!
 //! Deliberately absent: sockets, tasks, encodings (other tests have those), and every clock but
 //! the worlds' own.
 //!
 //! Invariant: two runs of one seed are the same to the last event.
 
-mod application;
 mod clock;
 mod coverage;
 mod dice;
 mod event;
-mod faults;
-mod heal;
-mod invariants;
-mod late;
-mod members;
 mod message;
 mod network;
 mod plan;
 mod process;
 mod queue;
-mod reference;
 mod sabotage;
-mod servers;
 mod trace;
-mod transport;
 mod world;
 
 pub use coverage::{Coverage, DEMANDED};
-pub use invariants::Breach;
 pub use sabotage::Sabotage;
 pub use trace::Trace;
+pub use world::invariants::Breach;
 
 use plan::Plan;
 use std::panic::{AssertUnwindSafe, catch_unwind};

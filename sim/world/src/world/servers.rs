@@ -4,11 +4,11 @@
 //! machine's clock. StatestoreService opens when the role is decided (H-4), the other service at
 //! once.
 
+use super::World;
+use super::transport::{Flight, Wanted};
 use crate::event::{Event, Parcel, TopicLives};
 use crate::message::{Purpose, Reply, Request};
 use crate::plan::{Proc, TOPICS};
-use crate::transport::{Flight, Wanted};
-use crate::world::World;
 use statestore_core::Node;
 use statestore_core::ids::RequestId;
 use statestore_core::port::{Answer, Call, CallFault, Effect, Fence, Identity, Input, Outbox};

@@ -3,10 +3,10 @@
 //! Each remembers what it did, so that overlapping ones end each for itself. Deliberately absent:
 //! when and which; the plan has that.
 
+use super::World;
 use crate::event::Event;
 use crate::plan::strike::{Ways, Whom};
 use crate::plan::{FIRST, Fault, Proc, SERVERS};
-use crate::world::World;
 use statestore_core::ids::RequestId;
 use statestore_core::port::{Input, Request};
 use statestore_wire::{ForceStatestoreActiveRequest, ProtocolVersion};

@@ -1,8 +1,8 @@
 //! What a statestored remembers is bounded by who is there: calls that are pending in its core
 //! are exactly those that its driver has under way, and it keeps no voter that is nobody.
 
+use super::super::World;
 use crate::plan::SERVERS;
-use crate::world::World;
 
 /// Calls that may be pending for one subscriber: what `node::register` calls full, in three
 /// lanes, and its notices.

@@ -4,11 +4,11 @@
 //! Keys name the life that wished for them, values are never used twice. Deliberately absent:
 //! whether the mirrors are right; invariants look at them.
 
+use super::World;
+use super::heal::Phase;
+use super::servers::topic_index;
 use crate::event::{Event, Life, TopicLives};
-use crate::heal::Phase;
 use crate::plan::{FIRST, Proc, TOPICS};
-use crate::servers::topic_index;
-use crate::world::World;
 use bytes::Bytes;
 use statestore_core::subscriber::Mirror;
 use statestore_core::subscriber::port::{Command, Input, Token};

@@ -13,9 +13,9 @@
 //! With subscribers of the reference the guarantee needs what this world takes away on purpose
 //! (answers OK to ignored heartbeats), so there it is only counted.
 
+use super::super::World;
 use crate::Mode;
 use crate::plan::{Proc, SERVERS};
-use crate::world::World;
 use statestore_core::pair::{PairView, Tenure};
 use statestore_wire::Text;
 

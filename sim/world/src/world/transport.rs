@@ -7,13 +7,13 @@
 //!
 //! Deliberately absent: what a call is about.
 
+use super::World;
 use crate::event::{Event, FlightId, Life, Parcel, Return, TopicLives, WayBack};
 use crate::message::{Purpose, Reply, Request};
 use crate::network::{Blocked, Luck};
 use crate::plan::{FIRST, Proc};
 use crate::process::Idle;
 use crate::sabotage::Sabotage;
-use crate::world::World;
 use statestore_core::ids::CallId;
 use statestore_wire::Epoch;
 use std::rc::Rc;

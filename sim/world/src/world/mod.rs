@@ -9,25 +9,35 @@
 //!
 //! Deliberately absent: chance outside `Dice`, and anything of the machine that this runs on.
 
+mod application;
+mod faults;
+mod heal;
+pub(crate) mod invariants;
+mod late;
+mod members;
+mod reference;
+mod servers;
+mod transport;
+
 use crate::clock::Real;
 use crate::coverage::Coverage;
 use crate::dice::{Dice, Stream};
 use crate::event::{Event, FlightId, Life};
-use crate::faults::Struck;
-use crate::heal::Phase;
-use crate::invariants::{Breach, Watch};
-use crate::late::Late;
-use crate::members::Member;
 use crate::network::Network;
 use crate::plan::{FIRST, Plan, Proc, name};
 use crate::process::Process;
 use crate::queue::Queue;
-use crate::servers::Server;
 use crate::trace::Trace;
-use crate::transport::Flight;
+use faults::Struck;
+use heal::Phase;
+use invariants::{Breach, Watch};
+use late::Late;
+use members::Member;
+use servers::Server;
 use statestore_core::time::Now;
 use std::collections::BTreeMap;
 use std::fmt;
+use transport::Flight;
 
 /// Events after which a world is taken to go round in circles.
 const MOST_EVENTS: u64 = 3_000_000;

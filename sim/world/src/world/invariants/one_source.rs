@@ -4,11 +4,11 @@
 //! Versions begin anew with each activation (W10), and with each life of a topic (T-1). A mirror
 //! with a filter shows less, so only its source is looked at.
 
-use crate::application::Mark;
+use super::super::World;
+use super::super::application::Mark;
 use crate::plan::{FIRST, Proc};
 use crate::sabotage::Sabotage;
 use crate::trace::{EMPTY, mix};
-use crate::world::World;
 use statestore_core::subscriber::Mirror;
 use statestore_wire::{ItemBatch, TopicDelta};
 

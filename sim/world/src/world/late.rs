@@ -11,12 +11,12 @@
 //!
 //! Invariant: a key is remembered as long as the activation acts that took the late answer.
 
-use crate::application::writer_of;
+use super::World;
+use super::application::writer_of;
+use super::servers::topic_index;
+use super::transport::Flight;
 use crate::message::{Reply, Request};
 use crate::plan::{FIRST, Proc, TOPICS};
-use crate::servers::topic_index;
-use crate::transport::Flight;
-use crate::world::World;
 use bytes::Bytes;
 use statestore_core::subscriber::port::{Command, Input};
 use statestore_wire::{Epoch, Text};

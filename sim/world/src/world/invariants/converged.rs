@@ -6,9 +6,9 @@
 //! transient stays there until the activation ends (T-31), so such keys may be there, and are the
 //! same in all mirrors that show them. What late answers wrote is written again first (`late`).
 
-use crate::application::writer_of;
+use super::super::World;
+use super::super::application::writer_of;
 use crate::plan::{FIRST, Proc, SERVERS, TOPICS, name};
-use crate::world::World;
 use bytes::Bytes;
 use statestore_core::pair::{PairView, Tenure};
 use statestore_core::role::Role;

@@ -7,11 +7,11 @@
 //!
 //! Deliberately absent: filters, catalogds, and everything that only shows.
 
-use crate::application::Application;
+use super::application::Application;
+use super::servers::topic_index;
 use crate::event::Life;
 use crate::message::{Reply, Request};
 use crate::plan::{Proc, TOPICS};
-use crate::servers::topic_index;
 use bytes::Bytes;
 use statestore_core::subscriber::Config;
 use statestore_core::time::Time;
@@ -296,7 +296,7 @@ fn publication(
         .iter()
         .filter(|(key, value)| mirror.value(key.as_bytes()) != Some(value));
     let lacking = lacking.map(|(key, value)| (key.as_bytes(), value.as_ref(), false));
-    let own = |key: &Text| crate::application::writer_of(key) == Some(life);
+    let own = |key: &Text| super::application::writer_of(key) == Some(life);
     let extra = mirror
         .iter()
         .filter(|(key, _): &(&Text, &Bytes)| own(key) && !wishes.contains_key(*key));

@@ -3,12 +3,12 @@
 //!
 //! Deliberately absent: what "as it should be" means; `invariants::converged` says it.
 
+use super::World;
 use crate::clock::Real;
 use crate::event::Event;
 use crate::plan::strike::{Ways, Whom};
 use crate::plan::{Encore, Proc, SERVERS};
 use crate::sabotage::Sabotage;
-use crate::world::World;
 use statestore_core::port::Input;
 use std::time::Duration;
 

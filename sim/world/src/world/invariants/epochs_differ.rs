@@ -6,8 +6,8 @@
 //! the epoch before. The former process is gone, its messages name another statestored id, and that
 //! each subscriber only goes up and that no mirror mixes the two is looked at all the same.
 
+use super::super::World;
 use crate::plan::Proc;
-use crate::world::World;
 use statestore_core::pair::News;
 use statestore_wire::Epoch;
 

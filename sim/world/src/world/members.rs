@@ -3,14 +3,14 @@
 //! Deliberately absent: the wait of an update for the registration that it overtook; it would be
 //! sent again anyway. What the application does is in `application`.
 
-use crate::application::{Application, Delivery, Mark};
+use super::World;
+use super::application::{Application, Delivery, Mark};
+use super::reference::{Call as Wish, Reference};
+use super::transport::{Flight, Wanted};
 use crate::event::{Event, Life, Parcel, TopicLives, WayBack};
 use crate::message::{Reply, Request};
 use crate::plan::{FIRST, Proc};
-use crate::reference::{Call as Wish, Reference};
 use crate::sabotage::Sabotage;
-use crate::transport::{Flight, Wanted};
-use crate::world::World;
 use statestore_core::ids::{CallId, RequestId};
 use statestore_core::subscriber::Subscriber;
 use statestore_core::subscriber::port::{Answer, Effect, Input, Outbox};

@@ -1,9 +1,9 @@
 //! S2: no subscriber of ours accepts an active's message of a lower epoch than one that it
 //! accepted before, in one life (ha.md rule 17).
 
+use super::super::World;
 use crate::message::Reply;
 use crate::plan::{FIRST, Proc};
-use crate::world::World;
 use statestore_wire::Epoch;
 
 impl World<'_> {

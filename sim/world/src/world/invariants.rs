@@ -16,7 +16,7 @@ mod epochs_rise;
 mod one_acts;
 mod one_source;
 
-use crate::application::Source;
+use super::application::Source;
 use crate::event::Life;
 use statestore_wire::Epoch;
 use std::collections::BTreeMap;
