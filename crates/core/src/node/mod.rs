@@ -72,6 +72,8 @@ use topics::Topics;
 use unasked::Writing;
 use work::Work;
 
+pub use unasked::too_large;
+
 /// One statestored.
 #[derive(Debug)]
 pub struct Node {
@@ -142,7 +144,7 @@ impl Node {
             members: Members::default(),
             topics: Topics::new(config.hash_seed),
             uncollected: BTreeSet::new(),
-            intakes: Intakes::new(),
+            intakes: Intakes::default(),
             writing: Writing::new(),
             expiring: VecDeque::new(),
             untold: BTreeSet::new(),

@@ -1,10 +1,11 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
 //! `short`: that steps stay short; `unasked`: publications without being asked; `resting`: who is
-//! not asked because it publishes so.
+//! not asked because it publishes so; `many`: publications of very many topics.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
 mod limits;
+mod many;
 mod resting;
 mod short;
 mod unasked;
@@ -13,6 +14,7 @@ use super::*;
 use crate::ids::{CallId, RegistrationId, RequestId};
 use crate::port::{Answer, Body, Call, CallFault, Reply, Request};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use statestore_wire as wire;
 use statestore_wire::{ItemBatch, ProtocolVersion, Status, StatusCode, TopicDelta, UniqueId};

@@ -15,6 +15,7 @@
 
 use super::Node;
 use super::intake::{Origin, Unasked};
+use super::register::TOPICS;
 use crate::ids::RequestId;
 use crate::lanes::Ending;
 use crate::members::{Member, MemberKey, rhythm_of};
@@ -52,6 +53,9 @@ impl Node {
     ) {
         if self.is_registered(&request) {
             self.learn_epoch(now, request.highest_epoch, out); // rule 17
+        }
+        if let Some(status) = too_large(&request) {
+            return respond(request_id, status, out);
         }
         let (key, unasked) = match self.admit_unasked(now, request_id, &request) {
             Ok(Some(admitted)) => admitted,
@@ -200,6 +204,19 @@ impl Node {
             period
         }
     }
+}
+
+/// Why a publication is refused, whoever makes it: it has more deltas than a registration can have
+/// topics (P9). Whoever decodes a large one may ask before the node does, and free it elsewhere.
+pub fn too_large(request: &wire::PublishRequest) -> Option<Status> {
+    let size = request.topic_updates.len();
+    (size > TOPICS).then(|| {
+        let why = format!(
+            "Reject publication since topic_updates is too large: {size}, at most {TOPICS} \
+             accepted."
+        );
+        Status::error(StatusCode::GENERAL, why)
+    })
 }
 
 fn respond(request_id: RequestId, status: Status, out: &mut Outbox) {
