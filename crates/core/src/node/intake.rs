@@ -64,6 +64,8 @@ pub(super) enum Origin {
 pub(super) struct Unasked {
     pub(super) request_id: RequestId,
     pub(super) stream: usize,
+    /// It has topics that belong to the other stream.
+    pub(super) strays: bool,
     pub(super) sequence: i64,
     pub(super) more: bool,
 }

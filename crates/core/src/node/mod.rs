@@ -54,7 +54,7 @@ use crate::detector::Lateness;
 use crate::event::Event;
 use crate::ids::RequestId;
 use crate::lanes::{Schedule, Slot, Task};
-use crate::members::{MemberKey, Members};
+use crate::members::Members;
 use crate::notice::Notice;
 use crate::owned::Owned;
 use crate::pair::Pair;
@@ -91,8 +91,8 @@ pub struct Node {
     uncollected: BTreeSet<Text>,
     intakes: Intakes,
     writing: Writing,
-    /// What is left of large expiries: topic, versions, whom not to tell.
-    expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
+    /// What is left of large expiries.
+    expiring: VecDeque<(Text, Owned)>,
     /// Topics that changed within the coalescing time after their last push, and when it is over.
     untold: BTreeSet<(Time, Text)>,
     telling: Telling,

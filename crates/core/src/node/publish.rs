@@ -144,7 +144,8 @@ impl Node {
         }
     }
 
-    /// T-30: deletes what still is as it was written. What is too much for a step goes on later.
+    /// T-30: deletes what still is as it was written. What is too much for a step goes on later,
+    /// and is news to everybody then: what its owner was told before does not have it.
     pub(super) fn expire(
         &mut self,
         now: Now,
@@ -175,14 +176,14 @@ impl Node {
             if self.expiring.is_empty() {
                 self.schedule.add(now.time + AT_ONCE, Task::Expire);
             }
-            self.expiring.push_back((name.clone(), versions, owner));
+            self.expiring.push_back((name.clone(), versions));
         }
         self.hurry(now, name);
     }
 
     /// The rest of an expiry.
     pub(super) fn expire_more(&mut self, now: Now, out: &mut Outbox) {
-        let Some((name, versions, owner)) = self.expiring.pop_front() else {
+        let Some((name, versions)) = self.expiring.pop_front() else {
             return;
         };
         if !self.expiring.is_empty() {
@@ -191,7 +192,7 @@ impl Node {
         if let Some(topic) = self.topics.find_mut(&name) {
             topic.expiring -= 1;
         }
-        self.expire(now, &name, versions, owner);
+        self.expire(now, &name, versions, None);
         self.collect(now, &name);
         if self.topics.drop_if_idle(&name) {
             out.push(Effect::Log(Event::TopicDropped { topic: name }));
