@@ -2,7 +2,9 @@
 //! together for somebody goes with it.
 
 use super::*;
+use crate::members::MemberKey;
 use crate::port::Lane;
+use crate::topic::{Looks, Version};
 use core::time::Duration;
 
 const TOPIC: &str = "impala-membership";
@@ -162,6 +164,52 @@ fn what_is_put_together_for_somebody_goes_with_it() {
     assert!(log(&mut node) > before, "it is begun");
     register(&mut node, at(7), 3, request("r", &["other"]));
     assert_eq!(log(&mut node), before);
+}
+
+// P2, S-7: nor does it stay if another asked for something small meanwhile.
+#[test]
+fn what_is_put_together_goes_with_its_receiver_also_after_others_asked() {
+    let mut node = node(Config {
+        items_per_step: 64,
+        ..Config::default()
+    });
+    let keys: Vec<_> = (0..20_000).map(|n| format!("x:{n}")).collect();
+    let name = Text::from(TOPIC);
+    register(&mut node, at(5), 1, publisher("w", &[TOPIC]));
+    register(
+        &mut node,
+        at(5),
+        1,
+        publisher("u", &["impala-request-queue"]),
+    );
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let topic = node.topics.find_mut(&name).unwrap();
+    topic.log.write(&ItemBatch::from_items(items));
+    let last = topic.log.last();
+    let small = |node: &mut Node| {
+        let topic = node.topics.find_mut(&name).unwrap();
+        let asker = (MemberKey(99), &Text::from("y"));
+        let near = Version(last.0 - 1);
+        topic.lacking(at(100).time, asker, near, &mut Looks { left: 9, few: 9 })
+    };
+    let memory = |node: &Node| node.topics.find(&name).unwrap().log.sizes().memory_bytes;
+    assert!(small(&mut node).is_some());
+    let before = memory(&node);
+    let mut reader = publisher("r", &[TOPIC, "impala-request-queue"]);
+    reader.topic_registrations[0].filter_prefix = Some(Text::from("x:1"));
+    register(&mut node, at(5), 2, reader);
+    for _ in 0..10 {
+        step(&mut node, at(6), Input::Timer);
+    }
+    assert!(memory(&node) > before, "it is begun");
+    // Its lane waits for another topic, so it does not ask.
+    let other = Text::from("impala-request-queue");
+    node.topics.find_mut(&other).unwrap().open = true;
+    step(&mut node, at(100), Input::Timer);
+    assert!(small(&mut node).is_some());
+    assert!(memory(&node) > before);
+    register(&mut node, at(101), 3, request("r", &["other"]));
+    assert_eq!(memory(&node), before);
 }
 
 /// Publications of "w" at these times, and for how long "a", which rests, waited for each.
