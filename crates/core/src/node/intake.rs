@@ -164,22 +164,25 @@ impl Node {
             let delta = intake.rest.next()?;
             Some((delta, 0))
         }) {
+            let mut judged = 0;
             if written == 0 {
                 let before = out.len();
-                let ignored = !self.begin_delta(writer, &delta, out);
+                let begun = self.begin_delta(writer, &delta, out);
                 out.truncate(before + LINES.saturating_sub(intake.lines));
                 intake.lines += out.len() - before;
-                if ignored {
+                let Some(audiences) = begun else {
                     self.intakes.written(intake.queues, &delta.topic_name);
                     budget -= 1;
                     if budget == 0 {
                         break;
                     }
                     continue;
-                }
+                };
+                self.work.spend(audiences);
+                judged = audiences / Work::ITEM;
             }
             let part = piece(&delta.topic_entries, written, budget);
-            budget = budget.saturating_sub(part.len().max(1));
+            budget = budget.saturating_sub(part.len().max(1) + judged);
             let end = part.end;
             self.write_part(now, writer, &delta, part);
             if end < delta.topic_entries.len() {

@@ -15,38 +15,42 @@ use core::ops::Range;
 use statestore_wire::{Text, TopicDelta};
 
 impl Node {
-    /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored. Its only
-    /// effects are lines for the log.
+    /// Before the items of a delta (T-21 to T-23, T-27): for how many audiences it is to be judged,
+    /// or none if it is to be ignored. Its only effects are lines for the log.
     pub(super) fn begin_delta(
         &mut self,
         writer: &Registration,
         delta: &TopicDelta,
         out: &mut Outbox,
-    ) -> bool {
+    ) -> Option<usize> {
         let topic = &delta.topic_name;
         let (topic_copy, subscriber) = (topic.clone(), writer.id.clone());
         let place = writer.place_of(topic);
-        let log = match place {
+        let (audiences, log) = match place {
             // A late reply (T-32) may name a topic that went with its registration.
             Some(place) => {
-                let created = self.topics.ensure(topic, writer.topics[place].lane).1;
-                created.then_some(Event::TopicCreated {
+                let (found, created) = self.topics.ensure(topic, writer.topics[place].lane);
+                let log = created.then_some(Event::TopicCreated {
                     topic: topic_copy,
                     subscriber,
-                })
+                });
+                (found.audiences.kinds(), log)
             }
-            None if self.topics.find(topic).is_none() => {
-                out.push(Effect::Log(Event::UnknownTopic {
+            None => {
+                let Some(found) = self.topics.find(topic) else {
+                    out.push(Effect::Log(Event::UnknownTopic {
+                        topic: topic_copy,
+                        subscriber,
+                    }));
+                    return None;
+                };
+                // T-27, W25
+                let log = Event::NotSubscribed {
                     topic: topic_copy,
                     subscriber,
-                }));
-                return false;
+                };
+                (found.audiences.kinds(), Some(log))
             }
-            // T-27, W25
-            None => Some(Event::NotSubscribed {
-                topic: topic_copy,
-                subscriber,
-            }),
         };
         out.extend(log.map(Effect::Log));
         if let (Some(from), Some(place)) = (delta.from_version, place) {
@@ -55,7 +59,7 @@ impl Node {
         if delta.clear_topic_entries == Some(true) {
             self.clear(writer, topic, out);
         }
-        true
+        Some(audiences)
     }
 
     /// After the items of a delta.

@@ -88,3 +88,33 @@ fn a_publication_of_very_many_topics_does_not_hold_up_those_to_other_topics() {
     let out = publish(&mut node, at(40), "d", ["t199".into()].into_iter());
     assert!(status(&out).is_some_and(Status::is_ok), "{out:?}");
 }
+
+// P4: each change is judged for each prefix, so a topic of very many costs more for each delta.
+#[test]
+fn a_publication_to_a_topic_of_very_many_prefixes_is_taken_in_short_steps() {
+    let mut node = node(Config::default());
+    register(&mut node, at(5), 0, request("a", &["t0"]));
+    for n in 0..1_000 {
+        let mut filtered = request(&format!("s{n}"), &["t0"]);
+        filtered.topic_registrations[0].filter_prefix = Some(Text::from(format!("{n}:")));
+        register(&mut node, at(5), 0, filtered);
+    }
+    let most = node.config.items_per_step;
+    let mut out = publish(&mut node, at(6), "a", (0..most).map(|_| "t0".into()));
+    let mut steps = 1;
+    while status(&out).is_none() {
+        let written = node.topics()[0].version;
+        let now = Now {
+            time: node.deadline().unwrap(),
+            ..at(6)
+        };
+        out.clear();
+        node.step(now, Input::Timer, &mut out);
+        assert!(node.topics()[0].version - written <= 64);
+        steps += 1;
+    }
+    assert!(
+        status(&out).is_some_and(Status::is_ok) && steps > 32,
+        "{steps}"
+    );
+}
