@@ -26,7 +26,9 @@
 //! Deliberately absent: time (it comes with each input), and anything that waits. Invariants:
 //! each request is answered in its own step, a publication when it is written; each lane has at
 //! most one call pending per registration (S-3); a step's work is bounded by its input and by the
-//! settings, not by how much is due or how large a topic is.
+//! settings, not by how much is due or how large a topic is. Not so bounded: a topic that is
+//! cleared or forgotten (T-23, W10) is freed at once, and one that changes faster than it is looked
+//! through is looked through in larger and larger pieces.
 
 mod audience;
 mod calls;

@@ -220,11 +220,19 @@ impl Node {
         }
     }
 
-    /// The rest of a collection.
+    /// The rest of a collection, of one topic at least.
     pub(super) fn collect_more(&mut self, now: Now) {
-        for name in core::mem::take(&mut self.uncollected) {
+        let mut names = core::mem::take(&mut self.uncollected);
+        while let Some(name) = names.pop_first() {
             self.collect(now, &name);
+            if self.work.is_done() {
+                break;
+            }
         }
+        if self.uncollected.is_empty() && !names.is_empty() {
+            self.schedule.add(now.time + super::SHORTEST, Task::Collect);
+        }
+        self.uncollected.append(&mut names);
     }
 }
 

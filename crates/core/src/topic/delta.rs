@@ -222,13 +222,6 @@ impl Wanted<'_> {
             && (self.tombstones || !has_tombstones(segment))
     }
 
-    /// How many rows have to be looked at, about.
-    pub(super) fn rows(self, store: &Store, has_tombstones: impl Fn(&Segment) -> bool) -> usize {
-        let segments = store.after(self.since);
-        let partly = segments.filter(|segment| !self.whole(segment, &has_tombstones));
-        partly.map(|segment| segment.rows_above(self.since)).sum()
-    }
-
     /// Counts what has to be looked at, and stops past `most` looks.
     pub(super) fn extent(
         self,
