@@ -6,8 +6,9 @@
 //!                  +--------------------------------------------+ end + period if failed
 //! ```
 //!
-//! A lane in either back-off is not hurried: who asked for time gets it (S-5). A change that
-//! comes while a call is pending is remembered and shortens the wait after it.
+//! A lane in either back-off is not hurried: who asked for time gets it (S-5). Nor is the first
+//! message, whose time the registration sets (S-4, R-3). A change that comes while a call is
+//! pending is remembered and shortens the wait after it.
 //!
 //! Deliberately absent: what is sent. Invariants: a lane holds at most one slot of the schedule,
 //! and none while its call is pending (S-3); every operation is logarithmic.
@@ -185,8 +186,8 @@ impl Rhythm {
         match self.turn {
             Turn::Calling => self.changed = true,
             Turn::Waiting(slot) if !self.backing_off => {
-                let soon = self.ended.map_or(now, |ended| now.max(ended + push));
-                if soon < slot.at {
+                let soon = self.ended.map(|ended| now.max(ended + push));
+                if let Some(soon) = soon.filter(|soon| *soon < slot.at) {
                     self.wait_until(soon, schedule);
                 }
             }

@@ -32,7 +32,7 @@ pub use net::{Listener, Net, TcpNet};
 pub use pool::{Pool, PoolLimits, Purpose, Reply, Usage};
 pub use retry::{Attempts, retry};
 pub use server::{CallTimes, Limits, Observer, Quiet, Server};
-pub use service::{Call, LocalService, Outcome, Service};
+pub use service::{Call, Held, LocalService, Outcome, Service};
 
 // For `dispatch!`.
 #[doc(hidden)]

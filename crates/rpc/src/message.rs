@@ -58,13 +58,18 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Received {
     bytes: Bytes,
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl Received {
     /// The message, from its envelope on. A clone or slice pins all of it, uncounted.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Frees the message, but not its share of the budget.
+    pub(crate) fn into_charge(self) -> Charge {
+        self.charge
     }
 }
 
@@ -222,7 +227,7 @@ impl MessageReader {
         if self.start == 0 && len == self.buf.len() {
             return Received {
                 bytes: Bytes::from(std::mem::take(&mut self.buf)),
-                _charge: self.charge.take(),
+                charge: self.charge.take(),
             };
         }
         // The peer sent ahead: copy the message, keep the rest.
@@ -235,9 +240,6 @@ impl MessageReader {
         }
         let mut charge = self.charge.another();
         charge.force(len as u64);
-        Received {
-            bytes,
-            _charge: charge,
-        }
+        Received { bytes, charge }
     }
 }

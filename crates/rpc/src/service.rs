@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: connections (`server`).
 
+use crate::budget::Charge;
 use crate::message::Received;
 use bytes::Bytes;
 use statestore_wire::envelope::{ApplicationException, read_args, write_exception, write_reply};
@@ -133,11 +134,22 @@ impl Call {
         read_args(&mut Reader::new(&self.message.bytes()[self.args_at..]))
     }
 
+    /// The request, and what its message takes of the server's budget, which so stays taken while
+    /// the request is in hand; frees the message.
+    pub fn into_args<R: Rpc>(self) -> Result<(R, Held), Fault> {
+        let request = self.args()?;
+        Ok((request, Held(self.message.into_charge())))
+    }
+
     /// What an answer needs; frees the message.
     pub fn into_envelope(self) -> Envelope {
         self.envelope
     }
 }
+
+/// What a message takes of its server's budget, until this is dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Charge);
 
 /// Decodes a call's request by its method, runs the matching arm, and makes its outcome.
 ///
@@ -166,4 +178,38 @@ macro_rules! dispatch {
             _ => $crate::Outcome::unknown_method(call.envelope()),
         }
     }};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::message::MessageReader;
+    use statestore_wire::PublishRequest;
+    use statestore_wire::envelope::write_call;
+
+    // P9: what a request was decoded into may wait for long, and is no smaller than its message.
+    #[tokio::test]
+    async fn a_request_in_hand_keeps_its_place_in_the_budget_when_its_message_is_freed() {
+        let budget = Budget::new(u64::MAX);
+        let request = PublishRequest {
+            subscriber_id: Text::from("x".repeat(1 << 20)),
+            ..Default::default()
+        };
+        let mut bytes = Vec::new();
+        write_call(&request, &mut bytes);
+        let mut reader = MessageReader::new(u64::MAX, &budget);
+        let Ok(Some(message)) = reader.read(&mut &bytes[..]).await else {
+            panic!("no message");
+        };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let Ok((again, held)) =
+            Call::read(message, peer).and_then(Call::into_args::<PublishRequest>)
+        else {
+            panic!("no call");
+        };
+        assert!(again == request && budget.used() > 1 << 20);
+        drop(held);
+        assert_eq!(budget.used(), 0);
+    }
 }

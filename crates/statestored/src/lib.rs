@@ -240,7 +240,8 @@ fn serve_peer<N: Net>(
 }
 
 /// Half as many connections as may idle towards subscribers: who opens some and keeps them must
-/// not take the files that heartbeats need.
+/// not take the files that heartbeats need. What queues to be written is bounded by them too: a
+/// connection has one call in hand, and a large one counts for the budget until it is answered.
 fn subscriber_limits(max_idle: usize, max_request: u64) -> Limits {
     Limits {
         max_connections: (max_idle / 2).max(1),

@@ -6,11 +6,12 @@
 use crate::fanout::BULK;
 use crate::flags::{DISABLE_NETWORK, START_IN_V1};
 use crate::owner::Owner;
+use statestore_core::node::too_large;
 use statestore_core::port::{Answer, Request};
 use statestore_daemon::debug_actions::DebugActions;
 use statestore_rpc::{Call, LocalService, Net, Outcome, dispatch};
 use statestore_wire::{
-    ForceStatestoreActiveRequest, GetProtocolVersionRequest, GetProtocolVersionResponse,
+    Fault, ForceStatestoreActiveRequest, GetProtocolVersionRequest, GetProtocolVersionResponse,
     ProtocolVersion, PublishRequest, PublishResponse, RegisterSubscriberRequest,
     RegisterSubscriberResponse, Rpc, SetStatestoreDebugActionRequest,
     SetStatestoreDebugActionResponse, Status, UnregisterSubscriberRequest,
@@ -58,14 +59,24 @@ impl<N: Net> StatestoreService<N> {
         }
     }
 
-    /// Decodes it where that makes nobody wait.
+    /// Decodes it where that makes nobody wait, and frees it there if it is refused for its size.
+    /// It counts for the server's budget until it is answered: what queues is bounded too.
     async fn publish_much(&self, call: Call) -> Outcome {
         let envelope = call.envelope().clone();
-        match self.owner.fanout().elsewhere(move || call.args()).await {
-            Some(Ok(request)) => Outcome::answer(&envelope, self.publish(request).await),
-            Some(Err(fault)) => Outcome::Malformed(fault),
-            None => Outcome::answer(&envelope, Err::<PublishResponse, _>(CLOSING)),
-        }
+        let decode = move || -> Result<_, Fault> {
+            let (request, held) = call.into_args::<PublishRequest>()?;
+            Ok(match too_large(&request) {
+                Some(status) => Err(PublishResponse { status }),
+                None => Ok((request, held)),
+            })
+        };
+        let result = match self.owner.fanout().elsewhere(decode).await {
+            Some(Ok(Ok((request, _held)))) => self.publish(request).await,
+            Some(Ok(Err(refusal))) => Ok(refusal),
+            Some(Err(fault)) => return Outcome::Malformed(fault),
+            None => Err(CLOSING),
+        };
+        Outcome::answer(&envelope, result)
     }
 
     /// answered in every state.

@@ -7,7 +7,8 @@ use common::subscriber::{Action, Incoming, Subscriber, honest, raw_call};
 use common::{LIMIT, Statestored, eventually};
 use statestore_wire::envelope::{write_call, write_reply};
 use statestore_wire::{
-    Envelope, HeartbeatRequest, HeartbeatResponse, MessageKind, Rpc, Status, UpdateStateRequest,
+    Envelope, HeartbeatRequest, HeartbeatResponse, MessageKind, PublishRequest, Rpc, Status,
+    TopicDelta, UpdateStateRequest,
 };
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -236,6 +237,26 @@ fn garbage_on_the_service_port_closes_its_connection_and_no_other() {
     assert!(text.contains("Invalid method name: 'NoSuch'"), "{text}");
     healthy.await_heartbeats(3);
     assert_eq!(statestored.subscribers(), ["healthy"]);
+}
+
+// P9: more deltas than any subscriber can have topics, in one message of its own.
+#[test]
+fn a_publication_of_very_many_topics_is_refused_by_name() {
+    let statestored = Statestored::start(&QUICK);
+    let deltas = (0..20_000).map(|n| TopicDelta {
+        topic_name: format!("t{n}").into(),
+        ..Default::default()
+    });
+    let mut message = Vec::new();
+    let request = PublishRequest {
+        topic_updates: deltas.collect(),
+        ..Default::default()
+    };
+    write_call(&request, &mut message);
+    let answer = raw_call(statestored.rpc, &message).unwrap();
+    let text = String::from_utf8_lossy(&answer.expect("an answer")).into_owned();
+    let why = "topic_updates is too large: 20000, at most 4096 accepted";
+    assert!(text.contains(why), "{text}");
 }
 
 // T-27, W25

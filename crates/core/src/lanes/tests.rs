@@ -125,3 +125,16 @@ fn a_period_of_nothing_does_not_spin() {
     rhythm.end(at(0), Ending::Done, &none, None, &mut schedule);
     assert_eq!(schedule.pop_due(at(0)), None);
 }
+
+// S-4, R-3: the first message has its own time, which a change does not know better.
+#[test]
+fn a_first_message_is_not_hurried() {
+    let mut schedule = Schedule::default();
+    let mut rhythm = Rhythm::new(MemberKey(1), Lane::Bulk);
+    rhythm.start(at(50), &mut schedule);
+    rhythm.hurry(at(3), PUSH, &mut schedule);
+    assert_eq!(schedule.first(), Some(at(50)));
+    turn(&mut rhythm, &mut schedule, (50, 60), Ending::Done);
+    rhythm.hurry(at(61), PUSH, &mut schedule);
+    assert_eq!(schedule.first(), Some(at(70)), "the next one is");
+}

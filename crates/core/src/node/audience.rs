@@ -13,7 +13,13 @@ use statestore_wire::Text;
 
 /// The subscribers of one topic, by what they can see of it.
 #[derive(Debug, Default)]
-pub(super) struct Audiences(BTreeMap<Text, Audience>);
+pub(super) struct Audiences {
+    by_prefix: BTreeMap<Text, Audience>,
+    /// How many prefixes are how long.
+    lengths: BTreeMap<usize, usize>,
+    /// How many audiences have something to be told.
+    with_news: usize,
+}
 
 #[derive(Debug, Default)]
 struct Audience {
@@ -36,49 +42,68 @@ impl Audiences {
     const LENGTHS: usize = 16;
 
     pub(super) fn join(&mut self, prefix: &Text, key: MemberKey) {
-        let audience = self.0.entry(prefix.clone()).or_default();
+        let audience = self.by_prefix.entry(prefix.clone()).or_default();
+        if audience.members.is_empty() {
+            *self.lengths.entry(prefix.len()).or_default() += 1;
+        }
         audience.members.insert(key);
     }
 
     pub(super) fn leave(&mut self, prefix: &Text, key: MemberKey) {
-        if let Some(audience) = self.0.get_mut(prefix) {
-            audience.members.remove(&key);
-            if audience.members.is_empty() {
-                self.0.remove(prefix);
+        let Some(audience) = self.by_prefix.get_mut(prefix) else {
+            return;
+        };
+        audience.members.remove(&key);
+        if !audience.members.is_empty() {
+            return;
+        }
+        self.with_news -= usize::from(audience.news != News::Nothing);
+        self.by_prefix.remove(prefix);
+        if let Some(same) = self.lengths.get_mut(&prefix.len()) {
+            *same -= 1;
+            if *same == 0 {
+                self.lengths.remove(&prefix.len());
             }
         }
     }
 
     /// How many subscribers.
     pub(super) fn len(&self) -> usize {
-        self.0.values().map(|audience| audience.members.len()).sum()
+        self.by_prefix
+            .values()
+            .map(|audience| audience.members.len())
+            .sum()
+    }
+
+    /// How many audiences: what a change costs.
+    pub(super) fn kinds(&self) -> usize {
+        self.by_prefix.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_prefix.is_empty()
     }
 
     /// Something changed, and nobody knows what.
     pub(super) fn note(&mut self, writer: Option<MemberKey>) {
-        for audience in self.0.values_mut() {
-            audience.news.add(writer);
+        for audience in self.by_prefix.values_mut() {
+            audience.hear(writer, &mut self.with_news);
         }
     }
 
-    /// These items changed. Costs the items by the logarithm of the number of prefixes.
+    /// These items changed. Costs the prefixes, and the items by the logarithm of their number.
     pub(super) fn note_items<'a>(
         &mut self,
         writer: Option<MemberKey>,
         items: impl Iterator<Item = &'a [u8]>,
     ) {
-        let lengths: BTreeSet<usize> = self.0.keys().map(Text::len).collect();
-        let judged: Vec<usize> = lengths.into_iter().take(Self::LENGTHS).collect();
+        let judged: Vec<usize> = self.lengths.keys().copied().take(Self::LENGTHS).collect();
         let longest = judged.last().copied().unwrap_or_default();
         // Who is sure to see them, or knows already, needs no look.
         let mut unsure = 0;
-        for (prefix, audience) in &mut self.0 {
+        for (prefix, audience) in &mut self.by_prefix {
             if prefix.is_empty() || prefix.len() > longest {
-                audience.news.add(writer);
+                audience.hear(writer, &mut self.with_news);
             } else if !audience.news.includes(writer) {
                 unsure += 1;
             }
@@ -89,10 +114,10 @@ impl Audiences {
             }
             let prefixes = judged.iter().filter_map(|len| key.get(..*len));
             for prefix in prefixes {
-                if let Some(audience) = self.0.get_mut(prefix)
+                if let Some(audience) = self.by_prefix.get_mut(prefix)
                     && !audience.news.includes(writer)
                 {
-                    audience.news.add(writer);
+                    audience.hear(writer, &mut self.with_news);
                     unsure -= 1;
                 }
             }
@@ -101,19 +126,20 @@ impl Audiences {
 
     /// True if anybody has to be told.
     pub(super) fn have_news(&self) -> bool {
-        self.0.values().any(|a| a.news != News::Nothing)
+        self.with_news > 0
     }
 
     /// Whatever happened or not.
     pub(super) fn everybody(&self) -> Vec<MemberKey> {
-        let audiences = self.0.values();
+        let audiences = self.by_prefix.values();
         audiences.flat_map(|a| a.members.iter().copied()).collect()
     }
 
     /// Everybody who has to be told, once; then there is nothing left to tell.
     pub(super) fn tell(&mut self) -> Vec<MemberKey> {
         let mut told = Vec::new();
-        for audience in self.0.values_mut() {
+        self.with_news = 0;
+        for audience in self.by_prefix.values_mut() {
             let except = match core::mem::take(&mut audience.news) {
                 News::Nothing => continue,
                 News::By(writer) => writer,
@@ -123,6 +149,14 @@ impl Audiences {
             told.extend(members.filter(|key| Some(*key) != except));
         }
         told
+    }
+}
+
+impl Audience {
+    /// This one changed something that it sees; `with_news` counts those that have any.
+    fn hear(&mut self, writer: Option<MemberKey>, with_news: &mut usize) {
+        *with_news += usize::from(self.news == News::Nothing);
+        self.news.add(writer);
     }
 }
 
@@ -191,6 +225,18 @@ mod tests {
         changed(&mut audiences, 9, &["y:1", "x", ""]);
         assert!(!audiences.have_news());
         assert_eq!(told(&mut audiences), []);
+    }
+
+    #[test]
+    fn news_go_with_the_last_of_those_who_should_hear_them() {
+        let mut audiences = three();
+        changed(&mut audiences, 1, &["x:1", "x:2"]);
+        for (prefix, key) in [("", 1), ("x:", 3), ("", 2)] {
+            assert!(audiences.have_news());
+            audiences.leave(&Text::from(prefix), MemberKey(key));
+        }
+        assert!(!audiences.have_news() && audiences.is_empty());
+        assert!(audiences.lengths.is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Node {
     /// Empties all topics. Who subscribes to them stays.
     pub(super) fn forget_topics(&mut self, now: Now, out: &mut Outbox) {
         self.life += 1;
-        for intake in core::mem::take(&mut self.intakes) {
+        for intake in core::mem::take(&mut self.intakes).into_queue() {
             self.abandon(now, intake, out);
         }
         self.expiring.clear();

@@ -14,20 +14,20 @@
 //! that is due waits for more than one step's writing, however many publish at one moment.
 
 use super::calls::Sent;
+use super::register::TOPICS;
+use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::ids::RequestId;
 use crate::lanes::{Ending, Task};
 use crate::members::Registration;
 use crate::port::{Lane, Outbox};
 use crate::time::{Now, Time};
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::{IntoIter, Vec};
 use core::ops::Range;
-use statestore_wire::{ItemBatch, TopicDelta};
+use statestore_wire::{ItemBatch, Text, TopicDelta};
 
-/// Replies of more deltas than this are not compared with others by name: they queue.
-const FEW: usize = 64;
 /// So many lines at most are logged about one reply.
 const LINES: usize = 16;
 /// Bytes of items that one step writes at most, unless a single item is longer.
@@ -45,6 +45,7 @@ pub(super) struct Intake {
     /// The delta being written, and how many of its items are.
     open: Option<(TopicDelta, usize)>,
     rest: IntoIter<TopicDelta>,
+    queues: Queues,
     /// Lines logged about it so far.
     lines: usize,
 }
@@ -63,14 +64,32 @@ pub(super) enum Origin {
 pub(super) struct Unasked {
     pub(super) request_id: RequestId,
     pub(super) stream: usize,
+    /// It has topics that belong to the other stream.
+    pub(super) strays: bool,
     pub(super) sequence: i64,
     pub(super) more: bool,
+}
+
+/// How an intake is known to those that come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queues {
+    /// It does not queue.
+    Not,
+    /// By the topics that it has yet to write.
+    Named,
+    /// As one that may concern all topics, for there are too many to name.
+    Unnamed,
 }
 
 impl Intake {
     fn deltas(&self) -> impl Iterator<Item = &TopicDelta> {
         let open = self.open.iter().map(|(delta, _)| delta);
         open.chain(self.rest.as_slice())
+    }
+
+    /// How many deltas are not written.
+    fn names(&self) -> usize {
+        self.rest.len() + usize::from(self.open.is_some())
     }
 
     /// True if it is written in no time: a few items, and few bytes.
@@ -85,17 +104,6 @@ impl Intake {
             bytes += chunks.map(|chunk| chunk.bytes().len()).sum::<usize>();
             bytes <= BYTES_A_STEP / SMALL
         })
-    }
-
-    /// True if both may concern one topic. Who publishes to very many topics at once is taken to
-    /// concern them all, for comparing costs as much as the product.
-    fn may_concern(&self, other: &Self) -> bool {
-        let many = |intake: &Self| intake.rest.len() > FEW;
-        let same = |own: &TopicDelta| {
-            let mut theirs = other.deltas();
-            theirs.any(|delta| delta.topic_name == own.topic_name)
-        };
-        many(self) || many(other) || self.deltas().any(same)
     }
 }
 
@@ -115,9 +123,13 @@ impl Node {
             origin,
             open: None,
             rest: updates.into_iter(),
+            queues: Queues::Not,
             lines: 0,
         };
-        let in_turn = !self.intakes.iter().any(|other| other.may_concern(&intake));
+        let in_turn = self.intakes.is_empty() || {
+            self.work.spend(intake.names().saturating_mul(Work::TOPIC));
+            !self.intakes.concern(&intake)
+        };
         let in_time = !self.is_late(now.time) || intake.is_small(self.config.items_per_step);
         if in_turn && in_time && self.advance(now, &mut intake, out) {
             return self.finish(now, intake, out);
@@ -125,18 +137,19 @@ impl Node {
         if self.intakes.is_empty() {
             self.absorb_soon(now.time);
         }
-        self.intakes.push_back(intake);
+        self.intakes.push(intake);
     }
 
     /// Another piece of what queues.
     pub(super) fn absorb(&mut self, now: Now, out: &mut Outbox) {
-        let Some(mut intake) = self.intakes.pop_front() else {
+        let Some(mut intake) = self.intakes.queue.pop_front() else {
             return;
         };
         if self.advance(now, &mut intake, out) {
+            self.intakes.finished(&intake);
             self.finish(now, intake, out);
         } else {
-            self.intakes.push_front(intake);
+            self.intakes.queue.push_front(intake);
         }
         if !self.intakes.is_empty() {
             self.absorb_soon(now.time);
@@ -151,21 +164,25 @@ impl Node {
             let delta = intake.rest.next()?;
             Some((delta, 0))
         }) {
+            let mut judged = 0;
             if written == 0 {
                 let before = out.len();
-                let ignored = !self.begin_delta(writer, &delta, out);
+                let begun = self.begin_delta(writer, &delta, out);
                 out.truncate(before + LINES.saturating_sub(intake.lines));
                 intake.lines += out.len() - before;
-                if ignored {
+                let Some(audiences) = begun else {
+                    self.intakes.written(intake.queues, &delta.topic_name);
                     budget -= 1;
                     if budget == 0 {
                         break;
                     }
                     continue;
-                }
+                };
+                self.work.spend(audiences);
+                judged = audiences / Work::ITEM;
             }
             let part = piece(&delta.topic_entries, written, budget);
-            budget = budget.saturating_sub(part.len().max(1));
+            budget = budget.saturating_sub(part.len().max(1) + judged);
             let end = part.end;
             self.write_part(now, writer, &delta, part);
             if end < delta.topic_entries.len() {
@@ -173,6 +190,7 @@ impl Node {
                 return false;
             }
             self.end_delta(now, &delta, out);
+            self.intakes.written(intake.queues, &delta.topic_name);
             if budget == 0 {
                 break;
             }
@@ -231,8 +249,68 @@ impl Node {
     }
 }
 
-/// All replies that are being written or wait for it.
-pub(super) type Intakes = VecDeque<Intake>;
+/// All publications that are being written or wait for it.
+#[derive(Debug, Default)]
+pub(super) struct Intakes {
+    queue: VecDeque<Intake>,
+    /// How many of their deltas are for each topic.
+    topics: BTreeMap<Text, usize>,
+    /// How many of them are not in that count.
+    unnamed: usize,
+}
+
+impl Intakes {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn into_queue(self) -> VecDeque<Intake> {
+        self.queue
+    }
+
+    /// True if one of them may be for a topic of this one's, which has to come after it then.
+    fn concern(&self, intake: &Intake) -> bool {
+        let mut deltas = intake.deltas();
+        self.unnamed > 0
+            || (!self.is_empty() && intake.names() > TOPICS)
+            || deltas.any(|delta| self.topics.contains_key(&delta.topic_name))
+    }
+
+    fn push(&mut self, mut intake: Intake) {
+        if intake.names() > TOPICS {
+            self.unnamed += 1;
+            intake.queues = Queues::Unnamed;
+        } else {
+            for delta in intake.deltas() {
+                *self.topics.entry(delta.topic_name.clone()).or_default() += 1;
+            }
+            intake.queues = Queues::Named;
+        }
+        self.queue.push_back(intake);
+    }
+
+    /// A delta of one that queues, or not, is written.
+    fn written(&mut self, queues: Queues, topic: &Text) {
+        if queues == Queues::Named
+            && let Some(deltas) = self.topics.get_mut(topic)
+        {
+            *deltas -= 1;
+            if *deltas == 0 {
+                self.topics.remove(topic);
+            }
+        }
+    }
+
+    /// All of them are.
+    fn finished(&mut self, intake: &Intake) {
+        self.unnamed -= usize::from(intake.queues == Queues::Unnamed);
+    }
+}
 
 /// The next items to write in one go: at least one, if there is one. Whole chunks if they fit,
 /// for those become the topic's without being copied.

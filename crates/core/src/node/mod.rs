@@ -26,7 +26,9 @@
 //! Deliberately absent: time (it comes with each input), and anything that waits. Invariants:
 //! each request is answered in its own step, a publication when it is written; each lane has at
 //! most one call pending per registration (S-3); a step's work is bounded by its input and by the
-//! settings, not by how much is due or how large a topic is.
+//! settings, not by how much is due or how large a topic is. Not so bounded: a topic that is
+//! cleared or forgotten (T-23, W10) is freed at once, and one that changes faster than it is looked
+//! through is looked through in larger and larger pieces.
 
 mod audience;
 mod calls;
@@ -55,7 +57,7 @@ use crate::detector::Lateness;
 use crate::event::Event;
 use crate::ids::RequestId;
 use crate::lanes::{Schedule, Slot, Task};
-use crate::members::{MemberKey, Members};
+use crate::members::Members;
 use crate::notice::Notice;
 use crate::owned::Owned;
 use crate::pair::Pair;
@@ -72,6 +74,8 @@ use statestore_wire::{NetworkAddress, Text};
 use topics::Topics;
 use unasked::Writing;
 use work::Work;
+
+pub use unasked::too_large;
 
 /// One statestored.
 #[derive(Debug)]
@@ -90,8 +94,8 @@ pub struct Node {
     uncollected: BTreeSet<Text>,
     intakes: Intakes,
     writing: Writing,
-    /// What is left of large expiries: topic, versions, whom not to tell.
-    expiring: VecDeque<(Text, Owned, Option<MemberKey>)>,
+    /// What is left of large expiries.
+    expiring: VecDeque<(Text, Owned)>,
     /// Topics that changed within the coalescing time after their last push, and when it is over.
     untold: BTreeSet<(Time, Text)>,
     telling: Telling,
@@ -143,7 +147,7 @@ impl Node {
             members: Members::default(),
             topics: Topics::new(config.hash_seed),
             uncollected: BTreeSet::new(),
-            intakes: Intakes::new(),
+            intakes: Intakes::default(),
             writing: Writing::new(),
             expiring: VecDeque::new(),
             untold: BTreeSet::new(),

@@ -15,38 +15,42 @@ use core::ops::Range;
 use statestore_wire::{Text, TopicDelta};
 
 impl Node {
-    /// Before the items of a delta (T-21 to T-23, T-27). False if it is to be ignored. Its only
-    /// effects are lines for the log.
+    /// Before the items of a delta (T-21 to T-23, T-27): for how many audiences it is to be judged,
+    /// or none if it is to be ignored. Its only effects are lines for the log.
     pub(super) fn begin_delta(
         &mut self,
         writer: &Registration,
         delta: &TopicDelta,
         out: &mut Outbox,
-    ) -> bool {
+    ) -> Option<usize> {
         let topic = &delta.topic_name;
         let (topic_copy, subscriber) = (topic.clone(), writer.id.clone());
         let place = writer.place_of(topic);
-        let log = match place {
+        let (audiences, log) = match place {
             // A late reply (T-32) may name a topic that went with its registration.
             Some(place) => {
-                let created = self.topics.ensure(topic, writer.topics[place].lane).1;
-                created.then_some(Event::TopicCreated {
+                let (found, created) = self.topics.ensure(topic, writer.topics[place].lane);
+                let log = created.then_some(Event::TopicCreated {
                     topic: topic_copy,
                     subscriber,
-                })
+                });
+                (found.audiences.kinds(), log)
             }
-            None if self.topics.find(topic).is_none() => {
-                out.push(Effect::Log(Event::UnknownTopic {
+            None => {
+                let Some(found) = self.topics.find(topic) else {
+                    out.push(Effect::Log(Event::UnknownTopic {
+                        topic: topic_copy,
+                        subscriber,
+                    }));
+                    return None;
+                };
+                // T-27, W25
+                let log = Event::NotSubscribed {
                     topic: topic_copy,
                     subscriber,
-                }));
-                return false;
+                };
+                (found.audiences.kinds(), Some(log))
             }
-            // T-27, W25
-            None => Some(Event::NotSubscribed {
-                topic: topic_copy,
-                subscriber,
-            }),
         };
         out.extend(log.map(Effect::Log));
         if let (Some(from), Some(place)) = (delta.from_version, place) {
@@ -55,7 +59,7 @@ impl Node {
         if delta.clear_topic_entries == Some(true) {
             self.clear(writer, topic, out);
         }
-        true
+        Some(audiences)
     }
 
     /// After the items of a delta.
@@ -144,7 +148,8 @@ impl Node {
         }
     }
 
-    /// T-30: deletes what still is as it was written. What is too much for a step goes on later.
+    /// T-30: deletes what still is as it was written. What is too much for a step goes on later,
+    /// and is news to everybody then: what its owner was told before does not have it.
     pub(super) fn expire(
         &mut self,
         now: Now,
@@ -175,14 +180,14 @@ impl Node {
             if self.expiring.is_empty() {
                 self.schedule.add(now.time + AT_ONCE, Task::Expire);
             }
-            self.expiring.push_back((name.clone(), versions, owner));
+            self.expiring.push_back((name.clone(), versions));
         }
         self.hurry(now, name);
     }
 
     /// The rest of an expiry.
     pub(super) fn expire_more(&mut self, now: Now, out: &mut Outbox) {
-        let Some((name, versions, owner)) = self.expiring.pop_front() else {
+        let Some((name, versions)) = self.expiring.pop_front() else {
             return;
         };
         if !self.expiring.is_empty() {
@@ -191,7 +196,7 @@ impl Node {
         if let Some(topic) = self.topics.find_mut(&name) {
             topic.expiring -= 1;
         }
-        self.expire(now, &name, versions, owner);
+        self.expire(now, &name, versions, None);
         self.collect(now, &name);
         if self.topics.drop_if_idle(&name) {
             out.push(Effect::Log(Event::TopicDropped { topic: name }));
@@ -215,11 +220,19 @@ impl Node {
         }
     }
 
-    /// The rest of a collection.
+    /// The rest of a collection, of one topic at least.
     pub(super) fn collect_more(&mut self, now: Now) {
-        for name in core::mem::take(&mut self.uncollected) {
+        let mut names = core::mem::take(&mut self.uncollected);
+        while let Some(name) = names.pop_first() {
             self.collect(now, &name);
+            if self.work.is_done() {
+                break;
+            }
         }
+        if self.uncollected.is_empty() && !names.is_empty() {
+            self.schedule.add(now.time + super::SHORTEST, Task::Collect);
+        }
+        self.uncollected.append(&mut names);
     }
 }
 

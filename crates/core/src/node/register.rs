@@ -32,7 +32,7 @@ const LONGEST: usize = 4096;
 /// one millisecond for each registered subscriber either.
 const SHORTEST_TIMEOUT: i64 = 300;
 /// The most topics in a registration: each is looked at for every message.
-const TOPICS: usize = 4096;
+pub(super) const TOPICS: usize = 4096;
 
 impl Node {
     pub(super) fn register(

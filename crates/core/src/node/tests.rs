@@ -1,10 +1,12 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
 //! `short`: that steps stay short; `unasked`: publications without being asked; `resting`: who is
-//! not asked because it publishes so; `told`: what the two of a pair tell of their members.
+//! not asked because it publishes so; `many`: publications of very many topics; `told`: what the
+//! two of a pair tell of their members.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
 mod limits;
+mod many;
 mod resting;
 mod short;
 mod told;
@@ -14,6 +16,7 @@ use super::*;
 use crate::ids::{CallId, RegistrationId, RequestId};
 use crate::port::{Answer, Body, Call, CallFault, Reply, Request};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use statestore_wire as wire;
 use statestore_wire::{ItemBatch, ProtocolVersion, Status, StatusCode, TopicDelta, UniqueId};

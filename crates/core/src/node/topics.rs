@@ -39,7 +39,8 @@ pub(super) struct Topic {
     pub(super) untold: Option<Time>,
     /// What each subscriber that counts has processed (T-10).
     pub(super) reach: Reach<MemberKey>,
-    /// Whose large delta is being put together, and when it was asked for last.
+    /// Whose large delta is being put together, and when it was asked for last. Set as long as
+    /// the log has any, so that there is somebody to give it up.
     asking: Option<(MemberKey, Time)>,
     /// From where each of these may ask for a delta: tombstones above have to stay.
     holds: Reach<MemberKey>,
@@ -118,8 +119,11 @@ impl Topic {
         let delta = self
             .log
             .delta_within(since, prefix.as_bytes(), looks, may_begin);
-        if may_begin {
-            self.asking = delta.is_none().then_some((asker, now));
+        match &delta {
+            None if may_begin => self.asking = Some((asker, now)),
+            None => {}
+            // What is put together for another stays that one's, however long it has not asked.
+            Some(_) => self.give_up(asker),
         }
         delta
     }

@@ -15,9 +15,10 @@
 
 use super::Node;
 use super::intake::{Origin, Unasked};
+use super::register::TOPICS;
 use crate::ids::RequestId;
 use crate::lanes::Ending;
-use crate::members::{Member, MemberKey, rhythm_of};
+use crate::members::{Member, MemberKey, lane_of, rhythm_of};
 use crate::port::{Answer, Effect, Lane, Outbox};
 use crate::time::Now;
 use alloc::collections::BTreeSet;
@@ -32,12 +33,12 @@ use statestore_wire::{Status, StatusCode, Text};
 pub(super) type Writing = BTreeSet<(Text, usize)>;
 
 impl Unasked {
-    /// The lane whose topics the stream publishes to.
-    fn lane(&self) -> Lane {
-        match self.stream {
-            0 => Lane::Priority,
-            _ => Lane::Bulk,
-        }
+    /// The lanes whose topics it publishes to, that of its stream first.
+    fn lanes(&self) -> impl Iterator<Item = Lane> {
+        let own = stream_lane(self.stream);
+        let other = stream_lane(usize::from(self.stream == 0));
+        let both = [Some(own), Some(other).filter(|_| self.strays)];
+        both.into_iter().flatten()
     }
 }
 
@@ -52,6 +53,9 @@ impl Node {
     ) {
         if self.is_registered(&request) {
             self.learn_epoch(now, request.highest_epoch, out); // rule 17
+        }
+        if let Some(status) = too_large(&request) {
+            return respond(request_id, status, out);
         }
         let (key, unasked) = match self.admit_unasked(now, request_id, &request) {
             Ok(Some(admitted)) => admitted,
@@ -118,9 +122,12 @@ impl Node {
         if request.sequence < *done || request.sequence < 1 {
             return Err("Reject publication since a later one was taken in.");
         }
+        let lane = stream_lane(stream);
+        let mut updates = request.topic_updates.iter();
         let unasked = Unasked {
             request_id,
             stream,
+            strays: updates.any(|delta| lane_of(&delta.topic_name) != lane),
             sequence: request.sequence,
             more: request.more == Some(true),
         };
@@ -142,14 +149,23 @@ impl Node {
             return;
         };
         member.streams[unasked.stream] = unasked.sequence;
-        let lane = unasked.lane();
-        if !unasked.more {
-            let topics = member.registration.topics.iter().enumerate();
-            let places = topics.filter(|(_, topic)| topic.lane == lane);
-            let places: Vec<usize> = places.map(|(place, _)| place).collect();
-            self.settle_inheritance(now, key, &places);
+        for lane in unasked.lanes() {
+            if !unasked.more {
+                self.settle_lane(now, key, lane);
+            }
+            self.echo(now, key, lane);
         }
-        self.echo(now, key, lane);
+    }
+
+    /// It wrote all that it wished for in this lane (W33).
+    fn settle_lane(&mut self, now: Now, key: MemberKey, lane: Lane) {
+        let Some(member) = self.members.find(key) else {
+            return;
+        };
+        let topics = member.registration.topics.iter().enumerate();
+        let places = topics.filter(|(_, topic)| topic.lane == lane);
+        let places: Vec<usize> = places.map(|(place, _)| place).collect();
+        self.settle_inheritance(now, key, &places);
     }
 
     /// Its topics were forgotten before.
@@ -200,6 +216,27 @@ impl Node {
             period
         }
     }
+}
+
+/// The lane whose topics a stream publishes to.
+fn stream_lane(stream: usize) -> Lane {
+    match stream {
+        0 => Lane::Priority,
+        _ => Lane::Bulk,
+    }
+}
+
+/// Why a publication is refused, whoever makes it: it has more deltas than a registration can have
+/// topics (P9). Whoever decodes a large one may ask before the node does, and free it elsewhere.
+pub fn too_large(request: &wire::PublishRequest) -> Option<Status> {
+    let size = request.topic_updates.len();
+    (size > TOPICS).then(|| {
+        let why = format!(
+            "Reject publication since topic_updates is too large: {size}, at most {TOPICS} \
+             accepted."
+        );
+        Status::error(StatusCode::GENERAL, why)
+    })
 }
 
 fn respond(request_id: RequestId, status: Status, out: &mut Outbox) {

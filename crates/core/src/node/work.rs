@@ -13,7 +13,7 @@ pub(super) struct Work(Looks);
 
 impl Work {
     /// An item written, expired or collected.
-    const ITEM: usize = 16;
+    pub(super) const ITEM: usize = 16;
     /// A topic looked at, to see what somebody lacks of it.
     pub(super) const TOPIC: usize = 16;
     /// Somebody's message is made due sooner.

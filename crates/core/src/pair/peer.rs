@@ -2,8 +2,8 @@
 //!
 //! Deliberately absent: messages (`handshake`, `beats`) and what follows for the role.
 //!
-//! Invariant: nothing that is learned later makes an acknowledgement of the peer hold longer. One of
-//! a voter may, but only where no vote can be used that relies on the shorter time:
+//! Invariant: nothing that is learned later makes an acknowledgement of the peer hold longer. One
+//! of a voter may, but only where no vote can be used that relies on the shorter time:
 //!
 //! - A member's short limit is no longer told: it has ended its registration with the peer, and
 //!   its vote with it. Whoever registers there under its id with a limit below the flag is held

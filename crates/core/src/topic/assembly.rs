@@ -14,8 +14,8 @@ use super::store::Store;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-/// A topic that changes faster than it can be looked through is looked through in one go after
-/// so many times its rows.
+/// A topic that changes faster than it can be looked through is looked through in pieces twice as
+/// large each time that so many times its rows were looked at.
 const PATIENCE: usize = 4;
 
 pub(super) struct Assembly {
@@ -26,6 +26,10 @@ pub(super) struct Assembly {
     pieces: BTreeMap<Version, Piece>,
     copied: usize,
     looked: usize,
+    /// With so many looks the pieces get larger.
+    patient_until: usize,
+    /// How many times as large as at first they are.
+    larger: usize,
 }
 
 struct Piece {
@@ -52,6 +56,8 @@ impl Assembly {
             pieces: BTreeMap::new(),
             copied: 0,
             looked: 0,
+            patient_until: 0,
+            larger: 0,
         }
     }
 
@@ -61,7 +67,7 @@ impl Assembly {
     }
 
     /// Goes on until about `room` rows have been looked at, which it counts down, and by at least
-    /// one piece. The delta's runs if everything is there.
+    /// one piece; further if the topic changes too fast. The delta's runs if everything is there.
     pub(super) fn advance(
         &mut self,
         store: &Store,
@@ -74,12 +80,15 @@ impl Assembly {
             prefix: &self.prefix,
         };
         let partly = |segment: &&Segment| !wanted.whole(segment, &has_tombstones);
-        let rows = wanted.rows(store, &has_tombstones);
-        let mut left = if self.looked > PATIENCE * rows {
-            usize::MAX
-        } else {
-            *room
-        };
+        if self.looked >= self.patient_until {
+            let rows = wanted.extent(store, &has_tombstones, usize::MAX).rows;
+            self.patient_until = self
+                .looked
+                .saturating_add(PATIENCE.saturating_mul(rows.max(1)));
+            self.larger = self.larger.saturating_mul(2).max(1);
+        }
+        let most = room.saturating_mul(self.larger);
+        let mut left = most;
         let mut went_on = false;
         for segment in store.after(wanted.since).filter(partly) {
             let piece = self.pieces.get(&segment.first());
@@ -113,7 +122,7 @@ impl Assembly {
                 self.copied -= old.gathered.copied;
             }
         }
-        *room = left.min(*room);
+        *room = room.saturating_sub(most - left);
         let mut whole = Gather::default();
         for segment in store.after(wanted.since) {
             match self
@@ -144,5 +153,52 @@ impl Assembly {
             }
         });
         self.copied + pinned.sum::<usize>() + self.pieces.len() * 2 * size_of::<Piece>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Looks, TopicLog};
+    use super::*;
+    use alloc::format;
+    use alloc::vec::Vec;
+    use statestore_wire::ItemBatch;
+
+    const KEYS: usize = 5_000;
+
+    /// Writes every so-manieth key anew, so that each segment loses some rows.
+    fn churn(log: &mut TopicLog, from: usize, every: usize) {
+        let keys = (from..KEYS).step_by(every).map(|n| format!("a:{n}"));
+        let keys: Vec<_> = keys.collect();
+        let value = [0; 1_000];
+        let items = keys.iter().map(|key| (key.as_bytes(), &value[..], false));
+        log.write(&ItemBatch::from_items(items));
+    }
+
+    // P4: whoever cannot be answered in peace is answered by larger steps, not by one that looks
+    // through everything.
+    #[test]
+    fn a_topic_that_changes_all_the_time_is_looked_through_in_pieces_that_grow_slowly() {
+        let mut log = TopicLog::new(1);
+        churn(&mut log, 0, 1);
+        let (mut looked, mut largest, mut round) = (0, 0, 0);
+        loop {
+            let mut looks = Looks { left: 500, few: 50 };
+            if log
+                .delta_within(Version::ZERO, b"a", &mut looks, true)
+                .is_some()
+            {
+                break;
+            }
+            let now = log.assembly.as_ref().map_or(0, |assembly| assembly.looked);
+            let step = now - looked;
+            assert!(step <= 800 + 2 * largest, "{step} after {largest}");
+            largest = step.max(largest);
+            looked = now;
+            churn(&mut log, round % 50, 50);
+            round += 1;
+            assert!(round < 1_000);
+        }
+        assert!((800..KEYS).contains(&largest), "{largest}");
     }
 }

@@ -51,6 +51,29 @@ pub(super) struct Wanted<'a> {
     pub(super) prefix: &'a [u8],
 }
 
+/// How much has to be looked at for a delta, about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extent {
+    pub(super) segments: usize,
+    pub(super) rows: usize,
+}
+
+impl Extent {
+    /// A segment is found, and asked whether all of it is wanted: that takes as long as so many
+    /// rows.
+    const SEGMENT: usize = 8;
+
+    /// What finding out takes.
+    pub(super) fn found(self) -> usize {
+        self.segments.saturating_mul(Self::SEGMENT)
+    }
+
+    /// What all of it takes.
+    pub(super) fn looks(self) -> usize {
+        self.found().saturating_add(self.rows)
+    }
+}
+
 /// The runs of a delta, and how much of them was copied.
 pub(super) struct Gathered {
     pub(super) runs: Arc<[Bytes]>,
@@ -199,11 +222,24 @@ impl Wanted<'_> {
             && (self.tombstones || !has_tombstones(segment))
     }
 
-    /// How many rows have to be looked at, about.
-    pub(super) fn rows(self, store: &Store, has_tombstones: impl Fn(&Segment) -> bool) -> usize {
-        let segments = store.after(self.since);
-        let partly = segments.filter(|segment| !self.whole(segment, &has_tombstones));
-        partly.map(|segment| segment.rows_above(self.since)).sum()
+    /// Counts what has to be looked at, and stops past `most` looks.
+    pub(super) fn extent(
+        self,
+        store: &Store,
+        has_tombstones: impl Fn(&Segment) -> bool,
+        most: usize,
+    ) -> Extent {
+        let mut extent = Extent::default();
+        for segment in store.after(self.since) {
+            extent.segments += 1;
+            if !self.whole(segment, &has_tombstones) {
+                extent.rows += segment.rows_above(self.since);
+            }
+            if extent.looks() > most {
+                break;
+            }
+        }
+        extent
     }
 
     fn wants(&self, deleted: bool, encoded: &[u8]) -> bool {

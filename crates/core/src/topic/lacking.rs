@@ -8,6 +8,10 @@ use super::delta::{Delta, Gathered, Wanted, gather};
 use super::segment::Segment;
 use super::{TopicLog, Version};
 
+/// This part of a few looks is given to whoever comes while another's question is worked on: it
+/// comes again soon, and so do others.
+const WAITING: usize = 8;
+
 /// How many rows may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Looks {
@@ -44,7 +48,7 @@ impl TopicLog {
     /// asks again gets it some time later, whatever changes meanwhile.
     ///
     /// One at a time: what is begun for another question is dropped if this one `may_begin`, and
-    /// otherwise left to go on.
+    /// otherwise left to go on; then this one is answered only if that takes next to nothing.
     pub fn delta_within(
         &mut self,
         since: Version,
@@ -93,11 +97,16 @@ impl TopicLog {
         let has_tombstones = |s: &Segment| tombstones.range(s.first()..=s.last()).next().is_some();
         let begun = self.assembly.as_ref().is_some_and(|a| a.is_for(wanted));
         if !begun {
-            let rows = wanted.rows(&self.store, has_tombstones);
-            if rows <= looks.few.max(looks.left) {
-                looks.left = looks.left.saturating_sub(rows);
+            let most = match may_begin {
+                true => looks.few.max(looks.left),
+                false => looks.few / WAITING,
+            };
+            let extent = wanted.extent(&self.store, has_tombstones, most);
+            if extent.looks() <= most {
+                looks.left = looks.left.saturating_sub(extent.looks());
                 return Some(gather(&self.store, wanted, has_tombstones));
             }
+            looks.left = looks.left.saturating_sub(extent.found());
             if !may_begin {
                 return None;
             }
@@ -118,5 +127,53 @@ impl TopicLog {
             runs: self.nothing.clone(),
             bytes: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::vec::Vec;
+    use statestore_wire::ItemBatch;
+
+    /// A topic of many segments, each with entries of "a" and of "b".
+    fn large() -> TopicLog {
+        let mut log = TopicLog::new(1);
+        let value = [0; 1_000];
+        for round in 0..200 {
+            let keys = (0..100).map(|n| format!("{}:{round}:{n}", if n < 50 { "a" } else { "b" }));
+            let keys: Vec<_> = keys.collect();
+            let items = keys.iter().map(|key| (key.as_bytes(), &value[..], false));
+            log.write(&ItemBatch::from_items(items));
+        }
+        log
+    }
+
+    // P4, P5: very many may wait for somebody else's assembly, and each looks again and again.
+    #[test]
+    fn who_waits_pays_for_what_it_looks_at_and_that_is_little() {
+        let mut log = large();
+        let mut looks = Looks {
+            left: 1_000,
+            few: 800,
+        };
+        let first = log.delta_within(Version::ZERO, b"a", &mut looks, true);
+        assert!(first.is_none() && log.assembly.is_some());
+        for prefix in [&b"b"[..], b""] {
+            let mut looks = Looks {
+                left: 1_000,
+                few: 800,
+            };
+            let delta = log.delta_within(Version::ZERO, prefix, &mut looks, false);
+            let spent = 1_000 - looks.left;
+            assert!(delta.is_none() && (1..=120).contains(&spent), "{spent}");
+        }
+        // What is soon found needs no turn.
+        let near = Version(log.last().0 - 10);
+        let mut looks = Looks { left: 0, few: 800 };
+        let delta = log.delta_within(near, b"b", &mut looks, false);
+        assert_eq!(delta.map(|delta| delta.count), Some(10));
+        assert!(log.assembly.is_some());
     }
 }

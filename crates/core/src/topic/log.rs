@@ -209,7 +209,7 @@ impl TopicLog {
     }
 
     /// Drops everything; only the counter stays (T-23). Whoever had anything gets the whole
-    /// topic next, so that it learns which keys went (W13).
+    /// topic next, so that it learns which keys went (W13). Takes as long as freeing it takes.
     pub fn clear(&mut self) {
         self.store = Store::default();
         self.index.clear();

@@ -132,7 +132,8 @@ message! {
         /// When asked: the last heartbeat of the other statestored was an active one's.
         102 opt other_is_active: bool,
         /// Nobody knows yet whether the heartbeat was for this registration of the subscriber's or
-        /// for one of a former life: it is there, but this is neither an acknowledgement nor a vote.
+        /// for one of a former life: it is there, but this is neither an acknowledgement nor a
+        /// vote.
         103 opt unacknowledged: bool,
     }
 }

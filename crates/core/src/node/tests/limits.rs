@@ -1,7 +1,6 @@
 //! What hostile and unlucky subscribers can claim, and how little it may cost the others.
 
 use super::*;
-use alloc::string::String;
 
 fn reply(node: &mut Node, now: Now, call: &Call, topic_updates: Vec<TopicDelta>) -> Outbox {
     let response = wire::UpdateStateResponse {

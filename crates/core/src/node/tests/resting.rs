@@ -2,7 +2,9 @@
 //! together for somebody goes with it.
 
 use super::*;
+use crate::members::MemberKey;
 use crate::port::Lane;
+use crate::topic::{Looks, Version};
 use core::time::Duration;
 
 const TOPIC: &str = "impala-membership";
@@ -164,6 +166,52 @@ fn what_is_put_together_for_somebody_goes_with_it() {
     assert_eq!(log(&mut node), before);
 }
 
+// P2, S-7: nor does it stay if another asked for something small meanwhile.
+#[test]
+fn what_is_put_together_goes_with_its_receiver_also_after_others_asked() {
+    let mut node = node(Config {
+        items_per_step: 64,
+        ..Config::default()
+    });
+    let keys: Vec<_> = (0..20_000).map(|n| format!("x:{n}")).collect();
+    let name = Text::from(TOPIC);
+    register(&mut node, at(5), 1, publisher("w", &[TOPIC]));
+    register(
+        &mut node,
+        at(5),
+        1,
+        publisher("u", &["impala-request-queue"]),
+    );
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let topic = node.topics.find_mut(&name).unwrap();
+    topic.log.write(&ItemBatch::from_items(items));
+    let last = topic.log.last();
+    let small = |node: &mut Node| {
+        let topic = node.topics.find_mut(&name).unwrap();
+        let asker = (MemberKey(99), &Text::from("y"));
+        let near = Version(last.0 - 1);
+        topic.lacking(at(100).time, asker, near, &mut Looks { left: 9, few: 9 })
+    };
+    let memory = |node: &Node| node.topics.find(&name).unwrap().log.sizes().memory_bytes;
+    assert!(small(&mut node).is_some());
+    let before = memory(&node);
+    let mut reader = publisher("r", &[TOPIC, "impala-request-queue"]);
+    reader.topic_registrations[0].filter_prefix = Some(Text::from("x:1"));
+    register(&mut node, at(5), 2, reader);
+    for _ in 0..10 {
+        step(&mut node, at(6), Input::Timer);
+    }
+    assert!(memory(&node) > before, "it is begun");
+    // Its lane waits for another topic, so it does not ask.
+    let other = Text::from("impala-request-queue");
+    node.topics.find_mut(&other).unwrap().open = true;
+    step(&mut node, at(100), Input::Timer);
+    assert!(small(&mut node).is_some());
+    assert!(memory(&node) > before);
+    register(&mut node, at(101), 3, request("r", &["other"]));
+    assert_eq!(memory(&node), before);
+}
+
 /// Publications of "w" at these times, and for how long "a", which rests, waited for each.
 fn waits(times: &[u64]) -> Vec<u64> {
     let mut node = node(Config::default());
@@ -214,4 +262,84 @@ fn a_change_waits_for_the_coalescing_time_at_most_whatever_came_before() {
             );
         }
     }
+}
+
+/// How far "p" is behind this topic.
+fn behind(node: &mut Node, topic: &str) -> u64 {
+    let name = Text::from(topic);
+    let last = node.topics.find(&name).unwrap().log.last();
+    let member = node.members.named(&Text::from("p")).unwrap();
+    let place = member.registration.place_of(&name).unwrap();
+    last.0 - member.progress[place].reached.0
+}
+
+// W33, P5: what a former registration wrote goes in parts, and its heir hears of each.
+#[test]
+fn who_rests_hears_also_of_the_late_parts_of_its_own_expiry() {
+    let mut node = node(Config {
+        items_per_step: 64,
+        ..Config::default()
+    });
+    let calls = register(&mut node, at(5), 1, publisher("p", &[TOPIC]));
+    live(&mut node, calls, 5, 4_500);
+    let keys: Vec<_> = (0..1_000).map(|n| format!("{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let calls = publish(&mut node, at(5_000), ("p", 1), &keys);
+    live(&mut node, calls, 5_000, 6_000);
+    let calls = register(&mut node, at(6_000), 2, publisher("p", &[TOPIC]));
+    live(&mut node, calls, 6_000, 6_500);
+    // Its part of the expiry comes when its update went out, as with many others before it.
+    let calls = publish(&mut node, at(7_000), ("p", 2), &["new"]);
+    let held = core::mem::take(&mut node.expiring);
+    assert_eq!(held.len(), 1);
+    live(&mut node, calls, 7_000, 7_500);
+    assert_eq!(behind(&mut node, TOPIC), 0);
+    node.expiring = held;
+    node.schedule.add(at(7_500).time, Task::Expire);
+    live(&mut node, Vec::new(), 7_500, 8_500);
+    assert_eq!((node.expiring.len(), behind(&mut node, TOPIC)), (0, 0));
+}
+
+// P5, W33: topics of both lanes in one stream, as nobody should send them.
+#[test]
+fn what_is_published_in_the_other_stream_is_settled_and_echoed_all_the_same() {
+    let mut node = node(Config::default());
+    let both = || publisher("p", &[TOPIC, "t"]);
+    let publication = |registration: i64, keys: &[&str]| {
+        let delta = |topic: &str| TopicDelta {
+            topic_name: Text::from(topic),
+            topic_entries: ItemBatch::from_items(
+                keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false)),
+            ),
+            is_delta: true,
+            ..Default::default()
+        };
+        Input::Request {
+            request_id: RequestId(9),
+            request: Request::Publish(wire::PublishRequest {
+                subscriber_id: Text::from("p"),
+                registration_id: UniqueId {
+                    hi: 0,
+                    lo: registration,
+                },
+                sequence: 1,
+                topic_updates: Vec::from(["t", TOPIC].map(delta)),
+                ..Default::default()
+            }),
+        }
+    };
+    let calls = register(&mut node, at(5), 1, both());
+    live(&mut node, calls, 5, 4_500);
+    let calls = step(&mut node, at(5_000), publication(1, &["x", "y"]));
+    live(&mut node, calls, 5_000, 7_100);
+    assert_eq!((behind(&mut node, TOPIC), behind(&mut node, "t")), (0, 0));
+    let calls = register(&mut node, at(8_000), 2, both());
+    live(&mut node, calls, 8_000, 8_100);
+    step(&mut node, at(8_100), publication(2, &["x"]));
+    let entries = node
+        .topics()
+        .iter()
+        .map(|t| t.entries - t.tombstones)
+        .sum::<usize>();
+    assert_eq!(entries, 2);
 }

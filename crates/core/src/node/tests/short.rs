@@ -215,3 +215,28 @@ fn messages_of_very_many_topics_go_out_in_short_steps() {
     assert!(parts.iter().all(|part| updates(part) <= 3), "{parts:?}");
     assert_eq!(parts.iter().map(updates).sum::<usize>(), 30);
 }
+
+// P4, W12: many topics with tombstones to collect are as much work as one with many.
+#[test]
+fn tombstones_of_very_many_topics_are_collected_in_short_steps() {
+    let mut node = node(Config::default());
+    for n in 0..3_000 {
+        let name = Text::from(format!("t{n}"));
+        let (topic, _) = node.topics.ensure(&name, crate::port::Lane::Bulk);
+        let items = [
+            (&b"key"[..], &b"v"[..], false),
+            (&b"old"[..], &b""[..], true),
+        ];
+        topic.log.write(&ItemBatch::from_items(items));
+        node.uncollected.insert(name);
+    }
+    let left = |node: &Node| {
+        let topics = node.topics();
+        topics.iter().map(|topic| topic.tombstones).sum::<usize>()
+    };
+    node.schedule.add(at(5).time, Task::Collect);
+    step(&mut node, at(5), Input::Timer);
+    assert!((500..2_900).contains(&left(&node)), "{}", left(&node));
+    step(&mut node, at(7), Input::Timer);
+    assert_eq!((left(&node), node.uncollected.len()), (0, 0));
+}

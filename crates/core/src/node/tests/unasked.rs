@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::port::Lane;
-use alloc::string::String;
 
 const TOPIC: &str = "impala-membership";
 
