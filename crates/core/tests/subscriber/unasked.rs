@@ -218,3 +218,34 @@ fn s2_an_answer_carries_nothing_of_a_topic_that_a_call_may_still_bring() {
     let replied = world.update(1, vec![delta("t", 0, 0, &[])]);
     assert_eq!(published(&replied), [format!("t a={long}")]);
 }
+
+// The shorter the patience, the shorter a call's limit, and what does not fit would never arrive.
+#[test]
+fn a_call_is_given_no_more_than_its_limit_suffices_for() {
+    const MIB: usize = 1 << 20;
+    let mut config = config(1);
+    config.topics = vec![topic("t")];
+    config.timeout = Duration::from_secs(1);
+    let mut world = World::new(config);
+    join(&mut world, 10, 1, 64 << 20);
+    world.update(1, vec![delta("t", 0, 1, &[])]);
+    let value = "v".repeat(MIB);
+    let commands = (0..8).map(|n| put("t", &n.to_string(), &value));
+    world.publish(commands.chain([put("t", "x", &value.repeat(3))]).collect());
+    let mut carried = 0;
+    while carried < 8 {
+        let (call, unasked) = unasked(&mut world);
+        let items = unasked.updates[0].items.len();
+        let seconds = call.timeout.as_secs() as usize;
+        assert!(unasked.more && items > 0, "{items}");
+        assert!(items <= seconds / 2 + 1, "{items} MiB in {seconds} s");
+        carried += items;
+        answer(&mut world, &call, Status::ok());
+    }
+    // One that needs too long by itself goes where there is more time.
+    let (call, empty) = unasked(&mut world);
+    assert!(empty.updates.is_empty());
+    answer(&mut world, &call, Status::ok());
+    let replied = world.update(1, vec![delta("t", 1, 1, &[])]);
+    assert_eq!(published(&replied).len(), 1);
+}
