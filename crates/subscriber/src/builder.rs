@@ -160,7 +160,9 @@ impl Builder {
     }
 
     /// Limit of a whole call to statestored. Flag `statestore_client_rpc_timeout_ms`; by default
-    /// 300 s, or ten times the silence that means a loss if that is less.
+    /// 300 s, or ten times the silence that means a loss if that is less. Publications above
+    /// 512 KiB for each second of it travel in several, and single values above half of that in the
+    /// answers to updates.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.config.call_timeout = Some(timeout);
         self

@@ -158,7 +158,18 @@ impl Config {
         self.call_timeout
             .unwrap_or(ours.min(Duration::from_secs(300)))
     }
+
+    /// The longest message that the limit of a call suffices for: a call that never ends in time
+    /// would be repeated for ever. Replies have a limit of their own, statestored's.
+    pub fn longest_call(&self) -> usize {
+        let bytes = SLOWEST * self.call_limit().as_millis() / 1_000;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
+
+/// Bytes a second of the slowest line that counts. What a call publishes is about half of the
+/// longest message, so that time is left for connecting, and for statestored to take it in.
+const SLOWEST: u128 = 1 << 20;
 
 /// The shortest patience that is promised to work, in a pair and alone.
 pub const SHORTEST_PATIENCE: Duration = SHORTEST_TIMEOUT;
@@ -203,6 +214,9 @@ mod tests {
         counting.recovery_interval = Some(Duration::from_secs(8));
         counting.call_timeout = Some(Duration::from_secs(9));
         assert_eq!(pauses(&counting), [8_000, 7_000, 9_000]);
+        assert_eq!(counting.longest_call(), 9 << 20);
+        counting.call_timeout = Some(Duration::MAX);
+        assert_eq!(counting.longest_call(), usize::MAX);
     }
 
     // B-10

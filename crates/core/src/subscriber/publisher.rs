@@ -6,8 +6,8 @@
 //! answer put it (T-20), or the entry itself seen again. What is not proven is sent again:
 //! writing an entry twice harms nobody, losing it would.
 //!
-//! All changes of a topic travel in the answers of one stream (S-2), one answer at a time;
-//! otherwise a newer value could overtake an older one and be overwritten by it.
+//! All changes of a topic travel in one stream (S-2), one message at a time, be it an answer or a
+//! call; otherwise a newer value could overtake an older one and be overwritten by it.
 //!
 //! Deliberately absent: encoding. Updates carry handles; whoever sends them writes the bytes.
 //!
@@ -20,7 +20,7 @@ mod unasked;
 
 use super::port::{Command, ConnectionId};
 use crate::ids::StatestoreId;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use flight::{Flight, Shipment, Verdict};
@@ -264,11 +264,11 @@ impl Publisher {
         (limit, unasked): (usize, Option<usize>),
     ) -> Vec<TopicUpdate> {
         self.wants_update[lane as usize] = false;
-        let busy = self.flights[lane as usize].is_some() || self.outgoing[lane as usize].is_some();
-        if busy || unasked.is_some_and(|longest| !self.has_too_large(lane, longest)) {
+        if self.flights[lane as usize].is_some() {
             return Vec::new();
         }
-        let shipments = self.ship(lane, reset, Most::bytes(limit));
+        let needs_it = |topic: &Publication| unasked.is_none_or(|most| topic.is_too_large(most));
+        let shipments = self.ship(lane, reset, Most::bytes(limit), needs_it);
         let updates = self.updates_of(&shipments);
         if !shipments.is_empty() {
             self.flights[lane as usize] = Some(Flight {
@@ -280,13 +280,21 @@ impl Publisher {
         updates
     }
 
-    /// Takes what a message of `lane` can carry.
-    fn ship(&mut self, lane: Lane, reset: &[Text], mut most: Most) -> Vec<Shipment> {
+    /// Takes what a message of `lane` can carry of topics that `may` go.
+    fn ship(
+        &mut self,
+        lane: Lane,
+        reset: &[Text],
+        mut most: Most,
+        may: impl Fn(&Publication) -> bool,
+    ) -> Vec<Shipment> {
         let mut shipments = Vec::new();
         let lanes = self.lanes;
+        let on_their_way = self.on_their_way();
         for (name, publication) in &mut self.topics {
             let clear = publication.clear == Clear::Unsent;
-            if home(lanes, name) != lane || most.bytes == 0 || (clear && reset.contains(name)) {
+            let waits = on_their_way.contains(name) || (clear && reset.contains(name));
+            if home(lanes, name) != lane || most.bytes == 0 || waits || !may(publication) {
                 continue;
             }
             let writes = publication.ship(&mut most);
@@ -303,6 +311,14 @@ impl Publisher {
             });
         }
         shipments
+    }
+
+    /// Topics of which something is on its way.
+    fn on_their_way(&self) -> BTreeSet<Text> {
+        let flights = self.flights.iter().flatten().map(|it| &it.shipments);
+        let outgoing = self.outgoing.iter().flatten().map(|it| &it.shipments);
+        let shipments = flights.chain(outgoing).flatten();
+        shipments.map(|shipment| shipment.topic.clone()).collect()
     }
 
     /// The content of shipments, as it is wished for now. What a newer write has replaced goes

@@ -92,7 +92,7 @@ impl Subscriber {
         self.publisher.repeats_at()
     }
 
-    /// The longest message that the active statestored takes unasked.
+    /// The longest message that goes to the active statestored unasked.
     pub(super) fn unasked_limit(&self) -> Option<usize> {
         self.taker().map(|(_, limit)| limit)
     }
@@ -110,6 +110,6 @@ impl Subscriber {
                 && self.is_active(*i)
                 && self.publisher.is_held_by(it.statestore_id)
         })?;
-        Some((i, limit))
+        Some((i, limit.min(self.config.longest_call())))
     }
 }

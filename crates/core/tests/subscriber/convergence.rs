@@ -15,11 +15,11 @@ const NORMAL: [&str; 2] = ["hidden", "lasting"];
 
 /// A topic as behaviour.md section 1 has it, with no thought of cost.
 #[derive(Debug, Default)]
-struct NaiveTopic {
-    rows: BTreeMap<String, (i64, Option<String>)>,
-    counter: i64,
+pub(crate) struct NaiveTopic {
+    pub(crate) rows: BTreeMap<String, (i64, Option<String>)>,
+    pub(crate) counter: i64,
     /// L of our registration.
-    reached: i64,
+    pub(crate) reached: i64,
     /// Transient entries of our registration (T-24).
     owned: BTreeMap<String, i64>,
     /// Those of the registration before, until the first answer of the new one (W33).
@@ -27,26 +27,26 @@ struct NaiveTopic {
 }
 
 impl NaiveTopic {
-    fn write(&mut self, key: &str, value: Option<String>) -> i64 {
+    pub(crate) fn write(&mut self, key: &str, value: Option<String>) -> i64 {
         self.counter += 1;
         self.rows.insert(key.to_owned(), (self.counter, value));
         self.counter
     }
 
     /// W13: a new base for everybody.
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.rows.clear();
         self.reached = 0;
     }
 
-    fn end_registration(&mut self) {
+    pub(crate) fn end_registration(&mut self) {
         self.expire();
         self.expiring = std::mem::take(&mut self.owned);
         self.reached = 0;
     }
 
     /// T-30.
-    fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         for (key, version) in std::mem::take(&mut self.expiring) {
             if self.rows.get(&key).is_some_and(|row| row.0 == version) {
                 self.write(&key, None);
@@ -55,7 +55,7 @@ impl NaiveTopic {
     }
 
     /// T-5 to T-8.
-    fn delta(&self, name: &str, prefix: &str) -> TopicDelta {
+    pub(crate) fn delta(&self, name: &str, prefix: &str) -> TopicDelta {
         let is_delta = self.reached > 0;
         let mut rows: Vec<_> = self
             .rows

@@ -4,6 +4,7 @@
 
 mod accepting;
 mod convergence;
+mod crossing;
 mod epochs;
 mod failover;
 mod fencing;

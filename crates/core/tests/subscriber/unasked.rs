@@ -6,13 +6,18 @@ use statestore_core::subscriber::port::*;
 use statestore_wire::{PublishResponse, Status, StatusCode};
 use std::time::Duration;
 
-/// A world whose statestored takes publications unasked, after the first update of its topic.
+/// A world whose statestored takes publications unasked, after the first update of its topics.
 fn taken(limit: i64) -> World {
+    taken_of(limit, &["t"])
+}
+
+fn taken_of(limit: i64, topics: &[&str]) -> World {
     let mut config = config(1);
-    config.topics = vec![topic("t")];
+    config.topics = topics.iter().map(|name| topic(name)).collect();
     let mut world = World::new(config);
     join(&mut world, 10, 1, limit);
-    world.update(1, vec![delta("t", 0, 0, &[])]);
+    let empty = topics.iter().map(|name| delta(name, 0, 0, &[]));
+    world.update(1, empty.collect());
     world
 }
 
@@ -147,4 +152,100 @@ fn a_call_carries_what_fits_and_an_answer_what_never_does() {
     world.publish(vec![put("t", "c", "1")]);
     world.update(1, vec![delta("t", 1, 1, &[])]);
     assert_eq!(words(&unasked(&mut world).1), ["t c=1"]);
+}
+
+// A catalog object that is large beside a statistic that changes all the time.
+#[test]
+fn a_topic_that_changes_all_the_time_keeps_no_large_value_of_another_waiting() {
+    let mut world = taken_of(400, &["busy", "t"]);
+    let updated = |world: &mut World, from: i64| {
+        let topics = ["busy", "t"].map(|name| delta(name, from, 1, &[]));
+        published(&world.update(1, topics.to_vec()))
+    };
+    assert!(updated(&mut world, 0).is_empty());
+    world.publish(vec![put("busy", "b", "1")]);
+    let (mut call, _) = unasked(&mut world);
+    let long = "v".repeat(101);
+    world.publish(vec![put("t", "large", &long), put("t", "after", "1")]);
+    for n in 2..5 {
+        world.publish(vec![put("busy", "b", &n.to_string())]);
+        answer(&mut world, &call, Status::ok());
+        let (next, busy) = unasked(&mut world);
+        assert_eq!(
+            (words(&busy), busy.more),
+            (vec![format!("busy b={n}")], true)
+        );
+        call = next;
+    }
+    // The answer takes it although a call is under way, and only its topic.
+    world.publish(vec![put("busy", "b", "5")]);
+    let large = [format!("t large={long}"), "t after=1".to_owned()];
+    assert_eq!(updated(&mut world, 1), large);
+    // Until it is known to have arrived the topic waits, so that nothing overtakes it; no other.
+    world.publish(vec![put("t", "large", "2")]);
+    answer(&mut world, &call, Status::ok());
+    let (call, busy) = unasked(&mut world);
+    assert_eq!(
+        (words(&busy), busy.more),
+        (vec!["busy b=5".to_owned()], true)
+    );
+    answer(&mut world, &call, Status::ok());
+    assert!(world.calls.is_empty());
+    assert!(updated(&mut world, 1).is_empty());
+    let (call, last) = unasked(&mut world);
+    assert_eq!(
+        (words(&last), last.more),
+        (vec!["t large=2".to_owned()], false)
+    );
+    answer(&mut world, &call, Status::ok());
+    assert_eq!(world.view().outstanding, 0);
+}
+
+#[test]
+fn s2_an_answer_carries_nothing_of_a_topic_that_a_call_may_still_bring() {
+    let mut world = taken_of(400, &["t"]);
+    world.publish(vec![put("t", "a", "1")]);
+    let (call, _) = unasked(&mut world);
+    let long = "v".repeat(101);
+    world.publish(vec![put("t", "a", &long)]);
+    world.fail(&call);
+    assert!(published(&world.update(1, vec![delta("t", 0, 0, &[])])).is_empty());
+    world.seconds(3);
+    let (call, again) = unasked(&mut world);
+    assert_eq!((again.sequence, again.more), (1, true));
+    assert!(published(&world.update(1, vec![delta("t", 0, 0, &[])])).is_empty());
+    answer(&mut world, &call, Status::ok());
+    let replied = world.update(1, vec![delta("t", 0, 0, &[])]);
+    assert_eq!(published(&replied), [format!("t a={long}")]);
+}
+
+// The shorter the patience, the shorter a call's limit, and what does not fit would never arrive.
+#[test]
+fn a_call_is_given_no_more_than_its_limit_suffices_for() {
+    const MIB: usize = 1 << 20;
+    let mut config = config(1);
+    config.topics = vec![topic("t")];
+    config.timeout = Duration::from_secs(1);
+    let mut world = World::new(config);
+    join(&mut world, 10, 1, 64 << 20);
+    world.update(1, vec![delta("t", 0, 1, &[])]);
+    let value = "v".repeat(MIB);
+    let commands = (0..8).map(|n| put("t", &n.to_string(), &value));
+    world.publish(commands.chain([put("t", "x", &value.repeat(3))]).collect());
+    let mut carried = 0;
+    while carried < 8 {
+        let (call, unasked) = unasked(&mut world);
+        let items = unasked.updates[0].items.len();
+        let seconds = call.timeout.as_secs() as usize;
+        assert!(unasked.more && items > 0, "{items}");
+        assert!(items <= seconds / 2 + 1, "{items} MiB in {seconds} s");
+        carried += items;
+        answer(&mut world, &call, Status::ok());
+    }
+    // One that needs too long by itself goes where there is more time.
+    let (call, empty) = unasked(&mut world);
+    assert!(empty.updates.is_empty());
+    answer(&mut world, &call, Status::ok());
+    let replied = world.update(1, vec![delta("t", 1, 1, &[])]);
+    assert_eq!(published(&replied).len(), 1);
 }

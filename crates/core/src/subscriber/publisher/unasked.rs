@@ -4,10 +4,11 @@
 //! repeated under the same sequence number, which the statestored takes in once. What was wished
 //! for meanwhile follows under the next number.
 //!
-//! Deliberately absent: to whom it goes, and when it may. Invariant: at most one publication a
-//! stream is on its way, by a call or in an answer, so that no value overtakes a newer one.
+//! Deliberately absent: to whom it goes, and when it may. Invariant: of a topic at most one
+//! publication is on its way, by a call or in an answer, so that no value overtakes a newer one.
+//! Other topics need not wait for that: a stream may have a call and an answer under way.
 
-use super::publication::{Clear, Most};
+use super::publication::{Clear, Most, Publication};
 use super::{Lane, Publisher, Shipment, TopicUpdate};
 use crate::ids::{CallId, RegistrationId};
 use crate::time::Time;
@@ -18,7 +19,7 @@ use statestore_wire::{Epoch, ProtocolVersion, PublishRequest, Text};
 pub(super) struct Outgoing {
     sequence: i64,
     turn: Turn,
-    shipments: Vec<Shipment>,
+    pub(super) shipments: Vec<Shipment>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,17 +94,19 @@ impl Publisher {
                 Turn::Failed(_) | Turn::Calling(_) => return None,
             }
         } else {
-            if !self.begun[at] || self.flights[at].is_some() {
+            if !self.begun[at] {
                 return None;
             }
             let most = Most {
                 bytes: limit / 2,
-                value: limit / 4,
+                value: longest_value(limit),
                 overhead: OVERHEAD,
             };
-            let shipments = self.ship(lane, &[], most);
+            let shipments = self.ship(lane, &[], most, |_| true);
             if shipments.is_empty() {
-                if self.wants_update[at] || !self.has_too_large(lane, limit) {
+                // After an answer that published, the next update comes without being called for.
+                let comes = self.wants_update[at] || self.flights[at].is_some();
+                if comes || !self.has_too_large(lane, limit) {
                     return None;
                 }
                 self.wants_update[at] = true;
@@ -118,7 +121,7 @@ impl Publisher {
         let outgoing = self.outgoing[at].as_ref()?;
         Some(Parcel {
             sequence: outgoing.sequence,
-            more: self.has_unsent(lane),
+            more: self.flights[at].is_some() || self.has_unsent(lane),
             updates: self.updates_of(&outgoing.shipments),
         })
     }
@@ -180,9 +183,9 @@ impl Publisher {
     }
 
     /// True if an update's answer has to carry what no call can.
-    pub(super) fn has_too_large(&self, lane: Lane, limit: usize) -> bool {
+    fn has_too_large(&self, lane: Lane, limit: usize) -> bool {
         let mut topics = self.topics.iter();
-        topics.any(|(name, topic)| self.home(name) == lane && topic.first_is_over(limit / 4))
+        topics.any(|(name, topic)| self.home(name) == lane && topic.is_too_large(limit))
     }
 
     fn has_unsent(&self, lane: Lane) -> bool {
@@ -200,6 +203,18 @@ impl Publisher {
         };
         self.outgoing.iter().position(is_it)
     }
+}
+
+impl Publication {
+    /// True if what is to go next is more than a call of `limit` carries.
+    pub(super) fn is_too_large(&self, limit: usize) -> bool {
+        self.first_is_over(longest_value(limit))
+    }
+}
+
+/// Of a message of up to `limit`: a longer key and value waits for an update to answer.
+fn longest_value(limit: usize) -> usize {
+    limit / 4
 }
 
 impl Outgoing {
