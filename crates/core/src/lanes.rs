@@ -134,6 +134,8 @@ pub struct Rhythm {
     ended: Option<Time>,
     backing_off: bool,
     changed: bool,
+    /// While a call is pending: when the next message has to go out.
+    due: Option<Time>,
 }
 
 impl Rhythm {
@@ -145,6 +147,7 @@ impl Rhythm {
             ended: None,
             backing_off: false,
             changed: false,
+            due: None,
         }
     }
 
@@ -157,6 +160,7 @@ impl Rhythm {
     pub fn begin(&mut self) {
         self.turn = Turn::Calling;
         self.changed = false;
+        self.due = None;
     }
 
     /// The call ended, or nothing had to be sent: when is the next one (S-5)? `push` is the
@@ -177,7 +181,10 @@ impl Rhythm {
         };
         self.ended = Some(now);
         self.backing_off = ending != Ending::Done;
-        self.wait_until(now + wait, schedule);
+        let due = self.due.take().filter(|_| !self.backing_off);
+        let soonest = |due: Time| due.max(now + SHORTEST);
+        let next = due.map_or(now + wait, |due| soonest(due).min(now + wait));
+        self.wait_until(next, schedule);
     }
 
     /// There is something new to say: say it after `push` at the latest, counted from the end of
@@ -199,7 +206,8 @@ impl Rhythm {
     pub fn due_by(&mut self, at: Time, schedule: &mut Schedule) {
         match self.turn {
             Turn::Waiting(slot) if at < slot.at => self.wait_until(at, schedule),
-            Turn::Waiting(_) | Turn::Calling | Turn::Stopped => {}
+            Turn::Calling => self.due = Some(self.due.map_or(at, |due| due.min(at))),
+            Turn::Waiting(_) | Turn::Stopped => {}
         }
     }
 

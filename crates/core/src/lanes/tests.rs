@@ -138,3 +138,22 @@ fn a_first_message_is_not_hurried() {
     rhythm.hurry(at(61), PUSH, &mut schedule);
     assert_eq!(schedule.first(), Some(at(70)), "the next one is");
 }
+
+#[test]
+fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
+    for (ending, next) in [(Ending::Done, 70), (Ending::Failed, 150)] {
+        let (mut rhythm, mut schedule) = lane();
+        schedule.pop_due(at(0)).unwrap();
+        rhythm.begin();
+        rhythm.due_by(at(90), &mut schedule);
+        rhythm.due_by(at(70), &mut schedule);
+        rhythm.end(at(50), ending, &CONFIG, Some(PUSH), &mut schedule);
+        assert_eq!(schedule.first(), Some(at(next)), "{ending:?}");
+    }
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0)).unwrap();
+    rhythm.begin();
+    rhythm.due_by(at(10), &mut schedule);
+    rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
+    assert_eq!(schedule.first(), Some(at(51)), "it is late already");
+}
