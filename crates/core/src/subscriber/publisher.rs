@@ -292,6 +292,9 @@ impl Publisher {
         let lanes = self.lanes;
         let on_their_way = self.on_their_way();
         for (name, publication) in &mut self.topics {
+            if shipments.len() >= most.topics {
+                break;
+            }
             let clear = publication.clear == Clear::Unsent;
             let waits = on_their_way.contains(name) || (clear && reset.contains(name));
             if home(lanes, name) != lane || most.bytes == 0 || waits || !may(publication) {

@@ -249,3 +249,16 @@ fn a_call_is_given_no_more_than_its_limit_suffices_for() {
     let replied = world.update(1, vec![delta("t", 1, 1, &[])]);
     assert_eq!(published(&replied).len(), 1);
 }
+
+#[test]
+fn a_call_publishes_to_no_more_topics_than_a_statestored_takes() {
+    let mut world = taken(1 << 20);
+    let topics: Vec<String> = (0..1_500).map(|n| format!("x{n:04}")).collect();
+    let commands = topics.iter().map(|name| put(name, "k", "v"));
+    world.publish(commands.collect());
+    let (call, first) = unasked(&mut world);
+    assert_eq!((first.updates.len(), first.more), (1_024, true));
+    answer(&mut world, &call, Status::ok());
+    let (_, second) = unasked(&mut world);
+    assert_eq!((second.updates.len(), second.more), (476, false));
+}

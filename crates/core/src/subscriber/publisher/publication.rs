@@ -57,6 +57,8 @@ pub(super) struct Most {
     pub(super) value: usize,
     /// What an item counts beside its key and value.
     pub(super) overhead: usize,
+    /// Of topics.
+    pub(super) topics: usize,
 }
 
 impl Most {
@@ -66,6 +68,7 @@ impl Most {
             bytes,
             value: usize::MAX,
             overhead: 0,
+            topics: usize::MAX,
         }
     }
 }

@@ -75,6 +75,8 @@ pub(in super::super) struct Parcel {
 
 /// An item of a message has so many bytes beside its key and value, or less.
 const OVERHEAD: usize = 24;
+/// A call publishes to so many topics at most; a statestored refuses one of over 4,096.
+const TOPICS: usize = 1_024;
 
 impl Publisher {
     /// What to publish by a call, if there is anything; `limit` is the longest message. A value
@@ -101,6 +103,7 @@ impl Publisher {
                 bytes: limit / 2,
                 value: longest_value(limit),
                 overhead: OVERHEAD,
+                topics: TOPICS,
             };
             let shipments = self.ship(lane, &[], most, |_| true);
             if shipments.is_empty() {
