@@ -65,6 +65,29 @@ fn catalogd(id: &str) -> wire::RegisterSubscriberRequest {
     }
 }
 
+/// What [`publication`] publishes to.
+const TOPIC: &str = "impala-membership";
+
+/// A call of this registration that publishes these keys.
+fn publication(id: &str, registration: i64, sequence: i64, keys: &[&str]) -> wire::PublishRequest {
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    wire::PublishRequest {
+        subscriber_id: Text::from(id),
+        registration_id: UniqueId {
+            hi: 0,
+            lo: registration,
+        },
+        sequence,
+        topic_updates: Vec::from([TopicDelta {
+            topic_name: Text::from(TOPIC),
+            topic_entries: ItemBatch::from_items(items),
+            is_delta: true,
+            ..Default::default()
+        }]),
+        ..Default::default()
+    }
+}
+
 /// One step; gives the calls.
 fn step(node: &mut Node, now: Now, input: Input) -> Vec<Call> {
     let mut out = Outbox::new();

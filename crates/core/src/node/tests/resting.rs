@@ -7,8 +7,6 @@ use crate::port::Lane;
 use crate::topic::{Looks, Version};
 use core::time::Duration;
 
-const TOPIC: &str = "impala-membership";
-
 fn publisher(id: &str, topics: &[&str]) -> wire::RegisterSubscriberRequest {
     wire::RegisterSubscriberRequest {
         publishes: Some(true),
@@ -28,22 +26,7 @@ fn publish_next(
     (id, registration, sequence): (&str, i64, i64),
     keys: &[&str],
 ) -> Vec<Call> {
-    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
-    let request = Request::Publish(wire::PublishRequest {
-        subscriber_id: Text::from(id),
-        registration_id: UniqueId {
-            hi: 0,
-            lo: registration,
-        },
-        sequence,
-        topic_updates: Vec::from([TopicDelta {
-            topic_name: Text::from(TOPIC),
-            topic_entries: ItemBatch::from_items(items),
-            is_delta: true,
-            ..Default::default()
-        }]),
-        ..Default::default()
-    });
+    let request = Request::Publish(publication(id, registration, sequence, keys));
     let request_id = RequestId(9);
     step(
         node,

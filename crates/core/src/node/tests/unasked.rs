@@ -4,31 +4,10 @@
 use super::*;
 use crate::port::Lane;
 
-const TOPIC: &str = "impala-membership";
-
 fn publisher(id: &str) -> wire::RegisterSubscriberRequest {
     wire::RegisterSubscriberRequest {
         publishes: Some(true),
         ..request(id, &[TOPIC])
-    }
-}
-
-fn publication(id: &str, registration: i64, sequence: i64, keys: &[&str]) -> wire::PublishRequest {
-    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
-    wire::PublishRequest {
-        subscriber_id: Text::from(id),
-        registration_id: UniqueId {
-            hi: 0,
-            lo: registration,
-        },
-        sequence,
-        topic_updates: Vec::from([TopicDelta {
-            topic_name: Text::from(TOPIC),
-            topic_entries: ItemBatch::from_items(items),
-            is_delta: true,
-            ..Default::default()
-        }]),
-        ..Default::default()
     }
 }
 
