@@ -17,7 +17,8 @@ use statestore_rpc::{
     RpcError, Server, Service, TcpNet, dispatch,
 };
 use statestore_wire::{
-    GetProtocolVersionRequest, RegisterSubscriberRequest, Rpc, UnregisterSubscriberRequest,
+    GetProtocolVersionRequest, PublishRequest, RegisterSubscriberRequest, Rpc,
+    UnregisterSubscriberRequest,
 };
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -131,12 +132,14 @@ impl Service for Desk {
         "RegisterSubscriber",
         "GetProtocolVersion",
         "UnregisterSubscriber",
+        "Publish",
     ];
 
     async fn call(&self, call: Call) -> Outcome {
         dispatch!(call, {
             RegisterSubscriberRequest => |request| self.register(request).await,
             GetProtocolVersionRequest => |request| self.hand_on(&request).await,
+            PublishRequest => |request| self.hand_on(&request).await,
             UnregisterSubscriberRequest => |request| self.hand_on(&request).await,
         })
     }
@@ -185,6 +188,25 @@ mod tests {
         };
         let to = Address::new("127.0.0.1", desk.port());
         rpc::call(&to, Duration::from_secs(30), &request).map(drop)
+    }
+
+    /// What a subscriber never calls.
+    const OPERATORS: [&str; 2] = ["SetStatestoreDebugAction", "ForceStatestoreActive"];
+
+    #[test]
+    fn every_call_of_a_subscriber_is_handed_on() {
+        let idl = include_str!("../../../../idl/statestore.thrift");
+        let (_, service) = idl.split_once("service StatestoreService {").unwrap();
+        let (service, _) = service.split_once('}').unwrap();
+        let methods = service.lines().filter_map(|line| {
+            let name = line.split_once('(')?.0.split_whitespace().last()?;
+            (!line.trim_start().starts_with("//")).then_some(name)
+        });
+        let methods: Vec<&str> = methods.filter(|name| !OPERATORS.contains(name)).collect();
+        assert!(methods.contains(&"RegisterSubscriber"), "{methods:?}");
+        for method in methods {
+            assert!(Desk::METHODS.contains(&method), "{method}");
+        }
     }
 
     #[test]
