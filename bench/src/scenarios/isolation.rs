@@ -10,7 +10,7 @@
 use super::{Bench, Meter, NORMAL, PRIORITY, Taken, others};
 use crate::crowd::{Conduct, Crowd, Lateness, Records, Topic};
 use crate::failure::Failure;
-use crate::figures::{Bound, Figure, Section};
+use crate::figures::{Bound, Figure, Section, median};
 use crate::server::Statestored;
 use clap::Parser;
 use std::sync::Arc;
@@ -49,9 +49,12 @@ pub(crate) struct Size {
     /// Subscribers that read it slowly, a megabyte or a byte a second
     #[arg(long, default_value_t = 20)]
     pub(crate) slow: usize,
-    /// Seconds that are measured, each time
-    #[arg(long, default_value_t = 8)]
+    /// Seconds that are measured in a row
+    #[arg(long, default_value_t = 3)]
     pub(crate) seconds: u64,
+    /// How often, each time; the median of 50th and 99th percentiles counts
+    #[arg(long, default_value_t = 5)]
+    pub(crate) windows: usize,
     /// Seconds before that, until connections are open and a disturbance has begun
     #[arg(long, default_value_t = 2)]
     pub(crate) warm_up: u64,
@@ -63,6 +66,7 @@ struct Stage {
     crowd: Crowd,
     records: Arc<Records>,
     window: Duration,
+    windows: usize,
     warm_up: Duration,
 }
 
@@ -147,6 +151,7 @@ impl Stage {
             crowd,
             records,
             window: Duration::from_secs(size.seconds),
+            windows: size.windows,
             warm_up: Duration::from_secs(size.warm_up),
         })
     }
@@ -162,19 +167,35 @@ impl Stage {
     async fn measure(&self) -> Result<While, Failure> {
         tokio::time::sleep(self.warm_up).await;
         let meter = Meter::start(&self.server)?;
-        self.records.start();
-        tokio::time::sleep(self.window).await;
+        let mut windows = Vec::new();
+        for _ in 0..self.windows {
+            self.records.start();
+            tokio::time::sleep(self.window).await;
+            windows.push(self.records.stop());
+        }
         Ok(While {
-            lateness: self.records.stop(),
+            lateness: [0, 1, 2].map(|lane| typical(windows.iter().map(|window| window[lane]))),
             taken: meter.stop()?,
         })
+    }
+}
+
+/// A single burst decides the 99th percentile of a window, so the median of several counts.
+fn typical(windows: impl Iterator<Item = Lateness> + Clone) -> Lateness {
+    let of = |take: fn(Lateness) -> f64| windows.clone().map(take).collect::<Vec<f64>>();
+    Lateness {
+        calls: windows.clone().map(|window| window.calls).sum(),
+        p50: median(of(|window| window.p50)),
+        p99: median(of(|window| window.p99)),
+        max: of(|window| window.max).into_iter().fold(0.0, f64::max),
     }
 }
 
 fn how(size: &Size) -> String {
     format!(
         "{} subscribers with heartbeats (1 s), a priority topic (100 ms) and a normal one (2 s) \
-         are measured for {} s without and with a disturbance: more subscribers of the same topics \
+         are measured {} times for {} s, without and with a disturbance, and the medians of the \
+         percentiles count: more subscribers of the same topics \
          that take connections and never answer heartbeats, updates, or either; {} (of all, one \
          in five) that answer each update by `skipped` and are sent a hundred entries again and \
          again; {} behind a proxy that carries everything {} ms later, there and back together; a \
@@ -185,6 +206,7 @@ fn how(size: &Size) -> String {
          while blocking threads of another process, the load generator, write the same bytes to as \
          many, which is what this machine leaves of itself beside so much traffic.",
         size.subscribers,
+        size.windows,
         size.seconds,
         size.skipping,
         size.far,
