@@ -28,7 +28,8 @@ pub(super) struct Pending {
 /// What a call said.
 #[derive(Debug)]
 pub(super) enum About {
-    Heartbeat,
+    /// The epoch that it named.
+    Heartbeat(Option<Epoch>),
     Update {
         topics: Vec<Sent>,
         /// The life of the topics that it is about (W10).

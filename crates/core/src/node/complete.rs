@@ -15,7 +15,7 @@ use crate::port::{CallFault, Effect, Lane, Outbox, Reply};
 use crate::time::Now;
 use alloc::vec::Vec;
 use statestore_wire as wire;
-use statestore_wire::{Status, StatusCode};
+use statestore_wire::{Epoch, Status, StatusCode};
 
 impl Node {
     pub(super) fn complete(
@@ -41,7 +41,7 @@ impl Node {
         }
         let outcome = outcome.map_err(|CallFault(status)| status);
         match (about, outcome) {
-            (About::Heartbeat, outcome) => {
+            (About::Heartbeat(named), outcome) => {
                 let outcome = match outcome {
                     Ok(Reply::Heartbeat {
                         response,
@@ -49,7 +49,7 @@ impl Node {
                     }) => Ok((response, connection)),
                     other => Err(fault(other)),
                 };
-                self.heartbeat_ended(now, &pending, outcome, out);
+                self.heartbeat_ended(now, (&pending, named), outcome, out);
             }
             (About::Update { topics, life }, outcome) => {
                 let outcome = match outcome {
@@ -78,13 +78,13 @@ impl Node {
     fn heartbeat_ended(
         &mut self,
         now: Now,
-        pending: &Pending,
+        (pending, named): (&Pending, Option<Epoch>),
         outcome: Result<(wire::HeartbeatResponse, u64), Status>,
         out: &mut Outbox,
     ) {
         let key = pending.registration.key;
         if self.members.find(key).is_some() {
-            self.voter_answers(now, pending, outcome.as_ref().ok(), out);
+            self.voter_answers(now, (pending, named), outcome.as_ref().ok(), out);
         }
         let Some(member) = self.members.find_mut(key) else {
             return; // S-7

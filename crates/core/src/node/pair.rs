@@ -223,12 +223,14 @@ impl Node {
         self.act_on_news(now, out);
     }
 
-    /// A heartbeat ended: none is no answer. A subscriber that says so is there, but has not
-    /// acknowledged it: it may have a shorter limit than the life that registered (rule 9).
+    /// A heartbeat that named this epoch ended: none is no answer. A subscriber that says so is
+    /// there, but has not acknowledged it: it may have a shorter limit than the life that
+    /// registered (rule 9). Nor has one that registered as ours and has not seen the epoch: a
+    /// reference process has taken its place, and answers OK to all (rule 20).
     pub(super) fn voter_answers(
         &mut self,
         now: Now,
-        pending: &Pending,
+        (pending, named): (&Pending, Option<Epoch>),
         answer: Option<&(wire::HeartbeatResponse, u64)>,
         out: &mut Outbox,
     ) {
@@ -236,8 +238,9 @@ impl Node {
             return;
         };
         let id = &pending.registration.id;
+        let seen = named.filter(|_| ha.pair.is_extended(id));
         match answer {
-            Some((reply, connection)) if acknowledges(reply) => {
+            Some((reply, connection)) if acknowledges(reply, seen) => {
                 let said = VoterReply {
                     state: reply.statestore_conn_state,
                     other_is_lost: reply.other_is_lost,
@@ -357,6 +360,8 @@ impl Node {
     }
 }
 
-fn acknowledges(reply: &wire::HeartbeatResponse) -> bool {
-    reply.status.is_ok() && reply.unacknowledged != Some(true)
+/// Whether an answer is an acknowledgement, which one of ours gives once it has seen the epoch.
+fn acknowledges(reply: &wire::HeartbeatResponse, seen: Option<Epoch>) -> bool {
+    let has_seen = seen.is_none() || reply.highest_epoch >= seen;
+    reply.status.is_ok() && reply.unacknowledged != Some(true) && has_seen
 }

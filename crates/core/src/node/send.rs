@@ -80,7 +80,7 @@ impl Node {
         };
         self.calls.send(
             pending,
-            (About::Heartbeat, Body::Heartbeat(request)),
+            (About::Heartbeat(epoch), Body::Heartbeat(request)),
             manner,
             out,
         );

@@ -81,6 +81,12 @@ impl<V: Ord + Clone> Pair<V> {
         }
     }
 
+    /// True for a registered voter that speaks the extensions.
+    pub fn is_extended(&self, voter: &V) -> bool {
+        let entry = self.voters.find(voter);
+        entry.is_some_and(|entry| entry.terms.extended)
+    }
+
     fn unregister(&mut self, voter: &V) {
         self.voters.unregister(voter);
         self.members_version += 1;

@@ -5,6 +5,7 @@ use super::*;
 use crate::config::HaConfig;
 use crate::ids::StatestoreId;
 use crate::pair::{self, Limits};
+use crate::port::Lane;
 use core::time::Duration;
 
 const PEER: UniqueId = UniqueId { hi: 9, lo: 9 };
@@ -31,12 +32,12 @@ fn paired() -> Node {
     })
 }
 
-fn join(node: &mut Node, now: Now, n: i64, id: &str, seconds: i64) {
+fn join(node: &mut Node, now: Now, n: i64, id: &str, seconds: i64) -> Vec<Call> {
     let request = wire::RegisterSubscriberRequest {
         heartbeat_timeout_ms: Some(seconds * 1_000),
         ..request(id, &["t"])
     };
-    register(node, now, n, request);
+    register(node, now, n, request)
 }
 
 fn ha_heartbeat(calls: Vec<Call>) -> Option<(CallId, wire::StatestoreHaHeartbeatRequest)> {
@@ -164,6 +165,44 @@ fn limits_that_are_not_one_for_each_member_confirm_nothing() {
     assert!(node.role().acts(), "it is an acknowledgement all the same");
     let told = (&["a", "b"][..], Some(Vec::from([5_000, 0])));
     assert_eq!(confirmed(&mut node, now, call, told).1, 7);
+}
+
+/// Whether "a", which registered as ours, has acknowledged anything after answering OK to all
+/// heartbeats, with the epoch that it has seen or none.
+fn has_acknowledged(sees: bool) -> bool {
+    let (mut node, call) = active();
+    let mut calls = join(&mut node, at(600), 1, "a", 10);
+    confirmed(&mut node, 700, call, (&["a"], None));
+    for now in 1_700..4_000 {
+        calls.extend(step(&mut node, at(now), Input::Timer));
+        let pulse = |call: &Call| call.lane == Lane::Heartbeat;
+        let Some(i) = calls.iter().position(pulse) else {
+            continue;
+        };
+        let Body::Heartbeat(request) = &calls[i].body else {
+            panic!("{:?}", calls[i])
+        };
+        let response = wire::HeartbeatResponse {
+            highest_epoch: request.epoch.filter(|_| sees),
+            ..Default::default()
+        };
+        let outcome = Ok(Reply::Heartbeat {
+            response,
+            connection: 1,
+        });
+        let call = calls.remove(i).id;
+        calls.extend(step(&mut node, at(now), Input::Completed { call, outcome }));
+    }
+    let view = node.ha.as_ref().unwrap().pair.view(at(4_000).time);
+    let elector = view.voters.iter().find(|it| it.id == Text::from("a"));
+    elector.unwrap().acknowledged.is_some()
+}
+
+// rules 9, 20
+#[test]
+fn an_ok_of_who_has_not_seen_the_epoch_is_no_acknowledgement_under_terms_of_ours() {
+    assert!(has_acknowledged(true));
+    assert!(!has_acknowledged(false));
 }
 
 // section 5: nobody's word makes heartbeats faster than what is promised to work
