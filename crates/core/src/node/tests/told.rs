@@ -194,7 +194,7 @@ fn has_acknowledged(sees: bool) -> bool {
         calls.extend(step(&mut node, at(now), Input::Completed { call, outcome }));
     }
     let view = node.ha.as_ref().unwrap().pair.view(at(4_000).time);
-    let elector = view.voters.iter().find(|it| it.id == Text::from("a"));
+    let elector = view.voters.iter().find(|it| it.id == "a");
     elector.unwrap().acknowledged.is_some()
 }
 
