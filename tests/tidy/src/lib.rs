@@ -158,8 +158,8 @@ impl File {
 
 /// True if the name is one of a text that people write; those without a dot are scripts and such.
 fn is_text(name: &str) -> bool {
-    const KNOWN: [&str; 10] = [
-        "rs", "py", "sh", "md", "toml", "txt", "thrift", "json", "jsonl", "html",
+    const KNOWN: [&str; 11] = [
+        "rs", "py", "sh", "md", "toml", "txt", "thrift", "json", "jsonl", "html", "svg",
     ];
     name.rsplit_once('.')
         .is_some_and(|(_, extension)| KNOWN.contains(&extension))
