@@ -193,13 +193,14 @@ impl Folder {
         }
         match fs::read(&path) {
             Ok(value) => {
-                let hash = hash(&value);
+                // What is old and new here is not compared, neither now nor later.
+                let hash = (is_young || same.is_some()).then(|| hash(&value));
                 let seen = Seen {
                     fingerprint,
-                    doubted: is_young.then_some(hash),
+                    doubted: hash.filter(|_| is_young),
                 };
                 self.seen.insert(name.to_owned(), seen);
-                if same.is_some_and(|same| same.doubted == Some(hash)) {
+                if same.is_some_and(|same| same.doubted == hash) {
                     return;
                 }
                 look.changes.push(Change {
