@@ -6,11 +6,13 @@
 use super::{Bench, Meter, NORMAL, PRIORITY, Taken, others};
 use crate::crowd::{Conduct, Crowd, Lateness, Records, Topic};
 use crate::failure::Failure;
-use crate::figures::{Bound, Figure, Section};
+use crate::figures::{Bound, Figure, Section, median};
+use crate::server::Statestored;
 use crate::straight::{self, message};
 use clap::Parser;
 use statestore_wire::ItemBatch;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Heartbeats, and optionally updates, to many subscribers.
 #[derive(Debug, Parser)]
@@ -41,6 +43,8 @@ const LIMIT_CONNECTIONS: usize = 5_000;
 /// One size's measure.
 struct Measured {
     taken: Taken,
+    /// The server's CPU in a typical second: the machine may be slower for some of them.
+    cpu: f64,
     lateness: [Lateness; 3],
     registration: f64,
     /// Subscribers still registered at the end.
@@ -91,7 +95,6 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
 }
 
 async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failure> {
-    let window = Duration::from_secs(size.seconds);
     let (server, crowd) = bench.start(&[]).await?;
     let records = Records::new();
     let conduct = match size.publishing {
@@ -111,7 +114,7 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
     records.start();
     let opened = crowd.accepted();
     let meter = Meter::start(&server)?;
-    tokio::time::sleep(window).await;
+    let cpu = typical_cpu(&server, size.seconds).await?;
     let taken = meter.stop()?;
     let lateness = records.stop();
     let opened = (crowd.accepted() - opened) as f64;
@@ -128,11 +131,26 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
         left,
         opened,
         taken,
+        cpu,
         lateness,
         rss,
         threads,
         files,
     })
+}
+
+/// CPU in seconds that the server takes for each of so many seconds; their median.
+async fn typical_cpu(server: &Statestored, seconds: u64) -> Result<f64, Failure> {
+    let process = server.process();
+    let mut each = Vec::new();
+    let (mut start, mut before) = (Instant::now(), process.cpu_of_threads()?);
+    for _ in 0..seconds {
+        tokio::time::sleep_until(start + Duration::from_secs(1)).await;
+        let (now, after) = (Instant::now(), process.cpu_of_threads()?);
+        each.push((after - before) / (now - start).as_secs_f64());
+        (start, before) = (now, after);
+    }
+    Ok(median(each))
 }
 
 /// As many calls a second; nine of ten are empty updates if updates are on.
@@ -163,7 +181,7 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
     let what = |what: &str| format!("{n} subscribers: {what}");
     let taken = measured.taken;
     let share = |cpu: f64| cpu * 100.0;
-    let cpu = share(taken.server / taken.seconds);
+    let cpu = share(measured.cpu);
     let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
     let promised = |figure: Figure, bound| match (size.updates, n) {
         (false, 10_000) => figure.promised("P3", bound),
@@ -177,7 +195,7 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
         Figure::new(
             key("cpu_per_call"),
             what("CPU a call"),
-            taken.server / calls as f64 * 1e6,
+            measured.cpu * taken.seconds / calls as f64 * 1e6,
             "us",
         )
         .beside(measured.limit * taken.seconds / calls as f64 * 1e6),
@@ -241,11 +259,11 @@ fn how(size: &Size) -> String {
     };
     format!(
         "{periods} The subscribers register as fast as they are served; then {} s of warm-up, {} s \
-         are measured. Lateness, seen by the subscriber: from one call's arrival to the next, less \
-         the period; the call's own duration is part of it. Limit: one thread with blocking \
-         sockets makes as many calls a second, written and read in batches, without timers, \
-         deadlines or a wait for readiness; for the number of calls, what the periods alone \
-         would give.",
+         are measured. CPU is that of the median second. Lateness, seen by the subscriber: from \
+         one call's arrival to the next, less the period; the call's own duration is part of it. \
+         Limit: one thread with blocking sockets makes as many calls a second, written and read \
+         in batches, without timers, deadlines or a wait for readiness; for the number of calls, \
+         what the periods alone would give.",
         size.warm_up, size.seconds
     )
 }

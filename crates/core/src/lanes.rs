@@ -183,7 +183,11 @@ impl Rhythm {
         self.backing_off = ending != Ending::Done;
         let due = self.due.take().filter(|_| !self.backing_off);
         let soonest = |due: Time| due.max(now + SHORTEST);
-        let next = due.map_or(now + wait, |due| soonest(due).min(now + wait));
+        let by_itself = match wait < period {
+            true => now + wait,
+            false => (now + wait).up_to(config.grain),
+        };
+        let next = due.map_or(by_itself, |due| soonest(due).min(by_itself));
         self.wait_until(next, schedule);
     }
 

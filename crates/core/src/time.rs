@@ -42,6 +42,14 @@ impl Time {
         self.0
     }
 
+    /// The first multiple of `grain` that is not earlier; the time itself if that is nothing.
+    pub(crate) fn up_to(self, grain: Duration) -> Self {
+        match u64::try_from(grain.as_nanos()) {
+            Ok(grain @ 1..) => Self(self.0.checked_next_multiple_of(grain).unwrap_or(self.0)),
+            _ => self,
+        }
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -12,6 +12,7 @@
 
 pub mod address;
 pub mod budget;
+mod buffer;
 pub mod client;
 pub mod error;
 pub mod gate;

@@ -1,7 +1,7 @@
 //! [`MessageReader`]: whole messages out of a stream that has no framing.
 //!
 //! Small messages go through one scratch buffer per thread, so that an idle connection owns no
-//! buffer at all. A large one grows its own buffer by half of what has arrived, so that copying
+//! buffer at all. A large one has its own, which grows with what has arrived, so that copying
 //! stays linear; what it claims never counts, what it takes is charged to a [`Budget`].
 //!
 //! Deliberately absent: what a message says, and time.
@@ -10,6 +10,7 @@
 //! between two messages the reader holds only bytes that a peer sent ahead.
 
 use crate::budget::{Budget, Charge};
+use crate::buffer::Buffer;
 use bytes::Bytes;
 use statestore_wire::{Fault, scan::Scanner};
 use std::cell::Cell;
@@ -18,11 +19,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a thread's scratch buffer, and the size from which a message reads into its own.
 const SCRATCH: usize = 64 * 1024;
-/// The most that is ever reserved ahead of received bytes, unless half of these is more.
+/// The most that is read at once, and charged ahead of received bytes.
 const AHEAD: usize = 1024 * 1024;
 
 thread_local! {
@@ -86,7 +87,7 @@ pub enum Begun {
 #[derive(Debug)]
 pub struct MessageReader {
     /// What has arrived and was not handed out: `buf[start..]`.
-    buf: Vec<u8>,
+    buf: Buffer,
     start: usize,
     scanner: Scanner,
     charge: Charge,
@@ -96,7 +97,7 @@ impl MessageReader {
     /// A reader that refuses messages of more than `max_message` bytes.
     pub fn new(max_message: u64, budget: &Budget) -> Self {
         Self {
-            buf: Vec::new(),
+            buf: Buffer::default(),
             start: 0,
             scanner: Scanner::new(max_message),
             charge: budget.charge(),
@@ -174,8 +175,8 @@ impl MessageReader {
         if self.received() < SCRATCH {
             return Ok(poll_fn(|cx| self.poll_small(cx, stream)).await?);
         }
-        self.make_room()?;
-        Ok(stream.read_buf(&mut self.buf).await?)
+        let most = self.make_room()?;
+        Ok(self.buf.read_from(stream, most).await?)
     }
 
     fn poll_small<S>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<usize>>
@@ -188,37 +189,38 @@ impl MessageReader {
         let poll = Pin::new(stream).poll_read(cx, &mut target);
         if poll.is_ready() {
             self.discard_handed_out();
-            self.buf.extend_from_slice(target.filled());
         }
+        let added = match poll.is_ready() {
+            true => self.buf.extend(target.filled()),
+            false => Ok(()),
+        };
         let n = target.filled().len();
         SPARE.set(Some(scratch));
         ready!(poll)?;
-        Poll::Ready(Ok(n))
+        Poll::Ready(added.map(|()| n))
     }
 
-    /// Room for the next bytes of a large message.
-    fn make_room(&mut self) -> Result<(), ReadError> {
+    /// Room for the next bytes of a large message; how many may be read into it.
+    fn make_room(&mut self) -> Result<usize, ReadError> {
         self.discard_handed_out();
-        if self.buf.len() < self.buf.capacity() {
-            return Ok(());
-        }
         let received = self.buf.len();
         // A single large value says how much it lacks; many small ones do not.
-        let least = SCRATCH.max(received / 2);
-        let ahead = self.scanner.wants().clamp(least, least.max(AHEAD));
-        let wanted = (received + ahead) as u64;
-        if !self.charge.raise(wanted) {
-            let limit = self.charge.limit();
+        let ahead = self.scanner.wants().clamp(SCRATCH, AHEAD);
+        let wanted = received.saturating_add(ahead);
+        if !self.charge.raise(wanted as u64) {
+            let (wanted, limit) = (wanted as u64, self.charge.limit());
             return Err(ReadError::OverBudget { wanted, limit });
         }
-        self.buf.reserve_exact(ahead);
-        Ok(())
+        if self.buf.room() == 0 {
+            self.buf.grow(ahead.max(received))?;
+        }
+        Ok(ahead)
     }
 
     /// Only once the front half is done, so that many small messages in one buffer stay linear.
     fn discard_handed_out(&mut self) {
         if self.start > self.buf.len() / 2 {
-            self.buf.drain(..self.start);
+            self.buf.discard(self.start);
             self.start = 0;
         }
     }
@@ -226,7 +228,7 @@ impl MessageReader {
     fn hand_out(&mut self, len: usize) -> Received {
         if self.start == 0 && len == self.buf.len() {
             return Received {
-                bytes: Bytes::from(std::mem::take(&mut self.buf)),
+                bytes: std::mem::take(&mut self.buf).into_bytes(),
                 charge: self.charge.take(),
             };
         }
@@ -234,7 +236,7 @@ impl MessageReader {
         let bytes = Bytes::copy_from_slice(&self.buf[self.start..self.start + len]);
         self.start += len;
         if self.received() == 0 {
-            self.buf = Vec::new();
+            self.buf = Buffer::default();
             self.start = 0;
             drop(self.charge.take());
         }

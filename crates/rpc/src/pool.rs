@@ -17,7 +17,7 @@ use crate::gate::Gate;
 use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
 use bytes::Bytes;
-use idle::State;
+use idle::{State, Ticket};
 use statestore_wire::envelope::write_call;
 use statestore_wire::{Rpc, Wire};
 use std::fmt;
@@ -215,16 +215,16 @@ impl<N: Net> Pool<N> {
         self.state().usage(purpose)
     }
 
-    fn lease(&self, to: &HostPort, purpose: Purpose) -> Lease<N> {
-        let (epoch, connection) = self.state().lend(to, purpose);
-        Lease {
+    /// Boxed: it is handed on at each stage of a call.
+    fn lease(&self, to: &HostPort, purpose: Purpose) -> Box<Lease<N>> {
+        let (ticket, connection) = self.state().lend(to, purpose);
+        Box::new(Lease {
             pool: self.clone(),
             to: to.clone(),
-            purpose,
-            epoch,
+            ticket: Some(ticket),
             connection,
             keep: false,
-        }
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State<N::Stream>> {
@@ -238,8 +238,8 @@ impl<N: Net> Pool<N> {
 struct Lease<N: Net> {
     pool: Pool<N>,
     to: HostPort,
-    purpose: Purpose,
-    epoch: u64,
+    /// Until it is dropped.
+    ticket: Option<Ticket>,
     connection: Option<Connection<N::Stream>>,
     keep: bool,
 }
@@ -253,7 +253,10 @@ impl<N: Net> Lease<N> {
                 break;
             }
             stale = true;
-            self.connection = self.pool.state().another(&self.to, self.purpose);
+            self.connection = self
+                .ticket
+                .as_ref()
+                .and_then(|ticket| self.pool.state().another(ticket));
         }
         stale
     }
@@ -283,17 +286,22 @@ impl<N: Net> Lease<N> {
 
     /// The answer, its rest received elsewhere if it is large.
     async fn finish(
-        self,
+        mut self: Box<Self>,
         begun: Begun,
         method: &'static str,
         deadline: Instant,
     ) -> Result<Reply<N>, RpcError> {
         let bulk = self.pool.shared.limits.bulk.clone();
         let Some(bulk) = bulk.filter(|_| begun == Begun::Large) else {
-            return self.receive(method, deadline).await;
+            let received = self.receive(method, deadline).await?;
+            return Ok(self.reply(method, received));
         };
         let to = self.to.clone();
-        let mut task = AbortOnDrop(bulk.spawn(self.receive(method, deadline)));
+        let rest = async move {
+            let received = self.receive(method, deadline).await?;
+            Ok(self.reply(method, received))
+        };
+        let mut task = AbortOnDrop(bulk.spawn(rest));
         (&mut task.0).await.unwrap_or_else(|error| {
             let error = ReadError::Io(io::Error::other(error));
             Err(Failure::Receive(error).of(&to, method))
@@ -301,19 +309,23 @@ impl<N: Net> Lease<N> {
     }
 
     async fn receive(
-        mut self,
+        &mut self,
         method: &'static str,
         deadline: Instant,
-    ) -> Result<Reply<N>, RpcError> {
-        let Some(open) = &mut self.connection else {
-            return Err(Failure::Unusable.of(&self.to, method));
-        };
-        Ok(Reply {
+    ) -> Result<Received, RpcError> {
+        match &mut self.connection {
+            Some(open) => open.finish(&self.to, method, deadline).await,
+            None => Err(Failure::Unusable.of(&self.to, method)),
+        }
+    }
+
+    fn reply(self: Box<Self>, method: &'static str, received: Received) -> Reply<N> {
+        Reply {
             method,
-            received: open.finish(&self.to, method, deadline).await?,
-            connection: open.serial(),
+            received,
+            connection: self.connection.as_ref().map_or(0, Connection::serial),
             lease: self,
-        })
+        }
     }
 }
 
@@ -331,10 +343,10 @@ impl<N: Net> Drop for Lease<N> {
         let connection = self.connection.take();
         let kept = connection.filter(|connection| self.keep && connection.is_ready());
         let limits = &self.pool.shared.limits;
-        let closed = self
-            .pool
-            .state()
-            .give_back(&self.to, self.purpose, self.epoch, kept, limits);
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        let closed = self.pool.state().give_back(ticket, kept, limits);
         drop(closed); // outside the lock: closing is a system call
     }
 }
@@ -345,7 +357,7 @@ pub struct Reply<N: Net> {
     method: &'static str,
     received: Received,
     connection: u64,
-    lease: Lease<N>,
+    lease: Box<Lease<N>>,
 }
 
 impl<N: Net> Reply<N> {

@@ -12,8 +12,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
-/// Segments per system call; more gain nothing.
-const BATCH: usize = 64;
+/// Segments per system call, where they are many: as many as Linux takes, for they may be short.
+const MANY: usize = 1024;
+/// And where they are few.
+const FEW: usize = 8;
+/// Bytes per system call beyond which no further segment is named: no socket takes more at once.
+const ENOUGH: usize = 8 << 20;
 
 /// How far a message has been sent.
 pub(crate) struct Sending<'a> {
@@ -83,17 +87,34 @@ impl<'a> Sending<'a> {
     where
         S: AsyncWrite,
     {
-        let mut slices = [IoSlice::new(&[]); BATCH];
-        let mut skip = self.offset;
-        for (slice, part) in slices.iter_mut().zip(self.parts) {
-            *slice = IoSlice::new(&part[skip..]);
-            skip = 0;
-        }
-        let used = self.parts.len().min(BATCH);
-        match ready!(stream.poll_write_vectored(cx, &slices[..used]))? {
+        let n = match self.parts.len() <= FEW {
+            true => self.poll_some::<FEW, S>(cx, stream),
+            false => self.poll_some::<MANY, S>(cx, stream),
+        };
+        match ready!(n)? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             n => Poll::Ready(Ok(n)),
         }
+    }
+
+    fn poll_some<const MOST: usize, S>(
+        &self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut S>,
+    ) -> Poll<io::Result<usize>>
+    where
+        S: AsyncWrite,
+    {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let (mut skip, mut used, mut bytes) = (self.offset, 0, 0);
+        for (slice, part) in slices.iter_mut().zip(self.parts) {
+            *slice = IoSlice::new(&part[skip..]);
+            (skip, used, bytes) = (0, used + 1, bytes + slice.len());
+            if bytes >= ENOUGH {
+                break;
+            }
+        }
+        stream.poll_write_vectored(cx, &slices[..used])
     }
 
     fn advance(&mut self, mut n: usize) {

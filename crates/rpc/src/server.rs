@@ -26,7 +26,7 @@ pub struct Limits {
     /// topic updates are not.
     pub max_message: u64,
     /// What all requests that arrive or are in hand may buffer together; small ones are free.
-    /// Choose at least `max_message` times 1.5, or the largest ones never fit.
+    /// Choose a mebibyte more than `max_message` at least, or the largest ones never fit.
     pub budget: Budget,
     /// A message that has begun, either way, must move within this time. Not for idle
     /// connections.

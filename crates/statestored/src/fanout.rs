@@ -43,6 +43,9 @@ pub const PEER: Purpose = Purpose("statestored-ha");
 /// The largest answer of the peer, in bytes: a million ids.
 const MOST_MEMBERS: u64 = 128 << 20;
 
+/// Room for a heartbeat with all its fields.
+const HEARTBEAT_BYTES: usize = 160;
+
 /// Messages above this size, in bytes, are sent and decoded off the control thread.
 pub(crate) const BULK: usize = 64 * 1024;
 
@@ -128,59 +131,67 @@ impl<N: Net> Fanout<N> {
     }
 
     /// Makes one call, after what tests want to happen before.
-    pub async fn send(&self, call: Call, injected: Vec<Step>) -> Result<Reply, CallFault> {
-        let Call {
-            lane,
-            subscriber,
-            to,
-            ..
-        } = &call;
-        tracing::trace!("{lane:?} message to '{subscriber}' at {to}");
-        inject(&call, injected).await?;
-        let to = HostPort::try_from(&call.to).map_err(|error| {
-            let text = format!("Couldn't open transport for {} ({error})", call.to);
-            CallFault(Status::error(StatusCode::GENERAL, text))
-        })?;
-        let limits = CallLimits::small(call.timeout);
-        let gate = self.fence.gate(call.fence);
-        let small = self.small.behind(gate.clone());
-        let outcome = match call.body {
-            Body::Heartbeat(request) => heartbeat(&small, &to, &request, limits).await,
-            Body::Catalogd(request) => small
-                .call(&to, UPDATE_CATALOGD, &request, limits)
-                .await
-                .map(Reply::Catalogd),
-            Body::Role(request) => small
-                .call(&to, UPDATE_STATESTORED, &request, limits)
-                .await
-                .map(Reply::Role),
-            Body::Handshake(request) => small
-                .call(&to, PEER, &request, limits)
-                .await
-                .map(Reply::Handshake),
-            Body::HaHeartbeat(request) => {
-                // The answer may list every subscriber.
-                let limits = CallLimits {
-                    max_reply: self.max_reply.min(MOST_MEMBERS),
-                    ..limits
-                };
-                let reply = small.call(&to, PEER, &request, limits).await;
-                reply.map(Reply::HaHeartbeat)
-            }
-            Body::HaLeave(request) => small
-                .call(&to, PEER, &request, limits)
-                .await
-                .map(Reply::HaLeave),
-            Body::Update(update) => {
-                let limits = CallLimits {
-                    max_reply: self.max_reply,
-                    ..limits
-                };
-                let update = self.update(to, update, limits, gate).await;
-                return update.map(Reply::Update);
-            }
-        };
-        outcome.map_err(|error| CallFault(error.status()))
+    // An `async fn` would hold the call twice, and there are thousands of these at a time.
+    #[expect(clippy::manual_async_fn)]
+    pub fn send(
+        &self,
+        call: Call,
+        injected: Vec<Step>,
+    ) -> impl Future<Output = Result<Reply, CallFault>> {
+        async move {
+            let Call {
+                lane,
+                subscriber,
+                to,
+                ..
+            } = &call;
+            tracing::trace!("{lane:?} message to '{subscriber}' at {to}");
+            inject(&call, injected).await?;
+            let to = HostPort::try_from(&call.to).map_err(|error| {
+                let text = format!("Couldn't open transport for {} ({error})", call.to);
+                CallFault(Status::error(StatusCode::GENERAL, text))
+            })?;
+            let limits = CallLimits::small(call.timeout);
+            let gate = self.fence.gate(call.fence);
+            let small = self.small.behind(gate.clone());
+            let outcome = match call.body {
+                Body::Heartbeat(request) => heartbeat(&small, &to, &request, limits).await,
+                Body::Catalogd(request) => small
+                    .call(&to, UPDATE_CATALOGD, &request, limits)
+                    .await
+                    .map(Reply::Catalogd),
+                Body::Role(request) => small
+                    .call(&to, UPDATE_STATESTORED, &request, limits)
+                    .await
+                    .map(Reply::Role),
+                Body::Handshake(request) => small
+                    .call(&to, PEER, &request, limits)
+                    .await
+                    .map(Reply::Handshake),
+                Body::HaHeartbeat(request) => {
+                    // The answer may list every subscriber.
+                    let limits = CallLimits {
+                        max_reply: self.max_reply.min(MOST_MEMBERS),
+                        ..limits
+                    };
+                    let reply = small.call(&to, PEER, &request, limits).await;
+                    reply.map(Reply::HaHeartbeat)
+                }
+                Body::HaLeave(request) => small
+                    .call(&to, PEER, &request, limits)
+                    .await
+                    .map(Reply::HaLeave),
+                Body::Update(update) => {
+                    let limits = CallLimits {
+                        max_reply: self.max_reply,
+                        ..limits
+                    };
+                    let update = self.update(to, update, limits, gate).await;
+                    return update.map(Reply::Update);
+                }
+            };
+            outcome.map_err(failed)
+        }
     }
 
     async fn update(
@@ -190,19 +201,10 @@ impl<N: Net> Fanout<N> {
         limits: CallLimits,
         gate: Gate,
     ) -> Result<UpdateStateResponse, CallFault> {
-        let failed = |error: RpcError| CallFault(error.status());
         let bytes: usize = update.topics.iter().map(|part| part.delta.bytes).sum();
         if bytes > BULK {
             let pool = self.bulk.behind(gate);
-            let task = async move {
-                let parts = encode(&update)?.into_pieces();
-                let call = pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits);
-                let reply = call.await.map_err(failed);
-                // Only now: while anybody is sent a delta, the topic hands it to others too.
-                drop(update);
-                reply
-            };
-            return elsewhere(&self.bulk_runtime, task).await?;
+            return elsewhere(&self.bulk_runtime, large(pool, to, update, limits)).await?;
         }
         let parts = encode(&update)?.into_pieces();
         drop(update);
@@ -246,7 +248,7 @@ async fn heartbeat<N: Net>(
     request: &HeartbeatRequest,
     limits: CallLimits,
 ) -> Result<Reply, RpcError> {
-    let mut message = Vec::new();
+    let mut message = Vec::with_capacity(HEARTBEAT_BYTES);
     write_call(request, &mut message);
     let method = HeartbeatRequest::METHOD;
     let parts = [message.into()];
@@ -274,6 +276,25 @@ async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
     Ok(())
 }
 
+fn failed(error: RpcError) -> CallFault {
+    CallFault(error.status())
+}
+
+/// An update that is too large for the control thread.
+async fn large<N: Net>(
+    pool: Pool<N>,
+    to: HostPort,
+    update: Update,
+    limits: CallLimits,
+) -> Result<UpdateStateResponse, CallFault> {
+    let parts = encode(&update)?.into_pieces();
+    let call = pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits);
+    let reply = call.await.map_err(failed);
+    // Only now: while anybody is sent a delta, the topic hands it to others too.
+    drop(update);
+    reply
+}
+
 fn encode(update: &Update) -> Result<UpdateFrame, CallFault> {
     let topics: Vec<TopicParts<'_>> = update.topics.iter().map(part_of).collect();
     UpdateFrame::new(
@@ -297,15 +318,17 @@ fn part_of(part: &TopicPart) -> TopicParts<'_> {
     }
 }
 
-/// Runs a future on another runtime; it ends with the caller.
-async fn elsewhere<T: Send + 'static>(
+/// Runs a future on another runtime, from now on; it ends with the caller, who holds none of it.
+fn elsewhere<T: Send + 'static>(
     runtime: &Handle,
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, CallFault> {
+) -> impl Future<Output = Result<T, CallFault>> {
     let mut task = AbortOnDrop(runtime.spawn(work));
-    (&mut task.0)
-        .await
-        .map_err(|error| CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string())))
+    async move {
+        (&mut task.0).await.map_err(|error| {
+            CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string()))
+        })
+    }
 }
 
 struct AbortOnDrop<T>(JoinHandle<T>);

@@ -45,7 +45,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 
 /// The server's name in metrics and on `/rpcz`, and its service's.
 pub const SERVER: (&str, &str) = ("statestore", "StatestoreService");
@@ -90,22 +89,13 @@ pub enum RunError {
 /// How long the end waits for registrations in hand.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// Runs a statestored on the current thread until `shutdown`. `started` hears where it listens,
-/// once it does; questions are answered from the start.
-pub async fn run<N: Net>(
-    config: Config,
-    world: World<N>,
-    questions: Questions,
-    started: impl FnOnce(SocketAddr),
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), RunError> {
-    let tasks = LocalSet::new();
-    tasks
-        .run_until(serve(config, world, questions, started, shutdown))
-        .await
-}
+/// Shorter than most deadlines of calls.
+const TICK: Duration = Duration::from_millis(500);
 
-async fn serve<N: Net>(
+/// Runs a statestored until `shutdown`, on a local runtime or in a `LocalSet`; what it spawned
+/// there may outlive it, but does nothing more. `started` hears where it listens, once it does;
+/// questions are answered from the start.
+pub async fn run<N: Net>(
     mut config: Config,
     world: World<N>,
     questions: Questions,
@@ -133,6 +123,7 @@ async fn serve<N: Net>(
     let timekeeper = owner.clone();
     tokio::task::spawn_local(async move { timekeeper.keep_time().await });
     tokio::task::spawn_local(views::answer(questions, owner.clone()));
+    tokio::task::spawn_local(keep_a_timer());
 
     tokio::pin!(shutdown);
     let prepare = async {
@@ -165,6 +156,14 @@ async fn serve<N: Net>(
     owner.close();
     drop(stop);
     Ok(())
+}
+
+/// Where no timer is armed, the runtime wakes itself by a system call for each one that is: for
+/// each deadline of a call. So one always is that ends before those.
+async fn keep_a_timer() {
+    loop {
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// A service and the flag of its port.

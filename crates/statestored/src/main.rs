@@ -21,7 +21,7 @@ use statestored::{HA_SERVER, SERVER, World};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, LocalOptions, Runtime};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -111,7 +111,7 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
     };
     let control = Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(|error| failed("the control thread", &error))?;
     let ended = async {
         shutdown.wait().await;

@@ -254,7 +254,8 @@ impl<N: Net> Owner<N> {
                 if call.lane == Lane::Peer {
                     self.0.to_peer.set(self.0.to_peer.get() + 1);
                 }
-                tokio::task::spawn_local(async move { owner.call(call).await });
+                // Boxed, because the runtime moves what it spawns several times.
+                tokio::task::spawn_local(Box::pin(owner.call(call)));
             }
             Effect::Recall => self.0.recall.notify_waiters(),
             Effect::Disconnect(address) => self.0.fanout.disconnect(&address),
@@ -262,25 +263,30 @@ impl<N: Net> Owner<N> {
         }
     }
 
-    async fn call(self, call: Call) {
-        let recalled = self.0.recall.notified();
-        let outstanding = Outstanding {
-            owner: &self,
-            call: Some(call.id),
-            to_peer: call.lane == Lane::Peer,
-        };
-        let injected = {
-            let mut dice = self.0.dice.borrow_mut();
-            self.0.fanout.injections(&call, || dice.random())
-        };
-        let fenced = call.fence.is_some();
-        let sent = self.0.fanout.send(call, injected);
-        let outcome = tokio::select! {
-            biased;
-            () = recalled, if fenced => Err(recall_fault()),
-            outcome = sent => outcome,
-        };
-        outstanding.complete(outcome);
+    /// One call from its beginning to its end.
+    // An `async fn` would hold the call twice, and there are thousands of these at a time.
+    #[expect(clippy::manual_async_fn)]
+    fn call(self, call: Call) -> impl Future<Output = ()> {
+        async move {
+            let recalled = self.0.recall.notified();
+            let outstanding = Outstanding {
+                owner: &self,
+                call: Some(call.id),
+                to_peer: call.lane == Lane::Peer,
+            };
+            let injected = {
+                let mut dice = self.0.dice.borrow_mut();
+                self.0.fanout.injections(&call, || dice.random())
+            };
+            let fenced = call.fence.is_some();
+            let sent = self.0.fanout.send(call, injected);
+            let outcome = tokio::select! {
+                biased;
+                () = recalled, if fenced => Err(recall_fault()),
+                outcome = sent => outcome,
+            };
+            outstanding.complete(outcome);
+        }
     }
 }
 

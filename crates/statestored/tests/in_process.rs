@@ -15,6 +15,7 @@ use statestored::flags::Config;
 use statestored::views::views;
 use statestored::{RunError, World};
 use std::net::SocketAddr;
+use tokio::runtime::LocalOptions;
 use tokio::sync::oneshot;
 
 fn config(flag: &str) -> Config {
@@ -58,7 +59,7 @@ fn it_runs_on_any_thread_until_it_is_told_to_stop() {
         let daemon = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .build()
+                .build_local(LocalOptions::default())
                 .unwrap();
             let stopped = async {
                 let _ = stopped.await;
@@ -92,7 +93,7 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let never = std::future::pending();
     let local = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
     let result = local.block_on(statestored::run(config, world, questions, |_| {}, never));
     let error = result.unwrap_err();

@@ -47,7 +47,7 @@ impl Statestored {
             let (_views, questions) = statestored::views::views();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .build();
+                .build_local(tokio::runtime::LocalOptions::default());
             let stopped = async move { drop(stopped.await) };
             let started = |address: std::net::SocketAddr| at.send(address.port()).unwrap();
             let run = statestored::run(config(port), world, questions, started, stopped);

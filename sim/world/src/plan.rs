@@ -207,7 +207,11 @@ fn server(dice: &mut Dice, mode: Mode, peer: Duration, subscriber: Duration) -> 
     let wait = dice.share(peer, 20, 120);
     let limits = Limits::new(peer, subscriber, wait);
     let tick = dice.share(limits.peer_lease, 10, 22);
-    let lane = |period, timeout| LaneConfig { period, timeout };
+    let lane = |period: Duration, timeout| LaneConfig {
+        period,
+        timeout,
+        grain: period / 250,
+    };
     let push = dice.share(subscriber, 1, 3);
     let mut config = Config {
         heartbeat: lane(dice.share(subscriber, 8, 20), dice.share(subscriber, 8, 30)),

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 const CONFIG: LaneConfig = LaneConfig {
     period: Duration::from_millis(100),
     timeout: Duration::from_secs(1),
+    grain: Duration::ZERO,
 };
 const PUSH: Duration = Duration::from_millis(10);
 
@@ -111,6 +112,34 @@ fn a_push_interval_longer_than_the_period_does_not_slow_the_lane_down() {
     rhythm.hurry(at(1), long, &mut schedule);
     rhythm.end(at(2), Ending::Done, &CONFIG, Some(long), &mut schedule);
     assert_eq!(schedule.first(), Some(at(102)));
+}
+
+// S-5: what has its period's end between two instants goes out together, never early; what is
+// urgent does not wait for one.
+#[test]
+fn ends_of_periods_fall_on_the_grain_and_changes_do_not() {
+    let coarse = LaneConfig {
+        grain: Duration::from_millis(4),
+        ..CONFIG
+    };
+    for (end, ending, next) in [
+        (1, Ending::Done, 104),
+        (4, Ending::Failed, 104),
+        (5, Ending::Done, 108),
+        (5, Ending::Skipped, 208),
+    ] {
+        let (mut rhythm, mut schedule) = lane();
+        schedule.pop_due(at(0)).unwrap();
+        rhythm.begin();
+        rhythm.end(at(end), ending, &coarse, Some(PUSH), &mut schedule);
+        assert_eq!(schedule.first(), Some(at(next)), "{ending:?} at {end}");
+    }
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0)).unwrap();
+    rhythm.begin();
+    rhythm.hurry(at(1), PUSH, &mut schedule);
+    rhythm.end(at(3), Ending::Done, &coarse, Some(PUSH), &mut schedule);
+    assert_eq!(schedule.first(), Some(at(13)));
 }
 
 #[test]

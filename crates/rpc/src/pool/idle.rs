@@ -1,179 +1,224 @@
 //! A pool's bookkeeping: who is idle, who is lent, who has been idle for longest.
 //!
-//! Deliberately absent: locks, sockets, awaits. Connections leave by return value.
+//! ```text
+//!   places: address -> slot     slot: its idle connections, used last at the end
+//!   idle: oldest <-> .. <-> newest, over all slots, so that the oldest is found at once
+//! ```
+//!
+//! A call looks its address up once, when it begins. Deliberately absent: locks, sockets, awaits.
+//! Connections leave by return value.
+//!
+//! Invariant: a slot is there while something of it is idle or lent, so that a [`Ticket`]'s is
+//! its own; each idle connection is in its slot's list and in the chain by age, or in neither.
 
 use super::{PoolLimits, Purpose, Usage};
 use crate::address::HostPort;
 use crate::client::Connection;
-use std::collections::{BTreeMap, HashMap};
+use slab::Slab;
+use std::collections::HashMap;
 use tokio::time::Instant;
 
 pub(super) struct State<S> {
-    slots: HashMap<HostPort, Slot<S>>,
-    /// One entry per idle connection, oldest first.
-    ages: BTreeMap<u64, (HostPort, Instant)>,
-    next_age: u64,
-    counts: BTreeMap<Purpose, Usage>,
+    places: HashMap<HostPort, usize>,
+    slots: Slab<Slot>,
+    idle: Slab<Idle<S>>,
+    oldest: Option<usize>,
+    newest: Option<usize>,
+    /// A few; a purpose is its place here.
+    counts: Vec<(Purpose, Usage)>,
 }
 
 impl<S> Default for State<S> {
     fn default() -> Self {
         Self {
-            slots: HashMap::new(),
-            ages: BTreeMap::new(),
-            next_age: 0,
-            counts: BTreeMap::new(),
+            places: HashMap::new(),
+            slots: Slab::new(),
+            idle: Slab::new(),
+            oldest: None,
+            newest: None,
+            counts: Vec::new(),
         }
     }
 }
 
-/// One address; there only while something is idle or lent.
-struct Slot<S> {
-    idle: Vec<Idle<S>>,
+/// One address.
+struct Slot {
+    to: HostPort,
+    idle: Vec<usize>,
     lent: usize,
     /// Raised by `close`: what was lent before is not taken back.
     epoch: u64,
 }
 
 struct Idle<S> {
-    age: u64,
-    purpose: Purpose,
+    slot: usize,
+    purpose: usize,
+    since: Instant,
+    older: Option<usize>,
+    newer: Option<usize>,
     connection: Connection<S>,
 }
 
+/// A call that was counted; to be [given back](State::give_back) once.
+pub(super) struct Ticket {
+    slot: usize,
+    purpose: usize,
+    epoch: u64,
+}
+
 impl<S> State<S> {
-    /// Counts a call; its epoch, and an idle connection if there is one.
-    pub(super) fn lend(&mut self, to: &HostPort, purpose: Purpose) -> (u64, Option<Connection<S>>) {
-        let count = self.counts.entry(purpose).or_default();
+    /// Counts a call, and lends it an idle connection if there is one.
+    pub(super) fn lend(
+        &mut self,
+        to: &HostPort,
+        purpose: Purpose,
+    ) -> (Ticket, Option<Connection<S>>) {
+        let purpose = self.place_of(purpose);
+        let count = &mut self.counts[purpose].1;
         count.in_use += 1;
         count.total += 1;
-        let epoch = match self.slots.get_mut(to) {
-            Some(slot) => {
-                slot.lent += 1;
-                slot.epoch
-            }
-            None => {
-                let slot = Slot {
-                    idle: Vec::new(),
-                    lent: 1,
-                    epoch: 0,
-                };
-                self.slots.insert(to.clone(), slot);
-                0
-            }
+        let slot = match self.places.get(to) {
+            Some(slot) => *slot,
+            None => self.open_slot(to),
         };
-        (epoch, self.another(to, purpose))
+        self.slots[slot].lent += 1;
+        let ticket = Ticket {
+            slot,
+            purpose,
+            epoch: self.slots[slot].epoch,
+        };
+        let idle = self.another(&ticket);
+        (ticket, idle)
     }
 
     /// The idle connection used last.
-    pub(super) fn another(&mut self, to: &HostPort, purpose: Purpose) -> Option<Connection<S>> {
-        let slot = self.slots.get_mut(to)?;
-        let i = slot.idle.iter().rposition(|idle| idle.purpose == purpose)?;
-        let idle = slot.idle.remove(i);
-        self.ages.remove(&idle.age);
-        self.uncount_idle(purpose);
-        Some(idle.connection)
+    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Connection<S>> {
+        let all = &mut self.slots[ticket.slot].idle;
+        let same = |idle: &usize| self.idle[*idle].purpose == ticket.purpose;
+        let i = all.iter().rposition(same)?;
+        let idle = all.remove(i);
+        Some(self.take(idle))
     }
 
     /// Ends a call, takes its connection back, and returns those to be closed.
     pub(super) fn give_back(
         &mut self,
-        to: &HostPort,
-        purpose: Purpose,
-        epoch: u64,
+        ticket: Ticket,
         kept: Option<Connection<S>>,
         limits: &PoolLimits,
     ) -> Vec<Connection<S>> {
-        if let Some(count) = self.counts.get_mut(&purpose) {
-            count.in_use -= 1;
-            count.total -= 1;
-        }
-        let mut closed = Vec::new();
-        let Some(slot) = self.slots.get_mut(to) else {
-            closed.extend(kept);
-            return closed;
-        };
+        let count = &mut self.counts[ticket.purpose].1;
+        count.in_use -= 1;
+        count.total -= 1;
+        let slot = &mut self.slots[ticket.slot];
         slot.lent -= 1;
         let now = Instant::now();
+        let mut closed = Vec::new();
         match kept {
-            Some(connection) if slot.epoch == epoch => {
-                let age = self.next_age;
-                self.next_age += 1;
-                slot.idle.push(Idle {
-                    age,
-                    purpose,
-                    connection,
-                });
-                self.ages.insert(age, (to.clone(), now));
-                self.counts.entry(purpose).or_default().total += 1;
-            }
-            other => {
-                closed.extend(other);
-                self.forget_if_unused(to);
-            }
+            Some(connection) if slot.epoch == ticket.epoch => self.keep(&ticket, connection, now),
+            other => closed.extend(other),
         }
+        self.forget_if_unused(ticket.slot);
         self.evict(now, limits, &mut closed);
         closed
     }
 
     /// What was idle at an address.
     pub(super) fn close(&mut self, to: &HostPort) -> Vec<Connection<S>> {
-        let Some(slot) = self.slots.get_mut(to) else {
+        let Some(&place) = self.places.get(to) else {
             return Vec::new();
         };
+        let slot = &mut self.slots[place];
         slot.epoch += 1;
         let idle = std::mem::take(&mut slot.idle);
-        for idle in &idle {
-            self.ages.remove(&idle.age);
-            self.uncount_idle(idle.purpose);
-        }
-        self.forget_if_unused(to);
-        idle.into_iter().map(|idle| idle.connection).collect()
+        let closed = idle.into_iter().map(|idle| self.take(idle)).collect();
+        self.forget_if_unused(place);
+        closed
     }
 
     pub(super) fn close_all(&mut self) -> Vec<Connection<S>> {
-        let mut addresses: Vec<HostPort> = self.slots.keys().cloned().collect();
+        let mut addresses: Vec<HostPort> = self.places.keys().cloned().collect();
         addresses.sort_unstable(); // the same order in every run
         addresses.iter().flat_map(|to| self.close(to)).collect()
     }
 
     pub(super) fn usage(&self, purpose: Purpose) -> Usage {
-        self.counts.get(&purpose).copied().unwrap_or_default()
+        let count = self.counts.iter().find(|(of, _)| *of == purpose);
+        count.map(|(_, usage)| *usage).unwrap_or_default()
+    }
+
+    fn place_of(&mut self, purpose: Purpose) -> usize {
+        let place = self.counts.iter().position(|(of, _)| *of == purpose);
+        place.unwrap_or_else(|| {
+            self.counts.push((purpose, Usage::default()));
+            self.counts.len() - 1
+        })
+    }
+
+    fn open_slot(&mut self, to: &HostPort) -> usize {
+        let slot = self.slots.insert(Slot {
+            to: to.clone(),
+            idle: Vec::new(),
+            lent: 0,
+            epoch: 0,
+        });
+        self.places.insert(to.clone(), slot);
+        slot
+    }
+
+    fn keep(&mut self, ticket: &Ticket, connection: Connection<S>, since: Instant) {
+        let older = self.newest;
+        let place = self.idle.insert(Idle {
+            slot: ticket.slot,
+            purpose: ticket.purpose,
+            since,
+            older,
+            newer: None,
+            connection,
+        });
+        match older {
+            Some(older) => self.idle[older].newer = Some(place),
+            None => self.oldest = Some(place),
+        }
+        self.newest = Some(place);
+        self.slots[ticket.slot].idle.push(place);
+        self.counts[ticket.purpose].1.total += 1;
+    }
+
+    /// Out of the chain and the count; whoever calls takes it out of its slot.
+    fn take(&mut self, place: usize) -> Connection<S> {
+        let idle = self.idle.remove(place);
+        match idle.older {
+            Some(older) => self.idle[older].newer = idle.newer,
+            None => self.oldest = idle.newer,
+        }
+        match idle.newer {
+            Some(newer) => self.idle[newer].older = idle.older,
+            None => self.newest = idle.older,
+        }
+        self.counts[idle.purpose].1.total -= 1;
+        idle.connection
     }
 
     fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Connection<S>>) {
-        while let Some((age, (to, since))) = self.ages.first_key_value() {
-            if self.ages.len() <= limits.max_idle
-                && now.saturating_duration_since(*since) <= limits.max_idle_time
+        while let Some(place) = self.oldest {
+            let Idle { slot, since, .. } = self.idle[place];
+            if self.idle.len() <= limits.max_idle
+                && now.saturating_duration_since(since) <= limits.max_idle_time
             {
                 return;
             }
-            let (age, to) = (*age, to.clone());
-            self.ages.remove(&age);
-            let Some(slot) = self.slots.get_mut(&to) else {
-                continue;
-            };
-            if let Some(i) = slot.idle.iter().position(|idle| idle.age == age) {
-                let idle = slot.idle.remove(i);
-                self.uncount_idle(idle.purpose);
-                closed.push(idle.connection);
-            }
-            self.forget_if_unused(&to);
+            self.slots[slot].idle.retain(|idle| *idle != place);
+            closed.push(self.take(place));
+            self.forget_if_unused(slot);
         }
     }
 
-    fn uncount_idle(&mut self, purpose: Purpose) {
-        if let Some(count) = self.counts.get_mut(&purpose) {
-            count.total -= 1;
-        }
-    }
-
-    fn forget_if_unused(&mut self, to: &HostPort) {
-        if let Some(slot) = self.slots.get(to)
-            && slot.lent == 0
-            && slot.idle.is_empty()
-        {
-            self.slots.remove(to);
+    fn forget_if_unused(&mut self, place: usize) {
+        let slot = &self.slots[place];
+        if slot.lent == 0 && slot.idle.is_empty() {
+            let slot = self.slots.remove(place);
+            self.places.remove(&slot.to);
         }
     }
 }

@@ -27,10 +27,13 @@ fn config(args: &[&str]) -> Result<Config, String> {
 #[test]
 fn without_flags_the_configuration_is_the_references() {
     let config = config(&[]).unwrap();
-    let reference = CoreConfig {
+    let mut reference = CoreConfig {
         first_update_delay: FIRST_UPDATE_DELAY,
         ..CoreConfig::default()
     };
+    reference.heartbeat.grain = Duration::from_millis(4);
+    reference.priority.grain = Duration::from_micros(400);
+    reference.bulk.grain = Duration::from_millis(8);
     assert_eq!(config.core, reference);
     assert_eq!(config.port, 24_000);
     assert_eq!(config.max_reply, 64 << 30);
@@ -63,7 +66,8 @@ fn each_flag_reaches_its_place() {
         core.bulk,
         LaneConfig {
             period: Duration::from_millis(300),
-            timeout: NO_LIMIT
+            timeout: NO_LIMIT,
+            grain: Duration::from_micros(1_200),
         }
     );
     assert_eq!(core.priority.period, Duration::from_millis(50));
