@@ -117,6 +117,8 @@ pub enum Ending {
     Skipped,
     /// It failed, or was answered with an error.
     Failed,
+    /// What it was about has ended meanwhile, which is nobody's failure.
+    Outlived,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,12 +177,14 @@ impl Rhythm {
     ) {
         let period = config.period.max(SHORTEST);
         let wait = match (ending, push) {
-            (Ending::Done, Some(push)) if self.changed => period.min(push.max(SHORTEST)),
-            (Ending::Done | Ending::Failed, _) => period,
+            (Ending::Done | Ending::Outlived, Some(push)) if self.changed => {
+                period.min(push.max(SHORTEST))
+            }
             (Ending::Skipped, _) => period.saturating_mul(2),
+            (Ending::Done | Ending::Failed | Ending::Outlived, _) => period,
         };
         self.ended = Some(now);
-        self.backing_off = ending != Ending::Done;
+        self.backing_off = matches!(ending, Ending::Failed | Ending::Skipped);
         let due = self.due.take().filter(|_| !self.backing_off);
         let soonest = |due: Time| due.max(now + SHORTEST);
         let by_itself = match wait < period {

@@ -74,6 +74,7 @@ fn the_wait_counts_from_the_end_and_doubles_after_a_skip() {
         (Ending::Done, 150),
         (Ending::Failed, 150),
         (Ending::Skipped, 250),
+        (Ending::Outlived, 150),
     ] {
         let (mut rhythm, mut schedule) = lane();
         turn(&mut rhythm, &mut schedule, (0, 50), ending);
@@ -170,7 +171,11 @@ fn a_first_message_is_not_hurried() {
 
 #[test]
 fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
-    for (ending, next) in [(Ending::Done, 70), (Ending::Failed, 150)] {
+    for (ending, next) in [
+        (Ending::Done, 70),
+        (Ending::Failed, 150),
+        (Ending::Outlived, 70),
+    ] {
         let (mut rhythm, mut schedule) = lane();
         schedule.pop_due(at(0)).unwrap();
         rhythm.begin();
@@ -185,4 +190,18 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
     rhythm.due_by(at(10), &mut schedule);
     rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(51)), "it is late already");
+}
+
+// W10, S-5: the next activation may have something to say before the last message of this one ends.
+#[test]
+fn a_message_that_was_outlived_delays_nothing() {
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0)).unwrap();
+    rhythm.begin();
+    rhythm.hurry(at(20), PUSH, &mut schedule);
+    rhythm.end(at(50), Ending::Outlived, &CONFIG, Some(PUSH), &mut schedule);
+    assert_eq!(schedule.first(), Some(at(60)), "told during the call");
+    turn(&mut rhythm, &mut schedule, (60, 80), Ending::Outlived);
+    rhythm.hurry(at(85), PUSH, &mut schedule);
+    assert_eq!(schedule.first(), Some(at(90)), "told after it");
 }

@@ -155,7 +155,7 @@ impl Node {
             self.learn_epoch(now, reply.highest_epoch, out);
         }
         if life != self.life {
-            return self.end_turn(now, key, lane, Ending::Failed); // W10
+            return self.end_turn(now, key, lane, Ending::Outlived); // W10
         }
         if outcome.is_ok() {
             let took = now.time.since(pending.started);

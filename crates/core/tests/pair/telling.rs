@@ -1,6 +1,6 @@
 //! What subscribers and catalogds notice of the pair (H-30 to H-33, W11, W20, rule 14).
 
-use super::world::{World, config, request};
+use super::world::{STEP, World, completed, config, fault, request};
 use statestore_core::port::{Answer, Request};
 use statestore_core::role::Role;
 use statestore_wire as wire;
@@ -147,6 +147,39 @@ fn an_own_limit_that_shortens_heartbeats_is_logged_once_for_each_much_shorter_on
     assert_eq!(pace("enough"), (SECOND, 2 * SECOND));
     let micros = Duration::from_micros;
     assert_eq!(pace("c"), (micros(285_000), micros(356_250)));
+}
+
+// W10, S-5: a role message that comes while an update of the former activation is under way.
+#[test]
+fn an_update_that_outlives_its_activation_delays_no_update_of_the_next_one() {
+    let mut world = World::new(&config(false));
+    world.wait(SECOND);
+    world.register("a");
+    world.wait(3 * SECOND);
+    world.hanging = Some(Vec::new());
+    world.wait(3 * SECOND);
+    // It is replaced, hears nothing of the other one, and is elected again.
+    let epoch = world.servers[0].node.fence().unwrap().epoch;
+    world.dead.insert(1);
+    world
+        .epochs
+        .insert(Text::from("a"), wire::Epoch(epoch.0 + 2));
+    world.wait(2 * SECOND);
+    assert!(!world.role(0).acts());
+    world.wait(20 * SECOND);
+    assert_eq!(world.role(0), Role::Active);
+    let hung = world.hanging.take().unwrap();
+    let [(server, call)] = hung[..] else {
+        panic!("one at a time (S-3): {hung:?}")
+    };
+    let updates = |world: &World| {
+        let calls = world.servers[0].calls.iter();
+        calls.filter(|call| call.starts_with("Bulk")).count()
+    };
+    let before = updates(&world);
+    world.step(server, completed(call, Err(fault())));
+    world.wait(3 * STEP);
+    assert_eq!(updates(&world), before + 1);
 }
 
 // The seed: missed heartbeats are counted, by the standby those that the primary did not send

@@ -43,6 +43,8 @@ pub(crate) struct World {
     heard: BTreeMap<(Text, usize), (Time, bool)>,
     /// The highest epoch that each has seen.
     pub(crate) epochs: BTreeMap<Text, wire::Epoch>,
+    /// Updates that hang, while some may.
+    pub(crate) hanging: Option<Vec<(usize, CallId)>>,
     /// The shipped ones, in place of those of one line.
     pub(crate) shipped: BTreeMap<Text, Subscriber>,
     drawn: i64,
@@ -110,6 +112,7 @@ impl World {
             unreachable_for_roles: BTreeSet::new(),
             heard: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            hanging: None,
             shipped: BTreeMap::new(),
             drawn: 0,
             seed: 0,
@@ -213,6 +216,10 @@ impl World {
                 return;
             };
             let call = self.servers[which].held.remove(0);
+            if let (Body::Update(_), Some(hanging)) = (&call.body, &mut self.hanging) {
+                hanging.push((which, call.id));
+                continue;
+            }
             let (id, outcome) = (call.id, self.outcome(which, call));
             if !self.dead.contains(&which) {
                 self.step(which, completed(id, outcome));
@@ -354,7 +361,7 @@ pub(crate) fn completed(call: CallId, outcome: Result<Reply, CallFault>) -> Inpu
     Input::Completed { call, outcome }
 }
 
-fn fault() -> CallFault {
+pub(crate) fn fault() -> CallFault {
     CallFault(Status::error(StatusCode::RPC_GENERAL_ERROR, "cut"))
 }
 
