@@ -264,7 +264,7 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         }
         self.renewed(sent, &reply);
-        self.learn_members(&mut reply);
+        self.learn_members(now.time, &mut reply);
         self.adjust_electorate(now.time);
     }
 

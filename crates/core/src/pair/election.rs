@@ -24,9 +24,13 @@ impl<V: Ord + Clone> Pair<V> {
         if !self.role.acts() || self.tenure != Tenure::Leased {
             return;
         }
-        if self.next_refresh().is_some_and(|at| now < at) {
-            return;
+        if self.next_refresh().is_none_or(|at| at <= now) {
+            self.look(now);
         }
+    }
+
+    /// Looks at the lease as it is known now; one that is over ends the role.
+    fn look(&mut self, now: Time) {
         self.refreshed = now;
         let before = self.held_until;
         self.held_until = self.lease_end();
@@ -64,10 +68,15 @@ impl<V: Ord + Clone> Pair<V> {
         Some(until.min(self.refreshed + period))
     }
 
-    /// What holds the lease may hold it for a shorter time now.
-    pub(super) fn shorten(&mut self) {
-        if self.role.acts() {
-            self.held_until = self.lease_end();
+    /// What holds the lease may hold it for a shorter time now. It is looked at anew at once: one
+    /// that is over already, or before the next look, would end the role only with the next input.
+    pub(super) fn shorten(&mut self, now: Time) {
+        if !self.role.acts() {
+            return;
+        }
+        match self.tenure {
+            Tenure::Leased => self.look(now),
+            Tenure::Alone { .. } | Tenure::Unopposed => self.held_until = self.lease_end(),
         }
     }
 

@@ -15,7 +15,7 @@ impl<V: Ord + Clone> Pair<V> {
         self.voters.register(now, voter, terms, flag);
         self.members_version += 1;
         if former.is_some_and(|former| terms.timeout < former) {
-            self.shorten(); // its acknowledgement holds for a shorter time
+            self.shorten(now); // its acknowledgement holds for a shorter time
         }
     }
 
@@ -74,9 +74,11 @@ impl<V: Ord + Clone> Pair<V> {
             return;
         };
         if !extended {
-            self.shorten(); // it does not hold the lease any more
+            self.shorten(now.time); // it does not hold the lease any more
         }
-        if since.is_some_and(|since| now.time.since(since) >= self.config.limits.peer_lease) {
+        let patience = self.config.limits.peer_lease;
+        let persists = since.is_some_and(|since| now.time.since(since) >= patience);
+        if persists && self.role.acts() {
             self.yield_to_skippers(now.time);
         }
     }

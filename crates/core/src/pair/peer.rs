@@ -139,7 +139,7 @@ impl<V: Ord + Clone> Pair<V> {
     }
 
     /// The peer's registered subscribers, and which of them have limits below its flag.
-    pub(super) fn learn_members(&mut self, reply: &mut BeatReply<V>) {
+    pub(super) fn learn_members(&mut self, now: Time, reply: &mut BeatReply<V>) {
         let newer = reply.members_version >= self.peer.members_version;
         if let Some(members) = reply.members.take().filter(|_| newer) {
             self.peer.members = Some(members);
@@ -147,7 +147,7 @@ impl<V: Ord + Clone> Pair<V> {
             let limits = core::mem::take(&mut reply.short_limits);
             if limits != self.peer.short_limits {
                 self.peer.short_limits = limits;
-                self.shorten();
+                self.shorten(now);
             }
         }
     }
@@ -162,8 +162,7 @@ impl<V: Ord + Clone> Pair<V> {
             if let Some(it) = &mut self.peer_acknowledged {
                 it.until = it.until.min(it.at + limits::lease(theirs.peer));
             }
-            self.shorten();
-            self.observe(now);
+            self.shorten(now);
             if theirs != own {
                 self.news.push(News::PeerPatienceDiffers { own, theirs });
             }
@@ -230,14 +229,20 @@ impl<V: Ord + Clone> Pair<V> {
         most.clamp(flag, flag * 10)
     }
 
-    /// Rule 12: the electorate is who is registered with both. Looked at only when the peer has
-    /// just answered, so at most once a tick, and never while it is out of sight (rule 13).
+    /// Rule 12: the electorate of who is active is who is registered with both. Looked at only when
+    /// the peer has just answered, so at most once a tick, and never while it is out of sight
+    /// (rule 13).
     ///
     /// Whoever was agreed on keeps the seat while a new process of the peer is being found: an
     /// electorate of nobody would leave the lease to a peer that may crash again.
     pub(super) fn adjust_electorate(&mut self, now: Time) {
         let free = self.electorate.proposed().is_none() && self.electorate.is_adopted();
-        let Some(members) = self.peer.members.as_ref().filter(|_| free) else {
+        let Some(members) = self
+            .peer
+            .members
+            .as_ref()
+            .filter(|_| free && self.role.acts())
+        else {
             return;
         };
         let mut wanted = self.registered_set();
@@ -247,7 +252,7 @@ impl<V: Ord + Clone> Pair<V> {
         });
         wanted.retain(|voter| members.contains(voter) || expected.contains(voter));
         if self.electorate.propose(wanted) {
-            self.shorten(); // from now on both sets count
+            self.shorten(now); // from now on both sets count
         }
     }
 }

@@ -275,3 +275,60 @@ fn a_fence_does_not_lapse_while_acknowledgements_of_a_short_limit_come_in() {
         assert!(a.may_act(at(now)), "at {now}");
     }
 }
+
+/// Voter 1 alone holds the lease, by a heartbeat of 8,600 until 16,100; the peer no longer does.
+fn held_by_a_voter() -> Pair<u8> {
+    let (mut a, _) = running(1);
+    a.heard_from(at(5_000), 1, &here());
+    a.tick(at(8_400));
+    a.heard_from(at(8_600), 1, &here());
+    a.tick(at(9_000));
+    assert_eq!(a.fence().unwrap().until, Some(at(16_100).time));
+    a
+}
+
+fn limit(millis: u64) -> Terms {
+    Terms {
+        timeout: Duration::from_millis(millis),
+        extended: true,
+    }
+}
+
+// rules 1, 4, 20: nobody need come along for the role to end with the lease
+#[test]
+fn a_lease_that_becomes_too_short_to_hold_ends_the_role_at_once() {
+    let mut a = held_by_a_voter();
+    a.voter_registered(at(9_300).time, 1, limit(400)); // it held until 8,900
+    assert_eq!(a.whys(), [Why::LeaseExpired]);
+
+    let mut a = held_by_a_voter();
+    a.voters.find_mut(&1).unwrap().terms.extended = false;
+    a.update_answered(at(9_300), &1, at(9_200).time, false);
+    assert_eq!(a.whys(), [Why::LeaseExpired]);
+
+    let mut a = held_by_a_voter();
+    let mut short = BeatReply {
+        accepted: true,
+        highest: None,
+        is_active: false,
+        electorate_version: None,
+        members_version: a.peer.members_version,
+        members: Some([1].into()),
+        short_limits: [(1, Duration::from_millis(400))].into(),
+        patience: None,
+    };
+    a.learn_members(at(9_300).time, &mut short);
+    assert_eq!(a.whys(), [Why::LeaseExpired]);
+}
+
+// rules 1, 4
+#[test]
+fn a_lease_that_becomes_shorter_is_looked_at_before_it_ends() {
+    let mut a = held_by_a_voter();
+    a.voter_registered(at(9_370).time, 1, limit(1_040)); // it holds until 9,380
+    assert_eq!(a.fence().unwrap().until, Some(at(9_380).time));
+    let due = a.deadline(at(9_370).time).unwrap();
+    assert!(due <= at(9_380).time, "{due}");
+    a.tick(at(9_380));
+    assert_eq!(a.whys(), [Why::LeaseExpired]);
+}
