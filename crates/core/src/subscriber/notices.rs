@@ -34,6 +34,10 @@ impl Subscriber {
         let mut response = HeartbeatResponse::default();
         match self.accept_heartbeat(now, sender, request, out) {
             Ok(accepted) => {
+                if let Some(status) = self.given_up(accepted, request) {
+                    response.status = refuse_heartbeat(request, status, out);
+                    return response;
+                }
                 let asks = request.request_statestore_conn_state == Some(true);
                 if let Some(i) = accepted.filter(|_| asks) {
                     self.vote(now.time, i, &mut response);
@@ -98,6 +102,27 @@ impl Subscriber {
         self.check_epoch(now.wall, Some(first), claim, out)?;
         self.accept_foreign_epoch(request.epoch);
         Ok(())
+    }
+
+    /// Why a heartbeat of a registration that this subscriber has not, or not yet, is answered with
+    /// an error (W19). OK would keep a former life's registration up after its new one was refused,
+    /// and with it a voter that neither acknowledges nor votes.
+    fn given_up(&mut self, sender: Option<usize>, request: &HeartbeatRequest) -> Option<Status> {
+        let got = RegistrationId(request.registration_id.unwrap_or_default());
+        if let Some(i) = sender {
+            let statestore = &mut self.statestores[i];
+            if statestore.has_refused() {
+                statestore.given_up = Some(got);
+            } else if statestore.is_named() {
+                return None;
+            }
+        }
+        let mut all = self.statestores.iter();
+        let given_up = all.any(|it| it.given_up == Some(got));
+        given_up.then(|| {
+            let text = format!("Heartbeat for a registration that was given up: {got}");
+            Status::error(StatusCode::GENERAL, text)
+        })
     }
 
     /// What a standby asks for: the state of the other one (H-34, B-35), and our vote.

@@ -18,6 +18,9 @@ pub(super) struct Statestore {
     pub(super) statestore_id: StatestoreId,
     /// All-zero is unset.
     pub(super) registration_id: RegistrationId,
+    /// Under which heartbeats came although this subscriber was refused: one of a former life, or
+    /// one whose answer it never had. It was given up, and none to come has its number.
+    pub(super) given_up: Option<RegistrationId>,
     pub(super) role: Role,
     pub(super) active_version: i64,
     pub(super) phase: Phase,
@@ -98,6 +101,7 @@ impl Statestore {
             address,
             statestore_id: StatestoreId::default(),
             registration_id: RegistrationId::default(),
+            given_up: None,
             role: Role::Unknown,
             active_version: 0,
             phase: Phase::Waiting(first_registration),
@@ -130,6 +134,11 @@ impl Statestore {
     /// The registration was answered, so that it is known which heartbeats are for it.
     pub(super) fn is_named(&self) -> bool {
         !self.registration_id.0.is_unset()
+    }
+
+    /// Its last answer to a registration was a refusal: it named the process, and no registration.
+    pub(super) fn has_refused(&self) -> bool {
+        self.is_registering() && !self.statestore_id.0.is_unset() && !self.is_named()
     }
 
     /// B-21: an unset own id matches everything.

@@ -29,52 +29,62 @@ fn settings(patience: Duration) -> subscriber::Config {
 
 impl World {
     /// The subscriber of this name is a new process, the shipped one. Nothing that it calls
-    /// arrives.
+    /// arrives by itself.
     fn restart_subscriber(&mut self, patience: Duration) {
         let subscriber = Subscriber::new(settings(patience), self.stamp());
         self.shipped.insert(Text::from("v"), subscriber);
     }
 
-    fn step_shipped(&mut self, id: &Text, input: port::Input) -> port::Outbox {
+    /// One step; gives what it answers.
+    fn step_shipped(&mut self, id: &Text, input: port::Input) -> Option<port::Answer> {
         let now: Now = self.stamp();
         let mut out = port::Outbox::new();
         let subscriber = self.shipped.get_mut(id).unwrap();
         subscriber.step(now, input, &mut out);
-        out
+        let mut given = None;
+        for effect in out {
+            match effect {
+                port::Effect::Call(call) => self.unanswered.push(call),
+                port::Effect::Answer { answer, .. } => given = Some(answer),
+                _ => {}
+            }
+        }
+        given
     }
 
     /// It registers with one of the two; an answer of the other is still to come.
     fn register_shipped(&mut self, which: usize) -> StatestoreId {
+        let response = self.try_to_register(which);
+        assert!(response.status.is_ok());
+        StatestoreId(response.statestore_id.unwrap())
+    }
+
+    fn try_to_register(&mut self, which: usize) -> wire::RegisterSubscriberResponse {
         let id = Text::from("v");
-        let mut input = port::Input::Timer;
+        self.step_shipped(&id, port::Input::Timer);
         loop {
-            let out = self.step_shipped(&id, input);
-            let call = out.into_iter().find_map(|effect| match effect {
-                port::Effect::Call(call) if call.statestore == which => Some(call),
-                _ => None,
-            });
-            let call = call.unwrap();
-            let reply = match call.body {
+            let mut calls = self.unanswered.iter();
+            let at = calls.position(|call| call.statestore == which);
+            let call = self.unanswered.remove(at.unwrap());
+            let (reply, registered) = match call.body {
                 port::Body::ProtocolVersion(_) => {
-                    port::Reply::ProtocolVersion(wire::GetProtocolVersionResponse::default())
+                    let version = wire::GetProtocolVersionResponse::default();
+                    (port::Reply::ProtocolVersion(version), None)
                 }
                 port::Body::Register(request) => {
                     let response = self.register_with(which, *request);
-                    assert!(response.status.is_ok());
-                    let own = StatestoreId(response.statestore_id.unwrap());
-                    let input = port::Input::Completed {
-                        call: call.id,
-                        outcome: Ok(port::Reply::Register(response)),
-                    };
-                    self.step_shipped(&id, input);
-                    return own;
+                    (port::Reply::Register(response.clone()), Some(response))
                 }
                 other => panic!("{other:?}"),
             };
-            input = port::Input::Completed {
+            let input = port::Input::Completed {
                 call: call.id,
                 outcome: Ok(reply),
             };
+            self.step_shipped(&id, input);
+            if let Some(response) = registered {
+                return response;
+            }
         }
     }
 
@@ -87,16 +97,12 @@ impl World {
                     id: RequestId(1),
                     request: port::Request::Heartbeat(request.clone()),
                 };
-                let out = self.step_shipped(to, input);
-                let response = out.into_iter().find_map(|effect| match effect {
-                    port::Effect::Answer {
-                        answer: port::Answer::Heartbeat(response),
-                        ..
-                    } => Some(response),
-                    _ => None,
-                });
+                let answer = self.step_shipped(to, input);
+                let Some(port::Answer::Heartbeat(response)) = answer else {
+                    panic!("{answer:?}")
+                };
                 Some(node::Reply::Heartbeat {
-                    response: response.unwrap(),
+                    response,
                     connection: 1,
                 })
             }
@@ -139,4 +145,35 @@ fn what_a_new_life_answers_to_a_registration_of_the_former_one_holds_no_lease() 
     world.wait(12 * SECOND);
     assert_eq!(world.role(1), Role::Active);
     assert!(!world.role(0).acts());
+}
+
+// rules 9, 12, 13, W19, F-4: its former seat would block every majority of two for ever
+#[test]
+fn who_is_refused_in_its_new_life_loses_the_registration_and_then_the_seat_of_the_former_one() {
+    for refusing in [vec![0], vec![1], vec![0, 1]] {
+        let mut world = World::new(&config(false));
+        world.wait(SECOND);
+        world.register("v");
+        world.register("w");
+        world.wait(3 * SECOND);
+        assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+        let agreed = |world: &World| {
+            let view = |which: usize| world.servers[which].node.pair(world.stamp()).unwrap();
+            [0, 1].map(|which| view(which).agreed)
+        };
+        // A limit that a server of more subscribers refuses, say.
+        world.restart_subscriber(SECOND / 5);
+        world.wait(SECOND / 10);
+        for which in &refusing {
+            assert!(!world.try_to_register(*which).status.is_ok());
+        }
+        world.wait(6 * SECOND);
+        assert_eq!(agreed(&world), [2, 2], "a moment's trouble ends nothing");
+        world.wait(8 * SECOND);
+        assert_eq!(agreed(&world), [1, 1], "refused by {refusing:?}");
+        assert_eq!(world.roles(), [Role::Active, Role::Standby]);
+        world.dead.insert(0);
+        world.wait(15 * SECOND);
+        assert_eq!(world.role(1), Role::Active, "one of one");
+    }
 }

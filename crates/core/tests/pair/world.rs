@@ -8,7 +8,7 @@ use statestore_core::port::{
     Answer, Body, Call, CallFault, Effect, Event, Identity, Input, Reply, Request,
 };
 use statestore_core::role::Role;
-use statestore_core::subscriber::Subscriber;
+use statestore_core::subscriber::{self, Subscriber};
 use statestore_core::time::{Now, Time, Wall};
 use statestore_wire as wire;
 use statestore_wire::{NetworkAddress, ProtocolVersion, Status, StatusCode, Text, UniqueId};
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) hanging: Option<Vec<(usize, CallId)>>,
     /// The shipped ones, in place of those of one line.
     pub(crate) shipped: BTreeMap<Text, Subscriber>,
+    /// What those called; a test answers it, or nobody.
+    pub(crate) unanswered: Vec<subscriber::port::Call>,
     drawn: i64,
     /// Of what happens, if that is by chance.
     pub(crate) seed: u64,
@@ -114,6 +116,7 @@ impl World {
             epochs: BTreeMap::new(),
             hanging: None,
             shipped: BTreeMap::new(),
+            unanswered: Vec::new(),
             drawn: 0,
             seed: 0,
             takeovers: 0,

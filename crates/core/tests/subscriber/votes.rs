@@ -113,9 +113,10 @@ fn rule_9_an_early_heartbeat_is_no_acknowledgement_and_not_heard() {
     assert_eq!(ask(&mut world).1, NO);
 }
 
-// ha.md rule 9: a refusal names its sender, but there is no registration
+// ha.md rule 9, W19: a refusal names its sender, but there is no registration, and the former one
+// was given up
 #[test]
-fn rule_9_who_was_refused_neither_acknowledges_nor_votes() {
+fn rule_9_who_was_refused_neither_acknowledges_nor_votes_nor_keeps_its_former_registration() {
     let mut world = World::pair(vec![]);
     pass(&mut world, 31);
     world.answer_version(0);
@@ -124,11 +125,46 @@ fn rule_9_who_was_refused_neither_acknowledges_nor_votes() {
         registration_id: None,
         ..accepted(11, 5, false)
     };
-    world.answer_registration(0, refusal);
+    world.answer_registration(0, refusal.clone());
     let answer = world.heartbeat_asking(11, 5, Some(true));
-    assert!(answer.status.is_ok());
-    assert_eq!(answer.unacknowledged, YES);
+    assert!(!answer.status.is_ok());
+    assert_eq!(answer.statestore_conn_state, None);
     assert_eq!(ask(&mut world).1, YES, "still lost");
+    // The next try may succeed at this moment, but not under that registration.
+    world.seconds(5);
+    assert!(!world.heartbeat(11, 5).status.is_ok());
+    world.answer_version(0);
+    assert!(!world.heartbeat(11, 5).status.is_ok());
+    let early = world.heartbeat(11, 6);
+    assert!(early.status.is_ok());
+    assert_eq!(early.unacknowledged, YES);
+    world.answer_registration(0, refusal);
+    assert!(!world.heartbeat(11, 6).status.is_ok());
+    world.seconds(5);
+    world.register(0, 11, 7, false);
+    let answer = world.heartbeat(11, 7);
+    assert!(answer.status.is_ok());
+    assert_eq!(answer.unacknowledged, None);
+}
+
+// Alone, whoever calls is the one (B-21), whether it has answered or not.
+#[test]
+fn w19_alone_too_a_refusal_gives_the_former_registration_up_and_waiting_for_an_answer_does_not() {
+    let mut world = World::following(vec![]);
+    world.seconds(31);
+    assert!(world.heartbeat(10, 1).status.is_ok());
+    world.answer_version(0);
+    assert_eq!(world.heartbeat(10, 1).unacknowledged, YES);
+    let refusal = RegisterSubscriberResponse {
+        status: Status::error(StatusCode::GENERAL, "no"),
+        registration_id: None,
+        ..accepted(10, 1, true)
+    };
+    world.answer_registration(0, refusal);
+    assert!(!world.heartbeat(10, 1).status.is_ok());
+    world.seconds(5);
+    world.register(0, 10, 2, true);
+    assert!(world.heartbeat(10, 2).status.is_ok());
 }
 
 // The seed's flag
