@@ -48,7 +48,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "fanout --name=p1_gigabyte --items=300 --subscribers=2 --rounds=1",
     ],
     [
-        "fanout --name=p1_large --items=2500000 --subscribers=2 --rounds=1",
+        "fanout --name=p1_large --items=2500000 --subscribers=2 --rounds=3",
         "fanout --name=p1_large --items=300 --subscribers=2 --rounds=1",
     ],
     [

@@ -27,26 +27,33 @@ pub(crate) struct Size {
 
 /// Gigabytes a second that codec and log are to take in.
 const INTAKE: f64 = 1.0;
+const ROUNDS: usize = 3;
 /// What a step may take.
 const MOST: f64 = 5.0;
 const SECOND: Duration = Duration::from_secs(1);
 const PREFIXES: [&str; 4] = ["a:", "b:", "c:", "d:"];
 
 pub(crate) fn run(size: &Size) -> Result<Section, Failure> {
-    let mut figures = Figures::default();
-    crowd(size, &mut figures);
-    topic(size, &mut figures);
-    filters(size, &mut figures);
-    intake(size, &mut figures);
+    let mut best = Figures::default();
+    for _ in 0..ROUNDS {
+        let mut figures = Figures::default();
+        crowd(size, &mut figures);
+        topic(size, &mut figures);
+        filters(size, &mut figures);
+        intake(size, &mut figures);
+        best.take_better_of(figures);
+    }
+    let figures = best;
     Ok(Section {
         title: format!(
             "Steps: {} subscribers, {} rows",
             size.subscribers, size.rows
         ),
         how: "The node alone, without sockets: CPU time of the longest of its steps while it does \
-              what is named. Rows have 60 bytes of key and value and four prefixes in turns. At \
-              the end a publication of larger rows goes from bytes into a log; limit: the bytes \
-              are copied once."
+              what is named. All of it three times, and the best of the three counts, for an \
+              interrupt in the middle is CPU of the step it hits. Rows have 60 bytes of key and \
+              value and four prefixes in turns. At the end a publication of larger rows goes from \
+              bytes into a log; limit: the bytes are copied once."
             .to_owned(),
         figures: figures.0,
         ..Section::default()
@@ -57,6 +64,23 @@ pub(crate) fn run(size: &Size) -> Result<Section, Failure> {
 struct Figures(Vec<Figure>);
 
 impl Figures {
+    /// What a round has that is better than before: rates are, where they are higher.
+    fn take_better_of(&mut self, round: Self) {
+        if self.0.is_empty() {
+            self.0 = round.0;
+            return;
+        }
+        for (best, figure) in self.0.iter_mut().zip(round.0) {
+            let better = match figure.unit {
+                "ms" => figure.measured < best.measured,
+                _ => figure.measured > best.measured,
+            };
+            if better {
+                *best = figure;
+            }
+        }
+    }
+
     fn longest(&mut self, key: &str, what: impl Into<String>, steps: Steps) {
         let what = format!("{}: step {} of {}", what.into(), steps.which, steps.count);
         self.took(key, what, steps.longest);

@@ -78,10 +78,11 @@ pub struct LaneConfig {
     pub period: Duration,
     /// Limit of one whole call, connecting included (W14).
     pub timeout: Duration,
-    /// A period's end is put off to the next multiple of this: what falls due between two of them
-    /// goes out together, in one waking of the driver instead of many. Small beside the period;
-    /// zero ends it exactly.
-    pub grain: Duration,
+    /// How much later than at its end a period may end, now more and now less: who once fell due
+    /// together, after a pause or a storm, does not for ever. It ends at one of a few instants in
+    /// that time, so that one waking of the driver is for many. Small beside the period; zero ends
+    /// it exactly.
+    pub slack: Duration,
 }
 
 /// Settings of the catalogd election.
@@ -105,7 +106,7 @@ impl Default for Config {
         let lane = |period, timeout| LaneConfig {
             period: Duration::from_millis(period),
             timeout: Duration::from_secs(timeout),
-            grain: Duration::ZERO,
+            slack: Duration::ZERO,
         };
         Self {
             heartbeat: lane(1_000, 3),

@@ -22,6 +22,10 @@ use core::time::Duration;
 
 /// A wait of nothing would spin; this is the shortest.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// How many instants a slack has.
+const INSTANTS: u32 = 2;
+/// 2^32 by the golden ratio: its multiples, cut to 32 bits, are spread evenly however many.
+const GOLDEN: u32 = 0x9e37_79b9;
 
 /// What falls due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +99,13 @@ impl Schedule {
     pub fn pop_due(&mut self, now: Time) -> Option<(Slot, Task)> {
         self.first().filter(|&at| at <= now)?;
         self.tasks.pop_first()
+    }
+
+    /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
+    fn about(&self, at: Time, slack: Duration) -> Time {
+        let part = (self.next_seq as u32).wrapping_mul(GOLDEN) / (u32::MAX / INSTANTS + 1);
+        let instant = slack / INSTANTS;
+        (at + instant * part).up_to(instant)
     }
 
     /// How many tasks wait.
@@ -176,8 +187,10 @@ impl Rhythm {
         schedule: &mut Schedule,
     ) {
         let period = config.period.max(SHORTEST);
+        // Whoever ends a turn without a message, because nothing may be said, is not hurried again.
+        let changed = core::mem::take(&mut self.changed);
         let wait = match (ending, push) {
-            (Ending::Done | Ending::Outlived, Some(push)) if self.changed => {
+            (Ending::Done | Ending::Outlived, Some(push)) if changed => {
                 period.min(push.max(SHORTEST))
             }
             (Ending::Skipped, _) => period.saturating_mul(2),
@@ -189,7 +202,7 @@ impl Rhythm {
         let soonest = |due: Time| due.max(now + SHORTEST);
         let by_itself = match wait < period {
             true => now + wait,
-            false => (now + wait).up_to(config.grain),
+            false => schedule.about(now + wait, config.slack),
         };
         let next = due.map_or(by_itself, |due| soonest(due).min(by_itself));
         self.wait_until(next, schedule);

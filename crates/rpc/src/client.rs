@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ) -> Result<R::Response, RpcError> {
         let mut message = Vec::new();
         write_call(request, &mut message);
-        let parts = [message.into()];
+        let parts = [message];
         let deadline = Instant::now() + limits.deadline;
         let reply = self.call_raw(address, R::METHOD, &parts, deadline, limits.max_reply);
         let reply = reply.await?;
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &mut self,
         address: &HostPort,
         method: &'static str,
-        parts: &[Bytes],
+        parts: &[impl AsRef<[u8]>],
         deadline: Instant,
         max_reply: u64,
     ) -> Result<Received, RpcError> {
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &mut self,
         address: &HostPort,
         method: &'static str,
-        parts: &[Bytes],
+        parts: &[impl AsRef<[u8]>],
         (deadline, max_reply): (Instant, u64),
         gate: &Gate,
     ) -> Result<Begun, RpcError> {
@@ -215,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn send(
         &mut self,
-        parts: &[Bytes],
+        parts: &[impl AsRef<[u8]>],
         max_reply: u64,
         gate: &Gate,
     ) -> Result<Begun, Failure> {

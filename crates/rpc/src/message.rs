@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use thiserror::Error;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::yield_now;
 
 /// Bytes of a thread's scratch buffer, and the size from which a message reads into its own.
 const SCRATCH: usize = 64 * 1024;
@@ -45,10 +46,18 @@ pub enum ReadError {
         /// Bytes of that message that had arrived.
         received: usize,
     },
+    /// The fault of this machine, or of its limits.
+    #[error("no memory for a message of more than {received} bytes: {source}")]
+    NoMemory {
+        /// Bytes of it that had arrived.
+        received: usize,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Nobody's single fault: all connections together buffer too much.
     #[error("no room for a message of more than {wanted} bytes beside others (budget {limit})")]
     OverBudget {
-        /// The buffer's next size, in bytes.
+        /// What has arrived and is read next, in bytes.
         wanted: u64,
         /// The budget, in bytes.
         limit: u64,
@@ -152,6 +161,10 @@ impl MessageReader {
                     received => Err(ReadError::Truncated { received }),
                 };
             }
+            if self.received() >= SCRATCH {
+                // A sender that is fast enough would have the thread for itself.
+                yield_now().await;
+            }
         }
     }
 
@@ -212,7 +225,8 @@ impl MessageReader {
             return Err(ReadError::OverBudget { wanted, limit });
         }
         if self.buf.room() == 0 {
-            self.buf.grow(ahead.max(received))?;
+            let grown = self.buf.grow(ahead.max(received));
+            grown.map_err(|source| ReadError::NoMemory { received, source })?;
         }
         Ok(ahead)
     }

@@ -11,24 +11,24 @@
 
 use crate::address::HostPort;
 use crate::budget::Budget;
-use crate::client::{CallLimits, Connection, open, result_of};
+use crate::client::{CallLimits, result_of};
 use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
-use crate::message::{Begun, ReadError, Received};
+use crate::message::Received;
 use crate::net::Net;
 use bytes::Bytes;
-use idle::{State, Ticket};
+use idle::State;
+use lease::Lease;
 use statestore_wire::envelope::write_call;
 use statestore_wire::{Rpc, Wire};
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 mod idle;
+mod lease;
 
 /// What a connection is for. Its name is for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,9 +105,13 @@ struct Shared<N: Net> {
 impl<N: Net> Pool<N> {
     /// An empty pool.
     pub fn new(net: N, limits: PoolLimits) -> Self {
-        let state = Mutex::default();
+        let shared = Shared {
+            net,
+            limits,
+            state: Mutex::default(),
+        };
         Self {
-            shared: Arc::new(Shared { net, limits, state }),
+            shared: Arc::new(shared),
             gate: Gate::default(),
         }
     }
@@ -132,7 +136,7 @@ impl<N: Net> Pool<N> {
     ) -> Result<R::Response, RpcError> {
         let mut message = Vec::new();
         write_call(request, &mut message);
-        let parts = [message.into()];
+        let parts = [message];
         self.call_parts::<R>(to, purpose, &parts, limits).await
     }
 
@@ -141,7 +145,7 @@ impl<N: Net> Pool<N> {
         &self,
         to: &HostPort,
         purpose: Purpose,
-        parts: &[Bytes],
+        parts: &[impl AsRef<[u8]>],
         limits: CallLimits,
     ) -> Result<R::Response, RpcError> {
         let call = self.call_raw(to, purpose, R::METHOD, parts, limits);
@@ -158,7 +162,7 @@ impl<N: Net> Pool<N> {
         to: &HostPort,
         purpose: Purpose,
         method: &'static str,
-        parts: &[Bytes],
+        parts: &[impl AsRef<[u8]>],
         limits: CallLimits,
     ) -> Result<Reply<N>, RpcError> {
         let deadline = Instant::now() + limits.deadline;
@@ -231,123 +235,6 @@ impl<N: Net> Pool<N> {
         let state = self.shared.state.lock();
         // Every method leaves the state whole, also where it might panic.
         state.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The right to one connection, counted until dropped.
-struct Lease<N: Net> {
-    pool: Pool<N>,
-    to: HostPort,
-    /// Until it is dropped.
-    ticket: Option<Ticket>,
-    connection: Option<Connection<N::Stream>>,
-    keep: bool,
-}
-
-impl<N: Net> Lease<N> {
-    /// Drops idle connections that the peer has closed or spoken on; true if there were any.
-    async fn drop_stale(&mut self) -> bool {
-        let mut stale = false;
-        while let Some(connection) = &mut self.connection {
-            if connection.is_fresh().await {
-                break;
-            }
-            stale = true;
-            self.connection = self
-                .ticket
-                .as_ref()
-                .and_then(|ticket| self.pool.state().another(ticket));
-        }
-        stale
-    }
-
-    async fn open(&mut self, deadline: Instant) -> Result<(), String> {
-        let Shared { net, limits, .. } = &*self.pool.shared;
-        self.connection = Some(open(net, &self.to, &limits.budget, deadline).await?);
-        Ok(())
-    }
-
-    async fn begin(
-        &mut self,
-        method: &'static str,
-        parts: &[Bytes],
-        deadline: Instant,
-        max_reply: u64,
-    ) -> Result<Begun, RpcError> {
-        match &mut self.connection {
-            Some(open) => {
-                let limits = (deadline, max_reply);
-                let begin = open.begin(&self.to, method, parts, limits, &self.pool.gate);
-                begin.await
-            }
-            None => Err(Failure::Unusable.of(&self.to, method)),
-        }
-    }
-
-    /// The answer, its rest received elsewhere if it is large.
-    async fn finish(
-        mut self: Box<Self>,
-        begun: Begun,
-        method: &'static str,
-        deadline: Instant,
-    ) -> Result<Reply<N>, RpcError> {
-        let bulk = self.pool.shared.limits.bulk.clone();
-        let Some(bulk) = bulk.filter(|_| begun == Begun::Large) else {
-            let received = self.receive(method, deadline).await?;
-            return Ok(self.reply(method, received));
-        };
-        let to = self.to.clone();
-        let rest = async move {
-            let received = self.receive(method, deadline).await?;
-            Ok(self.reply(method, received))
-        };
-        let mut task = AbortOnDrop(bulk.spawn(rest));
-        (&mut task.0).await.unwrap_or_else(|error| {
-            let error = ReadError::Io(io::Error::other(error));
-            Err(Failure::Receive(error).of(&to, method))
-        })
-    }
-
-    async fn receive(
-        &mut self,
-        method: &'static str,
-        deadline: Instant,
-    ) -> Result<Received, RpcError> {
-        match &mut self.connection {
-            Some(open) => open.finish(&self.to, method, deadline).await,
-            None => Err(Failure::Unusable.of(&self.to, method)),
-        }
-    }
-
-    fn reply(self: Box<Self>, method: &'static str, received: Received) -> Reply<N> {
-        Reply {
-            method,
-            received,
-            connection: self.connection.as_ref().map_or(0, Connection::serial),
-            lease: self,
-        }
-    }
-}
-
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl<N: Net> Drop for Lease<N> {
-    fn drop(&mut self) {
-        let connection = self.connection.take();
-        let kept = connection.filter(|connection| self.keep && connection.is_ready());
-        let limits = &self.pool.shared.limits;
-        let Some(ticket) = self.ticket.take() else {
-            return;
-        };
-        let closed = self.pool.state().give_back(ticket, kept, limits);
-        drop(closed); // outside the lock: closing is a system call
     }
 }
 

@@ -5,7 +5,6 @@
 //! Invariant: progress lives here, so a send that is dropped and taken up again neither repeats
 //! nor skips a byte.
 
-use bytes::Bytes;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,19 +15,20 @@ use tokio::io::AsyncWrite;
 const MANY: usize = 1024;
 /// And where they are few.
 const FEW: usize = 8;
-/// Bytes per system call beyond which no further segment is named: no socket takes more at once.
+/// Bytes per system call beyond which no further segment is named: few sockets take as much at
+/// once.
 const ENOUGH: usize = 8 << 20;
 
 /// How far a message has been sent.
-pub(crate) struct Sending<'a> {
+pub(crate) struct Sending<'a, P> {
     /// What is left; the first one from `offset` on.
-    parts: &'a [Bytes],
+    parts: &'a [P],
     offset: usize,
     sent: u64,
 }
 
-impl<'a> Sending<'a> {
-    pub(crate) fn new(parts: &'a [Bytes]) -> Self {
+impl<'a, P: AsRef<[u8]>> Sending<'a, P> {
+    pub(crate) fn new(parts: &'a [P]) -> Self {
         Self {
             parts,
             offset: 0,
@@ -74,7 +74,7 @@ impl<'a> Sending<'a> {
     /// True if there is anything left.
     fn skip_empty(&mut self) -> bool {
         while let [first, rest @ ..] = self.parts {
-            if self.offset < first.len() {
+            if self.offset < first.as_ref().len() {
                 return true;
             }
             self.parts = rest;
@@ -108,7 +108,7 @@ impl<'a> Sending<'a> {
         let mut slices = [IoSlice::new(&[]); MOST];
         let (mut skip, mut used, mut bytes) = (self.offset, 0, 0);
         for (slice, part) in slices.iter_mut().zip(self.parts) {
-            *slice = IoSlice::new(&part[skip..]);
+            *slice = IoSlice::new(&part.as_ref()[skip..]);
             (skip, used, bytes) = (0, used + 1, bytes + slice.len());
             if bytes >= ENOUGH {
                 break;
@@ -120,7 +120,7 @@ impl<'a> Sending<'a> {
     fn advance(&mut self, mut n: usize) {
         self.sent += n as u64;
         while let [first, rest @ ..] = self.parts {
-            let left = first.len() - self.offset;
+            let left = first.as_ref().len() - self.offset;
             if n < left {
                 self.offset += n;
                 return;
@@ -137,6 +137,7 @@ impl<'a> Sending<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use bytes::Bytes;
     use tokio::io::AsyncReadExt;
 
     #[tokio::test]

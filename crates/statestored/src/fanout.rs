@@ -206,8 +206,8 @@ impl<N: Net> Fanout<N> {
             let pool = self.bulk.behind(gate);
             return elsewhere(&self.bulk_runtime, large(pool, to, update, limits)).await?;
         }
-        let parts = encode(&update)?.into_pieces();
-        drop(update);
+        let frame = encode(&update)?;
+        let parts = frame.pieces();
         let method = UpdateStateRequest::METHOD;
         let answer: Answer<N> = self
             .small
@@ -251,7 +251,7 @@ async fn heartbeat<N: Net>(
     let mut message = Vec::with_capacity(HEARTBEAT_BYTES);
     write_call(request, &mut message);
     let method = HeartbeatRequest::METHOD;
-    let parts = [message.into()];
+    let parts = [message];
     let answer = pool.call_raw(to, HEARTBEAT, method, &parts, limits).await?;
     let connection = answer.connection();
     answer.decode().map(|response| Reply::Heartbeat {
@@ -287,15 +287,13 @@ async fn large<N: Net>(
     update: Update,
     limits: CallLimits,
 ) -> Result<UpdateStateResponse, CallFault> {
-    let parts = encode(&update)?.into_pieces();
+    let frame = encode(&update)?;
+    let parts = frame.pieces();
     let call = pool.call_parts::<UpdateStateRequest>(&to, UPDATE_STATE, &parts, limits);
-    let reply = call.await.map_err(failed);
-    // Only now: while anybody is sent a delta, the topic hands it to others too.
-    drop(update);
-    reply
+    call.await.map_err(failed)
 }
 
-fn encode(update: &Update) -> Result<UpdateFrame, CallFault> {
+fn encode(update: &Update) -> Result<UpdateFrame<'_>, CallFault> {
     let topics: Vec<TopicParts<'_>> = update.topics.iter().map(part_of).collect();
     UpdateFrame::new(
         update.registration_id.0,

@@ -173,27 +173,31 @@ fn refuse_unsupported(flags: &Flags) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What is due goes out at so many instants a period. Four milliseconds of a second are late by
-/// less than networks are, and ten thousand heartbeats a second are forty at a time.
-const INSTANTS: u32 = 250;
+/// This part of a period is slack: twelve milliseconds of a second are less than networks take now
+/// and then.
+const HEARTBEAT_SLACK: u32 = 80;
+/// The same of updates: three milliseconds of a hundred.
+const UPDATE_SLACK: u32 = 32;
 
 fn core_config(flags: &Flags, hash_seed: u64) -> CoreConfig {
-    let lane = |period: &str, timeout: &str| {
+    let lane = |period: &str, timeout: &str, slack: u32| {
         let period = millis(flags.i32(period).into());
         LaneConfig {
             period,
             timeout: limit(flags.i32(timeout)),
-            grain: period / INSTANTS,
+            slack: period / slack,
         }
     };
     let update_timeout = "statestore_update_tcp_timeout_seconds";
+    let update = |period| lane(period, update_timeout, UPDATE_SLACK);
     CoreConfig {
         heartbeat: lane(
             "statestore_heartbeat_frequency_ms",
             "statestore_heartbeat_tcp_timeout_seconds",
+            HEARTBEAT_SLACK,
         ),
-        priority: lane("statestore_priority_update_frequency_ms", update_timeout),
-        bulk: lane("statestore_update_frequency_ms", update_timeout),
+        priority: update("statestore_priority_update_frequency_ms"),
+        bulk: update("statestore_update_frequency_ms"),
         push_coalesce: flags
             .bool("statestore_push_on_change")
             .then(|| millis(flags.i32("statestore_push_coalesce_ms").into())),

@@ -45,6 +45,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// The server's name in metrics and on `/rpcz`, and its service's.
 pub const SERVER: (&str, &str) = ("statestore", "StatestoreService");
@@ -92,9 +93,9 @@ const GRACE: Duration = Duration::from_millis(200);
 /// Shorter than most deadlines of calls.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Runs a statestored until `shutdown`, on a local runtime or in a `LocalSet`; what it spawned
-/// there may outlive it, but does nothing more. `started` hears where it listens, once it does;
-/// questions are answered from the start.
+/// Runs a statestored until `shutdown`, on a local runtime or in a `LocalSet`; nothing is decided
+/// after its end, and calls under way end with their runtime. `started` hears where it listens,
+/// once it does; questions are answered from the start.
 pub async fn run<N: Net>(
     mut config: Config,
     world: World<N>,
@@ -121,9 +122,10 @@ pub async fn run<N: Net>(
         serve_peer(server, owner.clone(), stopped);
     }
     let timekeeper = owner.clone();
-    tokio::task::spawn_local(async move { timekeeper.keep_time().await });
-    tokio::task::spawn_local(views::answer(questions, owner.clone()));
-    tokio::task::spawn_local(keep_a_timer());
+    let mut tasks = JoinSet::new();
+    tasks.spawn_local(async move { timekeeper.keep_time().await });
+    tasks.spawn_local(views::answer(questions, owner.clone()));
+    tasks.spawn_local(keep_a_timer());
 
     tokio::pin!(shutdown);
     let prepare = async {
@@ -139,10 +141,13 @@ pub async fn run<N: Net>(
         }
         () = prepare => {}
     }
-    let listener = listen(&world.net, &config.interface, config.port, SUBSCRIBERS).await?;
-    let address = listener
-        .local_addr()
-        .map_err(|source| SUBSCRIBERS.fault(config.port, source))?;
+    let listening = listen(&world.net, &config.interface, config.port, SUBSCRIBERS).await;
+    let listening = listening.and_then(|listener| {
+        let address = listener.local_addr();
+        let address = address.map_err(|source| SUBSCRIBERS.fault(config.port, source))?;
+        Ok((listener, address))
+    });
+    let (listener, address) = listening.inspect_err(|_| owner.close())?;
     let limits = subscriber_limits(max_idle, config.max_request);
     let server = Server::new(listener, limits, Arc::new(world.statistics));
     owner.set_serving(true);

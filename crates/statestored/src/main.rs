@@ -125,9 +125,9 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
     ended
 }
 
-/// How much the threads for large messages give way to the control thread, where all cores are
-/// busy: its turns are short, and it needs them at once.
-const GIVE_WAY: i32 = 5;
+/// How much the threads for pages and large messages give way to the control thread, where all
+/// cores are busy: its turns are short, and it needs them at once.
+const GIVE_WAY: i32 = 10;
 
 /// Threads for pages and for large messages; never for a heartbeat.
 fn background() -> Result<Runtime, StartError> {

@@ -304,7 +304,9 @@ struct Outstanding<'a, N: Net> {
 
 impl<N: Net> Outstanding<'_, N> {
     fn complete(mut self, outcome: Result<Reply, CallFault>) {
-        if let Some(call) = self.call.take() {
+        if let Some(call) = self.call.take()
+            && !self.owner.0.closing.get()
+        {
             self.owner.step(Input::Completed { call, outcome });
         }
     }

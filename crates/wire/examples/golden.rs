@@ -137,7 +137,7 @@ fn updates() {
         (Some(EPOCH), &[parts(Some(4))]),
     ] {
         let frame = UpdateFrame::new(REGISTRATION, STATESTORE, epoch, topics).expect("few items");
-        print("UpdateState", "call", &frame.into_pieces().concat());
+        print("UpdateState", "call", &frame.pieces().concat());
     }
 }
 

@@ -27,6 +27,9 @@ use thiserror::Error;
 /// the kernel than the copy.
 const COPY_BELOW: usize = 2048;
 
+/// Room for the small pieces of most calls.
+const SMALL: usize = 512;
+
 /// So much is copied per frame at most, lest thousands of short runs be held once a subscriber.
 const COPY_TOTAL: usize = 64 << 10;
 
@@ -59,14 +62,16 @@ pub struct TooManyItems {
     pub items: usize,
 }
 
-/// A whole `UpdateState` call in pieces.
+/// A whole `UpdateState` call in pieces: what is its own, and runs that are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateFrame {
-    pieces: Vec<Bytes>,
-    len: u64,
+pub struct UpdateFrame<'a> {
+    /// All small pieces.
+    small: Vec<u8>,
+    /// What comes between them, and where.
+    shared: Vec<(usize, &'a [u8])>,
 }
 
-impl UpdateFrame {
+impl<'a> UpdateFrame<'a> {
     /// Builds the call for one subscriber, sequence id 0, protocol V2.
     ///
     /// # Errors
@@ -75,9 +80,10 @@ impl UpdateFrame {
         registration_id: UniqueId,
         statestore_id: UniqueId,
         epoch: Option<Epoch>,
-        topics: &[TopicParts<'_>],
+        topics: &[TopicParts<'a>],
     ) -> Result<Self, TooManyItems> {
         let mut draft = Draft::default();
+        draft.small.reserve(SMALL);
         write_head(&mut draft.small, topics.len());
         for topic in topics {
             if i32::try_from(topic.items).is_err() {
@@ -96,27 +102,23 @@ impl UpdateFrame {
             write_field(&mut draft.small, 100, epoch);
         }
         draft.small.extend_from_slice(&[code::STOP; 2]);
-        Ok(draft.finish())
+        let Draft { small, shared, .. } = draft;
+        Ok(Self { small, shared })
     }
 
     /// The pieces in the order in which they go out; none is empty.
-    pub fn pieces(&self) -> &[Bytes] {
-        &self.pieces
-    }
-
-    /// The pieces themselves.
-    pub fn into_pieces(self) -> Vec<Bytes> {
-        self.pieces
-    }
-
-    /// Bytes of all pieces together.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Never true: a call has at least its envelope.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn pieces(&self) -> Vec<&[u8]> {
+        let mut pieces = Vec::with_capacity(2 * self.shared.len() + 1);
+        let mut taken = 0;
+        for (at, run) in &self.shared {
+            if *at > taken {
+                pieces.push(&self.small[taken..*at]);
+                taken = *at;
+            }
+            pieces.push(run);
+        }
+        pieces.push(&self.small[taken..]);
+        pieces
     }
 }
 
@@ -124,35 +126,18 @@ impl UpdateFrame {
 #[derive(Default)]
 struct Draft<'a> {
     small: Vec<u8>,
-    shared: Vec<(usize, &'a Bytes)>,
+    shared: Vec<(usize, &'a [u8])>,
     copied: usize,
 }
 
 impl<'a> Draft<'a> {
-    fn run(&mut self, run: &'a Bytes) {
+    fn run(&mut self, run: &'a [u8]) {
         if run.len() < COPY_BELOW && self.copied + run.len() <= COPY_TOTAL {
             self.copied += run.len();
             self.small.extend_from_slice(run);
         } else {
             self.shared.push((self.small.len(), run));
         }
-    }
-
-    fn finish(mut self) -> UpdateFrame {
-        self.small.shrink_to_fit();
-        let mut small = Bytes::from(self.small);
-        let mut pieces = Vec::with_capacity(2 * self.shared.len() + 1);
-        let mut taken = 0;
-        for (at, run) in self.shared {
-            if at > taken {
-                pieces.push(small.split_to(at - taken));
-                taken = at;
-            }
-            pieces.push(run.clone());
-        }
-        pieces.push(small);
-        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
-        UpdateFrame { pieces, len }
     }
 }
 

@@ -210,7 +210,7 @@ fn server(dice: &mut Dice, mode: Mode, peer: Duration, subscriber: Duration) -> 
     let lane = |period: Duration, timeout| LaneConfig {
         period,
         timeout,
-        grain: period / 250,
+        slack: period / 64,
     };
     let push = dice.share(subscriber, 1, 3);
     let mut config = Config {

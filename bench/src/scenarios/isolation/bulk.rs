@@ -4,7 +4,7 @@
 //! live on threads that give way, so that the crowd that is measured can read the clock.
 
 use super::super::{BULK, Bench, LIMIT, Publisher, Taken, items, too_late};
-use super::{Beside, Size, Stage};
+use super::{Beside, Size, Stage, While};
 use crate::apart::Apart;
 use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
 use crate::failure::Failure;
@@ -36,7 +36,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The topic is published again and again; nobody follows it.
+/// The topic is published again and again; nobody follows it. Limit: what the plainest sender of
+/// the same bytes to one process leaves of the machine.
 async fn coming(
     bench: &Bench,
     size: &Size,
@@ -44,17 +45,20 @@ async fn coming(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     let stage = Stage::set(bench, size).await?;
-    let without = stage.measure().await?;
+    let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("publisher").await?;
+    let plain = beside_plain_sender(&stage, size, &crowd, 1).await?;
     let publisher = Publisher::join(&crowd, &stage.server, &Records::new()).await?;
     publisher.publish_often(BULK, items(size.items, size.value, b'p', false), READY);
     let before = stage.server.version(BULK).await?;
     let with = stage.measure().await?;
     let entries = stage.server.version(BULK).await? - before;
     let beside = Beside::new("coming", "a topic that is published again and again");
-    section.figures.extend(beside.compare(&without, &with));
-    let added = with.lateness[0].max - without.lateness[0].max;
+    let sender = Beside::new("plain_coming", "the same bytes to another process");
+    section.figures.extend(sender.show(&quiet, &plain));
+    section.figures.extend(beside.compare(&plain, &with));
+    let added = with.lateness[0].max - plain.lateness[0].max;
     let added = beside.figure("added", "added to a heartbeat, max", added.max(0.0), "ms");
     let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
     let rate = entries as f64 * size.value as f64 / 1e9 / seconds;
@@ -62,7 +66,7 @@ async fn coming(
         added.promised("Intake", Bound::Most(MOST_ADDED)),
         beside.figure("rate", "its rate", rate, "GB/s"),
     ]);
-    taken.push(with.taken);
+    taken.extend([plain.taken, with.taken]);
     Ok(())
 }
 
@@ -78,14 +82,7 @@ async fn going(
     let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("receiver").await?;
-    let plain = {
-        let records = Records::new();
-        let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
-        tokio::select! {
-            failed = plainly(size, &crowd, &receivers) => return Err(failed),
-            measured = stage.measure() => measured?,
-        }
-    };
+    let plain = beside_plain_sender(&stage, size, &crowd, size.receivers).await?;
     let records = Records::new();
     let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
     let endless = again_and_again(&stage, &crowd, &receivers, &records);
@@ -133,6 +130,20 @@ async fn filled(bench: &Bench, size: &Size) -> Result<Stage, Failure> {
     let topic = items(size.items, size.value, b'v', false);
     publisher.fill(&stage.server, BULK, topic).await?;
     Ok(stage)
+}
+
+async fn beside_plain_sender(
+    stage: &Stage,
+    size: &Size,
+    crowd: &Crowd,
+    receivers: usize,
+) -> Result<While, Failure> {
+    let receivers = crowd.add(receivers, Conduct::Answers, &Records::new());
+    tokio::select! {
+        // Ends only by a failure.
+        failed = plainly(size, crowd, &receivers) => Err(failed),
+        measured = stage.measure() => measured,
+    }
 }
 
 /// Sends the same bytes to as many by the plainest means, and again as soon as all have them.

@@ -213,6 +213,8 @@ impl Node {
             && let Some(member) = self.members.find(key).filter(|_| self.ha.is_some())
         {
             config.period = self.heartbeat_pace(now, &member.registration.id).0;
+            // Small beside the period, also where that was shortened.
+            config.slack = config.slack.min(config.period / 16);
         }
         let (Some(member), Some(rhythm)) = (self.members.find_mut(key), rhythm_of(lane)) else {
             return;

@@ -1,7 +1,7 @@
 //! A subscriber that restarts, the shipped one, between two nodes that do not reach each other:
 //! what its new life says to the registration of the former one (ha.md rules 9, 20).
 //!
-//! Deliberately absent: its own calls, apart from the one registration that a test makes for it.
+//! Deliberately absent: its own calls, apart from the registrations that a test makes for it.
 
 use super::world::{World, config};
 use statestore_core::ids::{RequestId, StatestoreId};

@@ -31,9 +31,9 @@ fn without_flags_the_configuration_is_the_references() {
         first_update_delay: FIRST_UPDATE_DELAY,
         ..CoreConfig::default()
     };
-    reference.heartbeat.grain = Duration::from_millis(4);
-    reference.priority.grain = Duration::from_micros(400);
-    reference.bulk.grain = Duration::from_millis(8);
+    reference.heartbeat.slack = Duration::from_micros(12_500);
+    reference.priority.slack = Duration::from_micros(3_125);
+    reference.bulk.slack = Duration::from_micros(62_500);
     assert_eq!(config.core, reference);
     assert_eq!(config.port, 24_000);
     assert_eq!(config.max_reply, 64 << 30);
@@ -67,7 +67,7 @@ fn each_flag_reaches_its_place() {
         LaneConfig {
             period: Duration::from_millis(300),
             timeout: NO_LIMIT,
-            grain: Duration::from_micros(1_200),
+            slack: Duration::from_micros(9_375),
         }
     );
     assert_eq!(core.priority.period, Duration::from_millis(50));

@@ -5,7 +5,6 @@
 
 use crate::inject::{Inject, InjectionPoint};
 use crate::service::{LARGE, apart, size};
-use bytes::Bytes;
 use statestore_core::subscriber::port::{Body, Call, Reply};
 use statestore_rpc::{CallLimits, HostPort, Net, Pool, Purpose};
 use statestore_wire::envelope::write_call;
@@ -56,7 +55,7 @@ impl<C: Net> Caller<C> {
                 let encode = move || {
                     let mut message = Vec::new();
                     write_call(&publication.into_request(), &mut message);
-                    [Bytes::from(message)]
+                    [message]
                 };
                 let parts = apart(large, encode).await.ok_or_else(|| {
                     Status::error(StatusCode::GENERAL, "The subscriber is stopping")

@@ -1,0 +1,135 @@
+//! [`Lease`]: the right to one connection of a pool, from the beginning of a call to its end.
+//!
+//! Deliberately absent: trying again, and what a reply means (`pool`).
+//!
+//! Invariant: it is counted until it is dropped, and its connection goes back to the pool only if
+//! whoever made the call has said so.
+
+use super::idle::Ticket;
+use super::{Pool, Reply};
+use crate::address::HostPort;
+use crate::client::{Connection, open};
+use crate::error::{Failure, RpcError};
+use crate::message::{Begun, ReadError, Received};
+use crate::net::Net;
+use std::io;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// The right to one connection, counted until dropped.
+pub(super) struct Lease<N: Net> {
+    pub(super) pool: Pool<N>,
+    pub(super) to: HostPort,
+    /// Until it is dropped.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) connection: Option<Connection<N::Stream>>,
+    pub(super) keep: bool,
+}
+
+impl<N: Net> Lease<N> {
+    /// Drops idle connections that the peer has closed or spoken on; true if there were any.
+    pub(super) async fn drop_stale(&mut self) -> bool {
+        let mut stale = false;
+        while let Some(connection) = &mut self.connection {
+            if connection.is_fresh().await {
+                break;
+            }
+            stale = true;
+            self.connection = self
+                .ticket
+                .as_ref()
+                .and_then(|ticket| self.pool.state().another(ticket));
+        }
+        stale
+    }
+
+    pub(super) async fn open(&mut self, deadline: Instant) -> Result<(), String> {
+        let shared = &*self.pool.shared;
+        let open = open(&shared.net, &self.to, &shared.limits.budget, deadline);
+        self.connection = Some(open.await?);
+        Ok(())
+    }
+
+    pub(super) async fn begin(
+        &mut self,
+        method: &'static str,
+        parts: &[impl AsRef<[u8]>],
+        deadline: Instant,
+        max_reply: u64,
+    ) -> Result<Begun, RpcError> {
+        match &mut self.connection {
+            Some(open) => {
+                let limits = (deadline, max_reply);
+                let begin = open.begin(&self.to, method, parts, limits, &self.pool.gate);
+                begin.await
+            }
+            None => Err(Failure::Unusable.of(&self.to, method)),
+        }
+    }
+
+    /// The answer, its rest received elsewhere if it is large.
+    pub(super) async fn finish(
+        mut self: Box<Self>,
+        begun: Begun,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Reply<N>, RpcError> {
+        let bulk = self.pool.shared.limits.bulk.clone();
+        let Some(bulk) = bulk.filter(|_| begun == Begun::Large) else {
+            let received = self.receive(method, deadline).await?;
+            return Ok(self.reply(method, received));
+        };
+        let to = self.to.clone();
+        let rest = async move {
+            let received = self.receive(method, deadline).await?;
+            Ok(self.reply(method, received))
+        };
+        let mut task = AbortOnDrop(bulk.spawn(rest));
+        (&mut task.0).await.unwrap_or_else(|error| {
+            let error = ReadError::Io(io::Error::other(error));
+            Err(Failure::Receive(error).of(&to, method))
+        })
+    }
+
+    async fn receive(
+        &mut self,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Received, RpcError> {
+        match &mut self.connection {
+            Some(open) => open.finish(&self.to, method, deadline).await,
+            None => Err(Failure::Unusable.of(&self.to, method)),
+        }
+    }
+
+    fn reply(self: Box<Self>, method: &'static str, received: Received) -> Reply<N> {
+        Reply {
+            method,
+            received,
+            connection: self.connection.as_ref().map_or(0, Connection::serial),
+            lease: self,
+        }
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<N: Net> Drop for Lease<N> {
+    fn drop(&mut self) {
+        let connection = self.connection.take();
+        let kept = connection.filter(|connection| self.keep && connection.is_ready());
+        let limits = &self.pool.shared.limits;
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        let closed = self.pool.state().give_back(ticket, kept, limits);
+        drop(closed); // outside the lock: closing is a system call
+    }
+}
