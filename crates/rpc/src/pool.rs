@@ -253,7 +253,7 @@ impl<N: Net> Reply<N> {
         self.received.bytes()
     }
 
-    /// The [serial](Connection::serial) of the connection it came over.
+    /// The [serial](crate::Connection::serial) of the connection it came over.
     pub fn connection(&self) -> u64 {
         self.connection
     }
