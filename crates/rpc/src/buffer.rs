@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// From this capacity on, in bytes, it is memory of its own.
 const MAPPED: usize = 4 << 20;
-/// So much at first: what a control thread receives by itself is never copied on.
+/// So much at first: a request of a subscriber, which a control thread receives by itself, is not
+/// copied on, unless more is allowed than by default.
 const FIRST: usize = 64 << 20;
 /// How many times as much memory it gets then as it holds.
 const STRIDE: usize = 4;

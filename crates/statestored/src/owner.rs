@@ -110,6 +110,9 @@ impl<N: Net> Owner<N> {
 
     /// Puts a request to the node. None once it is gone.
     pub async fn ask(&self, request: Request) -> Option<Answer> {
+        if self.0.closing.get() {
+            return None;
+        }
         let request_id = RequestId(self.0.requests.replace(self.0.requests.get() + 1));
         let (answer, answered) = oneshot::channel();
         self.0.asking.borrow_mut().insert(request_id, answer);
