@@ -18,7 +18,9 @@ use statestore_core::port::{Body, Call, CallFault, Lane, Reply, TopicPart, Updat
 use statestore_core::topic::Version;
 use statestore_daemon::debug_actions::{DebugActions, Step};
 use statestore_rpc::pool::Reply as Answer;
-use statestore_rpc::{CallLimits, Gate, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage};
+use statestore_rpc::{
+    CallLimits, Gate, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage, elsewhere,
+};
 use statestore_wire::delta::{TopicParts, UpdateFrame};
 use statestore_wire::envelope::write_call;
 use statestore_wire::{
@@ -26,7 +28,7 @@ use statestore_wire::{
     UpdateStateResponse,
 };
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::JoinError;
 
 /// Connections for topic updates, priority and normal.
 pub const UPDATE_STATE: Purpose = Purpose("subscriber-update-state");
@@ -204,7 +206,8 @@ impl<N: Net> Fanout<N> {
         let bytes: usize = update.topics.iter().map(|part| part.delta.bytes).sum();
         if bytes > BULK {
             let pool = self.bulk.behind(gate);
-            return elsewhere(&self.bulk_runtime, large(pool, to, update, limits)).await?;
+            let sent = elsewhere(&self.bulk_runtime, large(pool, to, update, limits));
+            return sent.await.map_err(ended)?;
         }
         let frame = encode(&update)?;
         let parts = frame.pieces();
@@ -216,8 +219,8 @@ impl<N: Net> Fanout<N> {
             .await
             .map_err(failed)?;
         if answer.bytes().len() > BULK {
-            let decode = async move { answer.decode() };
-            return elsewhere(&self.bulk_runtime, decode).await?.map_err(failed);
+            let decoded = elsewhere(&self.bulk_runtime, async move { answer.decode() });
+            return decoded.await.map_err(ended)?.map_err(failed);
         }
         answer.decode().map_err(failed)
     }
@@ -280,6 +283,11 @@ fn failed(error: RpcError) -> CallFault {
     CallFault(error.status())
 }
 
+/// Work on the bulk runtime that did not come to its end.
+fn ended(error: JoinError) -> CallFault {
+    CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string()))
+}
+
 /// An update that is too large for the control thread.
 async fn large<N: Net>(
     pool: Pool<N>,
@@ -313,26 +321,5 @@ fn part_of(part: &TopicPart) -> TopicParts<'_> {
         from_version: part.delta.from.to_wire(),
         to_version: part.delta.to.to_wire(),
         min_subscriber_topic_version: part.min_version.map(Version::to_wire),
-    }
-}
-
-/// Runs a future on another runtime, from now on; it ends with the caller, who holds none of it.
-fn elsewhere<T: Send + 'static>(
-    runtime: &Handle,
-    work: impl Future<Output = T> + Send + 'static,
-) -> impl Future<Output = Result<T, CallFault>> {
-    let mut task = AbortOnDrop(runtime.spawn(work));
-    async move {
-        (&mut task.0).await.map_err(|error| {
-            CallFault(Status::error(StatusCode::INTERNAL_ERROR, error.to_string()))
-        })
-    }
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

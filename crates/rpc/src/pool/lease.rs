@@ -9,11 +9,11 @@ use super::idle::Ticket;
 use super::{Pool, Reply};
 use crate::address::HostPort;
 use crate::client::{Connection, open};
+use crate::elsewhere::elsewhere;
 use crate::error::{Failure, RpcError};
 use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
 use std::io;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// The right to one connection, counted until dropped.
@@ -84,8 +84,7 @@ impl<N: Net> Lease<N> {
             let received = self.receive(method, deadline).await?;
             Ok(self.reply(method, received))
         };
-        let mut task = AbortOnDrop(bulk.spawn(rest));
-        (&mut task.0).await.unwrap_or_else(|error| {
+        elsewhere(&bulk, rest).await.unwrap_or_else(|error| {
             let error = ReadError::Io(io::Error::other(error));
             Err(Failure::Receive(error).of(&to, method))
         })
@@ -109,15 +108,6 @@ impl<N: Net> Lease<N> {
             connection: self.connection.as_ref().map_or(0, Connection::serial),
             lease: self,
         }
-    }
-}
-
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
