@@ -110,16 +110,16 @@ impl<N: Net> Owner<N> {
 
     /// Puts a request to the node. None once it is gone.
     pub async fn ask(&self, request: Request) -> Option<Answer> {
-        if self.0.closing.get() {
-            return None;
-        }
         let request_id = RequestId(self.0.requests.replace(self.0.requests.get() + 1));
         let (answer, answered) = oneshot::channel();
         self.0.asking.borrow_mut().insert(request_id, answer);
-        self.step(Input::Request {
+        let heard = self.step(Input::Request {
             request_id,
             request,
         });
+        if !heard {
+            self.0.asking.borrow_mut().remove(&request_id);
+        }
         answered.await.ok()
     }
 
@@ -190,12 +190,12 @@ impl<N: Net> Owner<N> {
         self.0.serving.set(serving);
     }
 
-    /// From now on no outcome reaches the node: its tasks are about to be dropped.
+    /// From now on nothing reaches the node: its tasks are about to be dropped.
     pub fn close(&self) {
         self.0.closing.set(true);
     }
 
-    /// Wakes the node at its deadlines, for ever.
+    /// Wakes the node at its deadlines until it is closing.
     pub async fn keep_time(&self) {
         loop {
             let due = self.0.node.borrow().deadline();
@@ -212,13 +212,19 @@ impl<N: Net> Owner<N> {
                     () = tokio::time::sleep(wait) => {}
                 }
             }
-            self.step(Input::Timer);
+            if !self.step(Input::Timer) {
+                return;
+            }
             // However late we are, outcomes that have arrived get their turn.
             tokio::task::yield_now().await;
         }
     }
 
-    fn step(&self, input: Input) {
+    /// Puts one thing to the node; false if it is closing and hears nothing any more.
+    fn step(&self, input: Input) -> bool {
+        if self.0.closing.get() {
+            return false;
+        }
         let mut outbox = self.0.spare.borrow_mut().pop().unwrap_or_default();
         let now = self.0.clock.now();
         let deadline = {
@@ -240,6 +246,7 @@ impl<N: Net> Owner<N> {
         {
             self.0.sooner.notify_one();
         }
+        true
     }
 
     /// Does one thing; never steps, so that effects keep their order.
@@ -307,9 +314,7 @@ struct Outstanding<'a, N: Net> {
 
 impl<N: Net> Outstanding<'_, N> {
     fn complete(mut self, outcome: Result<Reply, CallFault>) {
-        if let Some(call) = self.call.take()
-            && !self.owner.0.closing.get()
-        {
+        if let Some(call) = self.call.take() {
             self.owner.step(Input::Completed { call, outcome });
         }
     }
@@ -319,9 +324,7 @@ impl<N: Net> Drop for Outstanding<'_, N> {
     fn drop(&mut self) {
         let calls = &self.owner.0.to_peer;
         calls.set(calls.get() - usize::from(self.to_peer));
-        if let Some(call) = self.call.take()
-            && !self.owner.0.closing.get()
-        {
+        if let Some(call) = self.call.take() {
             let status = Status::error(StatusCode::INTERNAL_ERROR, "the call was abandoned");
             self.owner.step(Input::Completed {
                 call,
