@@ -82,9 +82,12 @@ impl<'a> UpdateFrame<'a> {
         epoch: Option<Epoch>,
         topics: &[TopicParts<'a>],
     ) -> Result<Self, TooManyItems> {
-        let mut draft = Draft::default();
-        draft.small.reserve(SMALL);
-        write_head(&mut draft.small, topics.len());
+        let mut frame = Self {
+            small: Vec::with_capacity(SMALL),
+            shared: Vec::new(),
+        };
+        let mut room = COPY_TOTAL;
+        write_head(&mut frame.small, topics.len());
         for topic in topics {
             if i32::try_from(topic.items).is_err() {
                 return Err(TooManyItems {
@@ -92,18 +95,19 @@ impl<'a> UpdateFrame<'a> {
                     items: topic.items,
                 });
             }
-            write_before_items(&mut draft.small, topic);
-            topic.runs.iter().for_each(|run| draft.run(run));
-            write_after_items(&mut draft.small, topic);
+            write_before_items(&mut frame.small, topic);
+            for run in topic.runs {
+                frame.add(run, &mut room);
+            }
+            write_after_items(&mut frame.small, topic);
         }
-        write_field(&mut draft.small, 3, &registration_id);
-        write_field(&mut draft.small, 4, &statestore_id);
+        write_field(&mut frame.small, 3, &registration_id);
+        write_field(&mut frame.small, 4, &statestore_id);
         if let Some(epoch) = &epoch {
-            write_field(&mut draft.small, 100, epoch);
+            write_field(&mut frame.small, 100, epoch);
         }
-        draft.small.extend_from_slice(&[code::STOP; 2]);
-        let Draft { small, shared, .. } = draft;
-        Ok(Self { small, shared })
+        frame.small.extend_from_slice(&[code::STOP; 2]);
+        Ok(frame)
     }
 
     /// The pieces in the order in which they go out; none is empty.
@@ -120,20 +124,11 @@ impl<'a> UpdateFrame<'a> {
         pieces.push(&self.small[taken..]);
         pieces
     }
-}
 
-/// All small pieces in one buffer, and where shared runs come between them.
-#[derive(Default)]
-struct Draft<'a> {
-    small: Vec<u8>,
-    shared: Vec<(usize, &'a [u8])>,
-    copied: usize,
-}
-
-impl<'a> Draft<'a> {
-    fn run(&mut self, run: &'a [u8]) {
-        if run.len() < COPY_BELOW && self.copied + run.len() <= COPY_TOTAL {
-            self.copied += run.len();
+    /// Adds a run, copied if it is short and within what may still be copied.
+    fn add(&mut self, run: &'a [u8], room: &mut usize) {
+        if run.len() < COPY_BELOW && run.len() <= *room {
+            *room -= run.len();
             self.small.extend_from_slice(run);
         } else {
             self.shared.push((self.small.len(), run));
