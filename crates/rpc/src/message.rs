@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::yield_now;
@@ -199,18 +199,14 @@ impl MessageReader {
         let fresh = || vec![0; SCRATCH].into_boxed_slice();
         let mut scratch = SPARE.take().unwrap_or_else(fresh);
         let mut target = ReadBuf::new(&mut scratch);
-        let poll = Pin::new(stream).poll_read(cx, &mut target);
-        if poll.is_ready() {
+        let poll = Pin::new(stream).poll_read(cx, &mut target).map(|read| {
+            read?;
             self.discard_handed_out();
-        }
-        let added = match poll.is_ready() {
-            true => self.buf.extend(target.filled()),
-            false => Ok(()),
-        };
-        let n = target.filled().len();
+            self.buf.extend(target.filled())?;
+            Ok(target.filled().len())
+        });
         SPARE.set(Some(scratch));
-        ready!(poll)?;
-        Poll::Ready(added.map(|()| n))
+        poll
     }
 
     /// Room for the next bytes of a large message; how many may be read into it.
