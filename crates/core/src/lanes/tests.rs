@@ -22,6 +22,15 @@ fn lane() -> (Rhythm, Schedule) {
     (rhythm, schedule)
 }
 
+/// Called at 0, and told of a change at `when` while it calls.
+fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
+    let (mut rhythm, mut schedule) = lane();
+    assert!(schedule.pop_due(at(0)).is_some());
+    rhythm.begin();
+    rhythm.hurry(at(when), push, &mut schedule);
+    (rhythm, schedule)
+}
+
 /// Sends at `start` and ends at `end`.
 fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), ending: Ending) {
     assert!(schedule.pop_due(at(start)).is_some());
@@ -106,11 +115,8 @@ fn a_hurried_lane_keeps_the_coalescing_distance_and_is_never_delayed() {
 
 #[test]
 fn a_push_interval_longer_than_the_period_does_not_slow_the_lane_down() {
-    let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0)).unwrap();
-    rhythm.begin();
     let long = Duration::from_secs(9);
-    rhythm.hurry(at(1), long, &mut schedule);
+    let (mut rhythm, mut schedule) = hurried(1, long);
     rhythm.end(at(2), Ending::Done, &CONFIG, Some(long), &mut schedule);
     assert_eq!(schedule.first(), Some(at(102)));
 }
@@ -146,20 +152,14 @@ fn periods_end_within_the_slack_and_those_that_began_together_apart() {
         );
         assert!(together <= 52, "{ending:?}: {together}");
     }
-    let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0)).unwrap();
-    rhythm.begin();
-    rhythm.hurry(at(1), PUSH, &mut schedule);
+    let (mut rhythm, mut schedule) = hurried(1, PUSH);
     rhythm.end(at(3), Ending::Done, &slack, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(13)));
 }
 
 #[test]
 fn a_change_hurries_one_message_also_where_the_turn_ends_without_one() {
-    let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0)).unwrap();
-    rhythm.begin();
-    rhythm.hurry(at(1), PUSH, &mut schedule);
+    let (mut rhythm, mut schedule) = hurried(1, PUSH);
     rhythm.end(at(2), Ending::Outlived, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(12)));
     schedule.pop_due(at(12)).unwrap();
@@ -219,10 +219,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
 // W10, S-5: the next activation may have something to say before the last message of this one ends.
 #[test]
 fn a_message_that_was_outlived_delays_nothing() {
-    let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0)).unwrap();
-    rhythm.begin();
-    rhythm.hurry(at(20), PUSH, &mut schedule);
+    let (mut rhythm, mut schedule) = hurried(20, PUSH);
     rhythm.end(at(50), Ending::Outlived, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(60)), "told during the call");
     turn(&mut rhythm, &mut schedule, (60, 80), Ending::Outlived);
