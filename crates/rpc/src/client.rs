@@ -13,8 +13,8 @@ use crate::message::{Begun, MessageReader, ReadError, Received};
 use crate::net::Net;
 use crate::send::Sending;
 use bytes::Bytes;
-use statestore_wire::envelope::{ApplicationException, read_result, write_call};
-use statestore_wire::{Envelope, MessageKind, Reader, Rpc, Wire};
+use statestore_wire::envelope::{ApplicationException, Header, read_result, write_call};
+use statestore_wire::{MessageKind, Reader, Rpc, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -134,9 +134,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         max_reply: u64,
     ) -> Result<Received, RpcError> {
         let open = Gate::default();
-        self.begin(address, method, parts, (deadline, max_reply), &open)
-            .await?;
-        self.finish(address, method, deadline).await
+        let begin = self.begin(address, method, parts, (deadline, max_reply), &open);
+        let begun = begin.await?;
+        self.finish(address, method, begun, deadline).await
     }
 
     /// The result in a reply; a bad one spoils the connection.
@@ -186,14 +186,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.in_time(begun, address, method)
     }
 
-    /// Receives the rest of the answer.
+    /// The answer, after the rest of it has been received.
     pub(crate) async fn finish(
         &mut self,
         address: &HostPort,
         method: &'static str,
+        begun: Begun,
         deadline: Instant,
     ) -> Result<Received, RpcError> {
-        let received = timeout_at(deadline, self.receive(method)).await;
+        let received = match begun {
+            Begun::Whole(reply) => Ok(self.checked(method, reply)),
+            Begun::Large => timeout_at(deadline, self.receive(method)).await,
+        };
         self.in_time(received, address, method)
     }
 
@@ -249,6 +253,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let reply = read
             .map_err(|error| self.receive_failure(error))?
             .ok_or(Failure::Closed)?;
+        self.checked(method, reply)
+    }
+
+    /// The reply, if it is an answer to `method`; another one spoils the connection.
+    fn checked(&mut self, method: &str, reply: Received) -> Result<Received, Failure> {
+        self.stage = Stage::Spoiled;
         check_answer(method, reply.bytes())?;
         self.stage = Stage::Ready;
         Ok(reply)
@@ -278,11 +288,11 @@ fn is_reset(error: &io::Error) -> bool {
 /// An answer to `method` that is not an exception.
 fn check_answer(method: &str, reply: &Bytes) -> Result<(), Failure> {
     let mut reader = Reader::new(reply);
-    let envelope = Envelope::read(&mut reader)?;
-    if let Some(failure) = Failure::in_envelope(&envelope, method) {
+    let header = Header::read(&mut reader)?;
+    if let Some(failure) = Failure::in_header(&header, method) {
         return Err(failure);
     }
-    if envelope.kind == MessageKind::Exception {
+    if header.kind == MessageKind::Exception {
         return Err(Failure::Exception(ApplicationException::read(&mut reader)?));
     }
     Ok(())
@@ -291,6 +301,6 @@ fn check_answer(method: &str, reply: &Bytes) -> Result<(), Failure> {
 /// The result in a whole reply.
 pub(crate) fn result_of<T: Wire>(method: &'static str, reply: &Bytes) -> Result<T, Failure> {
     let mut reader = Reader::new(reply);
-    Envelope::read(&mut reader)?;
+    Header::read(&mut reader)?;
     read_result(&mut reader)?.ok_or(Failure::MissingResult(method))
 }

@@ -4,8 +4,8 @@
 
 use crate::address::HostPort;
 use crate::message::ReadError;
-use statestore_wire::envelope::ApplicationException;
-use statestore_wire::{Envelope, Fault, MessageKind, Status, StatusCode, Text};
+use statestore_wire::envelope::{ApplicationException, Header};
+use statestore_wire::{Fault, MessageKind, Status, StatusCode, Text};
 use std::io;
 use thiserror::Error;
 
@@ -153,10 +153,10 @@ impl Failure {
     }
 
     /// The failure that stands in an answer's envelope, if it is none to `method`.
-    pub(crate) fn in_envelope(envelope: &Envelope, method: &str) -> Option<Self> {
-        match envelope.kind {
-            MessageKind::Reply | MessageKind::Exception if envelope.method != *method => {
-                Some(Self::WrongMethod(envelope.method.clone()))
+    pub(crate) fn in_header(header: &Header<'_>, method: &str) -> Option<Self> {
+        match header.kind {
+            MessageKind::Reply | MessageKind::Exception if header.method != method.as_bytes() => {
+                Some(Self::WrongMethod(Text::from(header.method)))
             }
             MessageKind::Reply | MessageKind::Exception => None,
             other => Some(Self::NotAnAnswer(other)),

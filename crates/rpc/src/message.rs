@@ -84,10 +84,10 @@ impl Received {
 }
 
 /// How much of a message is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Begun {
     /// All of it.
-    Whole,
+    Whole(Received),
     /// More than goes through a scratch buffer; the rest is bulk.
     Large,
 }
@@ -123,16 +123,15 @@ impl MessageReader {
         self.buf.len() - self.start
     }
 
-    /// Waits for a whole message, or for the beginning of a large one, without handing it out;
-    /// `None` if the peer ended the stream before.
+    /// Waits for a whole message, or for the beginning of a large one; `None` if the peer ended the
+    /// stream before.
     pub async fn begin<S>(&mut self, stream: &mut S) -> Result<Option<Begun>, ReadError>
     where
         S: AsyncRead + Unpin,
     {
         loop {
-            let arrived = &self.buf[self.start..];
-            if !arrived.is_empty() && self.scanner.advance(arrived)?.is_some() {
-                return Ok(Some(Begun::Whole));
+            if let Some(message) = self.complete()? {
+                return Ok(Some(Begun::Whole(message)));
             }
             if self.received() >= SCRATCH {
                 return Ok(Some(Begun::Large));

@@ -87,9 +87,11 @@ impl<'a, P: AsRef<[u8]>> Sending<'a, P> {
     where
         S: AsyncWrite,
     {
-        let n = match self.parts.len() <= FEW {
-            true => self.poll_some::<FEW, S>(cx, stream),
-            false => self.poll_some::<MANY, S>(cx, stream),
+        let n = match self.parts {
+            // Most messages by far, and the plain call is the cheaper one.
+            [only] => stream.poll_write(cx, &only.as_ref()[self.offset..]),
+            few if few.len() <= FEW => self.poll_some::<FEW, S>(cx, stream),
+            _ => self.poll_some::<MANY, S>(cx, stream),
         };
         match ready!(n)? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

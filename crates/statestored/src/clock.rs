@@ -12,6 +12,11 @@ use std::time::SystemTime;
 pub trait Clock: Send + Sync {
     /// Both readings of this moment.
     fn now(&self) -> Now;
+
+    /// The time of this moment, where nothing is stamped.
+    fn time(&self) -> Time {
+        self.now().time
+    }
 }
 
 /// The machine's clocks.
@@ -20,17 +25,21 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let boot = clock_gettime(ClockId::Boottime);
-        // Neither is negative: the clock counts from the start of the machine.
-        let seconds = u64::try_from(boot.tv_sec).unwrap_or_default();
-        let nanos = u64::try_from(boot.tv_nsec).unwrap_or_default();
         let wall = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         Now {
-            time: Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos)),
+            time: self.time(),
             wall: Wall(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)),
         }
+    }
+
+    fn time(&self) -> Time {
+        let boot = clock_gettime(ClockId::Boottime);
+        // Neither is negative: the clock counts from the start of the machine.
+        let seconds = u64::try_from(boot.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(boot.tv_nsec).unwrap_or_default();
+        Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
     }
 }
 

@@ -36,7 +36,7 @@ impl FenceCell {
     /// Whether what belongs to this epoch may be said now.
     pub fn lets(&self, epoch: Epoch) -> bool {
         let fence = *self.fence.lock().unwrap_or_else(PoisonError::into_inner);
-        fence.is_some_and(|fence| fence.lets(epoch, self.clock.now().time))
+        fence.is_some_and(|fence| fence.lets(epoch, self.clock.time()))
     }
 
     /// A gate for calls of this epoch; an open one without.

@@ -204,7 +204,7 @@ impl<N: Net> Owner<N> {
                 self.0.sooner.notified().await;
                 continue;
             };
-            let wait = due.since(self.0.clock.now().time);
+            let wait = due.since(self.0.clock.time());
             if !wait.is_zero() {
                 tokio::select! {
                     biased;

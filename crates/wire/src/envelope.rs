@@ -46,10 +46,13 @@ const STRICT: u32 = 0x8001_0000;
 /// protocol's first word.
 pub const MAX_METHOD_NAME: usize = 4096;
 
-/// A header whose bytes are all there, still borrowed.
-pub(crate) struct Header<'a> {
-    kind: MessageKind,
-    method: &'a [u8],
+/// An envelope that borrows the message, whose bytes are all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// What follows.
+    pub kind: MessageKind,
+    /// The method.
+    pub method: &'a [u8],
     seqid: i32,
     /// Bytes up to the struct behind it.
     pub(crate) len: usize,
@@ -66,7 +69,8 @@ impl<'a> Header<'a> {
         }
     }
 
-    fn read(r: &mut Reader<'a>) -> Result<Self, Fault> {
+    /// Reads the strict header, or the old unversioned one.
+    pub fn read(r: &mut Reader<'a>) -> Result<Self, Fault> {
         let before = r.rest().len();
         let word = r.i32()? as u32;
         let (kind, method);
@@ -98,7 +102,7 @@ fn read_name<'a>(r: &mut Reader<'a>, len: usize) -> Result<&'a [u8], Fault> {
 }
 
 impl Envelope {
-    /// Reads the strict header, or the old unversioned one.
+    /// Reads a [`Header`].
     pub fn read(r: &mut Reader<'_>) -> Result<Self, Fault> {
         let header = Header::read(r)?;
         Ok(Self {

@@ -11,7 +11,7 @@ use crate::address::HostPort;
 use crate::client::{Connection, open};
 use crate::elsewhere::elsewhere;
 use crate::error::{Failure, RpcError};
-use crate::message::{Begun, ReadError, Received};
+use crate::message::{Begun, ReadError};
 use crate::net::Net;
 use std::io;
 use tokio::time::Instant;
@@ -69,21 +69,20 @@ impl<N: Net> Lease<N> {
 
     /// The answer, its rest received elsewhere if it is large.
     pub(super) async fn finish(
-        mut self: Box<Self>,
+        self: Box<Self>,
         begun: Begun,
         method: &'static str,
         deadline: Instant,
     ) -> Result<Reply<N>, RpcError> {
-        let bulk = self.pool.shared.limits.bulk.clone();
-        let Some(bulk) = bulk.filter(|_| begun == Begun::Large) else {
-            let received = self.receive(method, deadline).await?;
-            return Ok(self.reply(method, received));
+        let bulk = match begun {
+            Begun::Whole(_) => None,
+            Begun::Large => self.pool.shared.limits.bulk.clone(),
+        };
+        let Some(bulk) = bulk else {
+            return self.receive(begun, method, deadline).await;
         };
         let to = self.to.clone();
-        let rest = async move {
-            let received = self.receive(method, deadline).await?;
-            Ok(self.reply(method, received))
-        };
+        let rest = self.receive(begun, method, deadline);
         elsewhere(&bulk, rest).await.unwrap_or_else(|error| {
             let error = ReadError::Io(io::Error::other(error));
             Err(Failure::Receive(error).of(&to, method))
@@ -91,23 +90,21 @@ impl<N: Net> Lease<N> {
     }
 
     async fn receive(
-        &mut self,
+        mut self: Box<Self>,
+        begun: Begun,
         method: &'static str,
         deadline: Instant,
-    ) -> Result<Received, RpcError> {
-        match &mut self.connection {
-            Some(open) => open.finish(&self.to, method, deadline).await,
-            None => Err(Failure::Unusable.of(&self.to, method)),
-        }
-    }
-
-    fn reply(self: Box<Self>, method: &'static str, received: Received) -> Reply<N> {
-        Reply {
+    ) -> Result<Reply<N>, RpcError> {
+        let Some(open) = &mut self.connection else {
+            return Err(Failure::Unusable.of(&self.to, method));
+        };
+        let received = open.finish(&self.to, method, begun, deadline).await?;
+        Ok(Reply {
             method,
             received,
-            connection: self.connection.as_ref().map_or(0, Connection::serial),
+            connection: open.serial(),
             lease: self,
-        }
+        })
     }
 }
 
