@@ -10,7 +10,7 @@ use crate::budget::Budget;
 use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
 use crate::message::{Begun, MessageReader, ReadError, Received};
-use crate::net::Net;
+use crate::net::{Net, Stream};
 use crate::send::Sending;
 use bytes::Bytes;
 use statestore_wire::envelope::{ApplicationException, Header, read_result, write_call};
@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
@@ -90,7 +90,7 @@ pub(crate) async fn open<N: Net>(
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     /// A connection over an open stream.
     pub fn new(stream: S, budget: &Budget) -> Self {
         Self {
@@ -238,6 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             },
         })?;
         self.stage = Stage::Receiving;
+        self.stream.acknowledge_later();
         self.reader.limit(max_reply);
         match self.reader.begin(&mut self.stream).await {
             Ok(Some(begun)) => Ok(begun),

@@ -31,7 +31,7 @@ pub use client::{CallLimits, Connection};
 pub use elsewhere::elsewhere;
 pub use error::{Failure, RpcError};
 pub use gate::Gate;
-pub use net::{Listener, Net, TcpNet};
+pub use net::{Listener, Net, Stream, TcpNet};
 pub use pool::{Pool, PoolLimits, Purpose, Reply, Usage};
 pub use retry::{Attempts, retry};
 pub use server::{CallTimes, Limits, Observer, Quiet, Server};

@@ -15,13 +15,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+/// One connection.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// What comes next need not be acknowledged at once: nothing more is asked for a while.
+    fn acknowledge_later(&self) {}
+}
 
 /// A network that connections and listeners come from.
 pub trait Net: Clone + Send + Sync + 'static {
     /// One connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Stream;
     /// An open port.
     type Listener: Listener<Stream = Self::Stream>;
 
@@ -39,7 +45,7 @@ pub trait Net: Clone + Send + Sync + 'static {
 /// An open port.
 pub trait Listener: Send + 'static {
     /// One connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Stream;
 
     /// The next connection and its peer. Losing the future loses no connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
@@ -58,6 +64,19 @@ const BACKLOG: u32 = 4096;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long one address may keep the next one from being tried.
 const STAGGER: Duration = Duration::from_millis(250);
+
+impl Stream for TcpStream {
+    /// Linux acknowledges what is read, where it does not look like a conversation, with a packet
+    /// right away; it takes as long as half the call does. It stops believing in conversations
+    /// each time that nobody spoke for a while, so it has to be told before each answer.
+    fn acknowledge_later(&self) {
+        // It only was a hint.
+        let _ = rustix::net::sockopt::set_tcp_quickack(self, false);
+    }
+}
+
+/// A pipe inside the process.
+impl Stream for DuplexStream {}
 
 impl Net for TcpNet {
     type Stream = TcpStream;

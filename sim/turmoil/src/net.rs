@@ -8,7 +8,7 @@
 //! that drift are `world`'s: here all machines share one time.
 
 use statestore_core::time::{Now, Time, Wall};
-use statestore_rpc::{HostPort, Listener, Net};
+use statestore_rpc::{HostPort, Listener, Net, Stream};
 use statestored::clock::Clock;
 use std::collections::BTreeMap;
 use std::io;
@@ -117,6 +117,8 @@ impl AsyncWrite for SimStream {
         self.with(|stream| stream.poll_shutdown(cx))
     }
 }
+
+impl Stream for SimStream {}
 
 impl Net for SimNet {
     type Stream = SimStream;
