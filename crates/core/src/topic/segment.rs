@@ -1,4 +1,5 @@
-//! A stretch of the log: items encoded back to back, and eight bytes a row to find them.
+//! A stretch of the log: items encoded back to back, and four bytes a row to find them; eight
+//! once a rewriting left versions out.
 //!
 //! A superseded row stays in place as a hole until the store rewrites the segment; its bytes may
 //! be on their way to somebody. Only the open segment grows; a sealed one is shared memory.
@@ -21,7 +22,10 @@ pub(super) const LONGEST: usize = OFFSET as usize;
 pub(super) struct Segment {
     first: Version,
     data: Data,
-    rows: Vec<Row>,
+    /// Of each row: the offset of its encoding, and the two marks.
+    marks: Vec<u32>,
+    /// Of each row: its version less the first. Empty while that is the row's place.
+    steps: Vec<u32>,
     live_rows: usize,
     live_bytes: usize,
 }
@@ -29,14 +33,6 @@ pub(super) struct Segment {
 enum Data {
     Open(Vec<u8>),
     Sealed(Bytes),
-}
-
-#[derive(Clone, Copy)]
-struct Row {
-    /// Version less the segment's first.
-    step: u32,
-    /// Offset of the encoding, and the two marks.
-    mark: u32,
 }
 
 impl Segment {
@@ -48,11 +44,12 @@ impl Segment {
     /// A sealed segment that shares the chunk's memory.
     pub(super) fn adopt(first: Version, chunk: &Chunk) -> Self {
         let mut segment = Self::around(first, Data::Sealed(chunk.bytes().clone()));
-        segment.rows.reserve_exact(chunk.items().len());
-        for (i, place) in chunk.items().enumerate() {
-            let deleted = chunk.item(place).deleted;
-            segment.note(first.plus(i), chunk.range(place).start, deleted);
-        }
+        segment.marks.reserve_exact(chunk.items().len());
+        let marks = chunk
+            .items()
+            .map(|place| mark(chunk.range(place).start, chunk.item(place).deleted));
+        segment.marks.extend(marks);
+        segment.live_rows = segment.marks.len();
         segment.live_bytes = chunk.bytes().len();
         segment
     }
@@ -61,19 +58,22 @@ impl Segment {
         Self {
             first,
             data,
-            rows: Vec::new(),
+            marks: Vec::new(),
+            steps: Vec::new(),
             live_rows: 0,
             live_bytes: 0,
         }
     }
 
     fn note(&mut self, version: Version, offset: usize, deleted: bool) {
-        debug_assert!(offset <= LONGEST && self.reaches(version));
-        let mark = if deleted { TOMBSTONE } else { 0 };
-        self.rows.push(Row {
-            step: (version.0 - self.first.0) as u32,
-            mark: offset as u32 | mark,
-        });
+        debug_assert!(self.reaches(version));
+        let (step, place) = ((version.0 - self.first.0) as u32, self.marks.len() as u32);
+        if !self.steps.is_empty() {
+            self.steps.push(step);
+        } else if step != place {
+            self.steps = (0..place).chain([step]).collect();
+        }
+        self.marks.push(mark(offset, deleted));
         self.live_rows += 1;
     }
 
@@ -99,7 +99,8 @@ impl Segment {
             let mut data = core::mem::take(data);
             data.shrink_to_fit();
             self.data = Data::Sealed(Bytes::from(data));
-            self.rows.shrink_to_fit();
+            self.marks.shrink_to_fit();
+            self.steps.shrink_to_fit();
         }
     }
 
@@ -118,7 +119,7 @@ impl Segment {
 
     /// The version of the last row, dead or alive.
     pub(super) fn last(&self) -> Version {
-        self.rows.last().map_or(self.first, |row| self.version(row))
+        self.version(self.marks.len().saturating_sub(1))
     }
 
     /// Bytes of all rows, holes included.
@@ -128,7 +129,7 @@ impl Segment {
 
     /// How many rows above this version, holes included.
     pub(super) fn rows_above(&self, since: Version) -> usize {
-        self.rows.len() - self.place_above(since)
+        self.marks.len() - self.place_above(since)
     }
 
     pub(super) fn live_rows(&self) -> usize {
@@ -149,7 +150,7 @@ impl Segment {
             Data::Open(data) => data.capacity(),
             Data::Sealed(data) => data.len(),
         };
-        data + self.rows.capacity() * size_of::<Row>()
+        data + (self.marks.capacity() + self.steps.capacity()) * size_of::<u32>()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -167,24 +168,26 @@ impl Segment {
         }
     }
 
-    fn version(&self, row: &Row) -> Version {
-        Version(self.first.0 + u64::from(row.step))
+    fn version(&self, i: usize) -> Version {
+        self.first
+            .plus(self.steps.get(i).map_or(i, |&step| step as usize))
     }
 
     fn range(&self, i: usize) -> Range<usize> {
-        let offset = |row: &Row| (row.mark & OFFSET) as usize;
-        offset(&self.rows[i])..self.rows.get(i + 1).map_or(self.len(), offset)
+        let offset = |mark: &u32| (mark & OFFSET) as usize;
+        offset(&self.marks[i])..self.marks.get(i + 1).map_or(self.len(), offset)
     }
 
     /// The live row of this version.
     fn live_row(&self, version: Version) -> Option<usize> {
         let step = u32::try_from(version.0.checked_sub(self.first.0)?).ok()?;
-        // Until its first rewriting a segment has no gaps, and the step is the place.
-        let i = match self.rows.get(step as usize) {
-            Some(row) if row.step == step => step as usize,
-            _ => self.rows.binary_search_by_key(&step, |row| row.step).ok()?,
+        let i = if self.steps.is_empty() {
+            step as usize
+        } else {
+            self.steps.binary_search(&step).ok()?
         };
-        (self.rows[i].mark & DEAD == 0).then_some(i)
+        let mark = self.marks.get(i)?;
+        (mark & DEAD == 0).then_some(i)
     }
 
     /// The item of this version, if it is a live row.
@@ -197,7 +200,7 @@ impl Segment {
     pub(super) fn kill(&mut self, version: Version) -> Option<usize> {
         let i = self.live_row(version)?;
         let len = self.range(i).len();
-        self.rows[i].mark |= DEAD;
+        self.marks[i] |= DEAD;
         self.live_rows -= 1;
         self.live_bytes -= len;
         Some(len)
@@ -206,20 +209,28 @@ impl Segment {
     fn place_above(&self, since: Version) -> usize {
         match since.0.checked_sub(self.first.0) {
             None => 0,
-            Some(step) => self.rows.partition_point(|row| u64::from(row.step) <= step),
+            Some(step) if self.steps.is_empty() => {
+                step.saturating_add(1).min(self.marks.len() as u64) as usize
+            }
+            Some(step) => self.steps.partition_point(|&s| u64::from(s) <= step),
         }
     }
 
     /// Live rows above `since`, ascending.
     pub(super) fn rows_after(&self, since: Version) -> impl Iterator<Item = LiveRow> + '_ {
         let from = self.place_above(since);
-        let live = (from..self.rows.len()).filter(|&i| self.rows[i].mark & DEAD == 0);
+        let live = (from..self.marks.len()).filter(|&i| self.marks[i] & DEAD == 0);
         live.map(|i| LiveRow {
-            version: self.version(&self.rows[i]),
+            version: self.version(i),
             range: self.range(i),
-            deleted: self.rows[i].mark & TOMBSTONE != 0,
+            deleted: self.marks[i] & TOMBSTONE != 0,
         })
     }
+}
+
+fn mark(offset: usize, deleted: bool) -> u32 {
+    debug_assert!(offset <= LONGEST);
+    offset as u32 | if deleted { TOMBSTONE } else { 0 }
 }
 
 /// Where a live row's encoding stands in its segment.
