@@ -1,16 +1,19 @@
 //! Which row is a key's current one, without a copy of any key.
 //!
-//! An entry is twelve bytes: the row's version and 32 bits of the key's hash. The key itself is
-//! read from the row when the hashes agree. The table is many small ones, the shards. They become
-//! more one by one as entries do (linear hashing): adding an entry never moves more than the
-//! entries of one shard, however many there are.
+//! An entry is the row's version and 32 bits of the key's hash. The key itself is
+//! read from the row when the hashes agree. The index is many small tables, the shards. They
+//! become more one by one as entries do (linear hashing): adding an entry never moves more than
+//! the entries of one shard, however many there are.
 //!
-//! Invariant: only a split walks through a table, so the order of a hash table shows nowhere.
+//! Deliberately absent: how a shard finds its entries; that is in `table`.
+//!
+//! Invariant: no order shows outside; a key has one entry at most.
+
+mod table;
 
 use super::Version;
 use alloc::vec::Vec;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
+use table::Table;
 
 /// Entries of a shard on average; those that were not split in this round hold twice as many.
 const SHARD: usize = 2_048;
@@ -20,16 +23,9 @@ const FOLD: u64 = 0xe703_7ed1_a0b4_28db;
 pub(super) struct Index {
     seed: u64,
     /// Between one and two times `round`, which is a power of two.
-    shards: Vec<HashTable<Entry>>,
+    shards: Vec<Table>,
     round: usize,
     len: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    /// Two halves, so that an entry needs no padding.
-    version: [u32; 2],
-    hash: u32,
 }
 
 impl Index {
@@ -50,20 +46,16 @@ impl Index {
         key_of: impl Fn(Version) -> Option<&'a [u8]>,
     ) -> Option<Version> {
         let hash = hash(self.seed, key);
-        let same = |e: &Entry| e.hash == hash && key_of(e.version()) == Some(key);
         if self.shards.is_empty() {
             // Many a topic is never written.
-            self.shards.push(HashTable::new());
+            self.shards.push(Table::default());
         }
         let shard = self.shard(hash);
-        match self.shards[shard].entry(spread(hash), same, |e| spread(e.hash)) {
-            Slot::Occupied(mut slot) => {
-                let old = slot.get().version();
-                *slot.get_mut() = Entry::new(version, hash);
-                Some(old)
-            }
-            Slot::Vacant(slot) => {
-                slot.insert(Entry::new(version, hash));
+        let shard = &mut self.shards[shard];
+        match shard.find(hash, |version| key_of(version) == Some(key)) {
+            Ok(at) => Some(shard.exchange(at, version)),
+            Err(at) => {
+                shard.insert(at, hash, version);
                 self.len += 1;
                 if self.len > SHARD * self.shards.len() {
                     self.split();
@@ -81,12 +73,9 @@ impl Index {
         let hash = hash(self.seed, key);
         let shard = self.shard(hash);
         let shard = &mut self.shards[shard];
-        if let Ok(slot) = shard.find_entry(spread(hash), |e| e.version() == version) {
-            slot.remove();
+        if let Ok(at) = shard.find(hash, |other| other == version) {
+            shard.remove(at);
             self.len -= 1;
-        }
-        if shard.capacity() > 8 * shard.len() + 16 {
-            shard.shrink_to(2 * shard.len(), |e| spread(e.hash));
         }
     }
 
@@ -95,18 +84,17 @@ impl Index {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let tables: usize = self.shards.iter().map(HashTable::allocation_size).sum();
-        tables + self.shards.capacity() * size_of::<HashTable<Entry>>()
+        let tables: usize = self.shards.iter().map(Table::memory_bytes).sum();
+        tables + self.shards.capacity() * size_of::<Table>()
     }
 
-    /// By the top bits: the tables place entries by what the low ones turn into.
+    /// By the low bits: the tables place entries by the high ones.
     fn shard(&self, hash: u32) -> usize {
-        let place = hash.reverse_bits() as usize;
-        let wide = place & (2 * self.round - 1);
+        let wide = hash as usize & (2 * self.round - 1);
         if wide < self.shards.len() {
             wide
         } else {
-            place & (self.round - 1)
+            wide & (self.round - 1)
         }
     }
 
@@ -116,35 +104,10 @@ impl Index {
             self.round *= 2;
         }
         let old = self.shards.len() - self.round;
-        self.shards.push(HashTable::new());
-        let entries = core::mem::take(&mut self.shards[old]);
-        let moved = |e: &Entry| self.shard(e.hash) != old;
-        let moving = entries.iter().filter(|e| moved(e)).count();
-        let mut halves = [entries.len() - moving, moving].map(HashTable::with_capacity);
-        for entry in &entries {
-            let half = &mut halves[usize::from(moved(entry))];
-            half.insert_unique(spread(entry.hash), *entry, |e| spread(e.hash));
-        }
-        let [stay, go] = halves;
-        let new = self.shards.len() - 1;
-        (self.shards[old], self.shards[new]) = (stay, go);
+        let round = self.round as u32;
+        let new = self.shards[old].split(|hash| hash & round != 0);
+        self.shards.push(new);
     }
-}
-
-impl Entry {
-    fn new(version: Version, hash: u32) -> Self {
-        let version = [(version.0 >> 32) as u32, version.0 as u32];
-        Self { version, hash }
-    }
-
-    fn version(&self) -> Version {
-        Version(u64::from(self.version[0]) << 32 | u64::from(self.version[1]))
-    }
-}
-
-/// What a table wants to see: it uses both the highest and the lowest of 64 bits.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(SPREAD)
 }
 
 /// Eight bytes a step by a folded multiplication. The seed is the server's secret, so nobody
@@ -158,7 +121,7 @@ fn hash(seed: u64, key: &[u8]) -> u32 {
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     let state = fold(state ^ u64::from_le_bytes(last), SPREAD);
-    (state ^ state >> 32) as u32
+    ((state ^ state >> 32) as u32).min(table::GREATEST)
 }
 
 fn fold(a: u64, b: u64) -> u64 {
@@ -185,9 +148,9 @@ mod tests {
             let mut index = Index::new(seed);
             for i in 0..50_000 {
                 let key = format!("{:>1$}", i, 5 + i % 20);
-                index.replace(key.as_bytes(), Version(i as u64), |_| None);
+                index.replace(key.as_bytes(), Version(i as u64 + 1), |_| None);
             }
-            let sizes: Vec<_> = index.shards.iter().map(HashTable::len).collect();
+            let sizes: Vec<_> = index.shards.iter().map(Table::len).collect();
             assert_eq!(sizes.len(), 50_000_usize.div_ceil(SHARD));
             assert_eq!(sizes.iter().sum::<usize>(), 50_000);
             let most = sizes.iter().max();
@@ -201,19 +164,40 @@ mod tests {
     #[test]
     fn every_key_is_found_again_however_often_shards_were_split() {
         let keys: Vec<_> = (0..40_000).map(|i| format!("key-{i}")).collect();
-        let key_of = |version: Version| Some(keys[version.0 as usize % keys.len()].as_bytes());
+        let key_of = |version: Version| {
+            let place = (version.0 - 1) as usize % keys.len();
+            Some(keys[place].as_bytes())
+        };
         let mut index = Index::new(3);
         for (i, key) in keys.iter().enumerate() {
-            let version = Version(i as u64);
+            let version = Version(1 + i as u64);
             assert_eq!(index.replace(key.as_bytes(), version, key_of), None);
         }
-        let versions = (0..keys.len() as u64).map(Version);
+        let versions = (1..=keys.len() as u64).map(Version);
         for (key, version) in keys.iter().zip(versions) {
             let next = Version(version.0 + keys.len() as u64);
             assert_eq!(index.replace(key.as_bytes(), next, key_of), Some(version));
             index.remove(key.as_bytes(), next);
         }
         assert_eq!(index.len, 0);
+    }
+
+    #[test]
+    fn an_entry_takes_at_most_17_bytes_and_15_on_average() {
+        let mut index = Index::new(5);
+        let (mut looks, mut sum, mut next) = (0, 0.0, 10_000);
+        for i in 1..=1_000_000_u64 {
+            index.replace(&i.to_le_bytes(), Version(i), |_| None);
+            let round = [10_000, 100_000, 1_000_000].contains(&i);
+            if round || i == next {
+                let bytes = index.memory_bytes() as f64 / i as f64;
+                let most = if round { 16.0 } else { 17.0 };
+                assert!(bytes <= most, "{bytes} bytes a row of {i}");
+                (looks, sum, next) = (looks + 1, sum + bytes, i + i / 32);
+            }
+        }
+        let average = sum / f64::from(looks);
+        assert!(average <= 15.0, "{average} bytes a row");
     }
 
     #[test]
