@@ -51,7 +51,12 @@ pub struct Connection<S> {
     reader: MessageReader,
     stage: Stage,
     serial: u64,
+    /// When a request was sent last.
+    asked: Option<Instant>,
 }
+
+/// Linux acknowledges what comes after a longer silence when it arrives, not when it is read.
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// Of the next connection.
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -98,6 +103,7 @@ impl<S: Stream> Connection<S> {
             reader: MessageReader::new(0, budget),
             stage: Stage::Ready,
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+            asked: None,
         }
     }
 
@@ -238,7 +244,11 @@ impl<S: Stream> Connection<S> {
             },
         })?;
         self.stage = Stage::Receiving;
-        self.stream.acknowledge_later();
+        let now = Instant::now();
+        let asked = self.asked.replace(now);
+        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < MOMENT) {
+            self.stream.acknowledge_later();
+        }
         self.reader.limit(max_reply);
         match self.reader.begin(&mut self.stream).await {
             Ok(Some(begun)) => Ok(begun),

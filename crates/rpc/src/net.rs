@@ -67,8 +67,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 impl Stream for TcpStream {
     /// Linux acknowledges what is read, where it does not look like a conversation, with a packet
-    /// right away; it takes as long as half the call does. It stops believing in conversations
-    /// each time that nobody spoke for a while, so it has to be told before each answer.
+    /// from within the read, which takes as long as sending the request did. It stops believing in
+    /// conversations whenever nobody spoke for 40 ms, so it has to be told before each answer.
     fn acknowledge_later(&self) {
         // It only was a hint.
         let _ = rustix::net::sockopt::set_tcp_quickack(self, false);
