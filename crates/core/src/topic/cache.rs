@@ -2,7 +2,7 @@
 //! (W16).
 //!
 //! Invariant: it holds nothing computed before the log's last change, so it pins no segment that
-//! the log has left; and no more than [`BYTES`]. A larger delta is shared as long as somebody is
+//! the log has left; and no more than [`BYTES`]. What is more is shared as long as somebody is
 //! being sent it, and then forgotten.
 
 use super::Version;
@@ -38,6 +38,15 @@ impl Cached {
         }
         Some(delta)
     }
+
+    /// Lets go of the runs; whoever is being sent them has them.
+    fn lend(&mut self) {
+        if self.lent.is_none() {
+            let runs = core::mem::take(&mut self.delta.runs);
+            self.lent = Some(Arc::downgrade(&runs));
+            self.own_bytes = self.prefix.len();
+        }
+    }
 }
 
 impl Cache {
@@ -54,21 +63,24 @@ impl Cache {
 
     pub(super) fn keep(&mut self, prefix: &[u8], delta: &Delta, gathered: &Gathered) {
         let runs = gathered.copied + gathered.runs.len() * size_of::<Bytes>();
-        let mut delta = delta.clone();
-        let lent = (runs > BYTES).then(|| {
-            let lent = Arc::downgrade(&delta.runs);
-            delta.runs = Arc::default();
-            lent
-        });
         self.entries.push(Cached {
             from: delta.from,
             prefix: Box::from(prefix),
-            own_bytes: prefix.len() + if lent.is_some() { 0 } else { runs },
-            delta,
-            lent,
+            own_bytes: prefix.len() + runs,
+            delta: delta.clone(),
+            lent: None,
         });
-        while self.entries.len() > ENTRIES || (self.entries.len() > 1 && self.own_bytes() > BYTES) {
+        if self.entries.len() > ENTRIES {
             self.entries.remove(0);
+        }
+        let mut held = self.own_bytes();
+        for entry in &mut self.entries {
+            if held <= BYTES {
+                return;
+            }
+            held -= entry.own_bytes;
+            entry.lend();
+            held += entry.own_bytes;
         }
     }
 
@@ -82,5 +94,46 @@ impl Cache {
 
     fn own_bytes(&self) -> usize {
         self.entries.iter().map(|e| e.own_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::TopicLog;
+    use alloc::format;
+    use statestore_wire::ItemBatch;
+
+    // W16
+    #[test]
+    fn what_somebody_is_being_sent_is_shared_however_many_filters_there_are() {
+        let mut log = TopicLog::new(1);
+        let prefixes = ["a", "b", "c"];
+        let keys = (0..30_000).map(|n| format!("{}{n}", prefixes[n % prefixes.len()]));
+        let keys: Vec<_> = keys.collect();
+        let items = keys
+            .iter()
+            .map(|key| (key.as_bytes(), &[0; 500][..], false));
+        log.write(&ItemBatch::from_items(items));
+        let whole = |log: &mut TopicLog, prefix: &str| log.delta(Version::ZERO, prefix.as_bytes());
+        let sent = prefixes.map(|prefix| whole(&mut log, prefix));
+        let held: usize = sent.iter().map(|delta| delta.bytes).sum();
+        assert!(held > BYTES, "{held} bytes would all be kept");
+        for (prefix, delta) in prefixes.iter().zip(&sent) {
+            let again = whole(&mut log, prefix);
+            assert!(
+                Arc::ptr_eq(&again.runs, &delta.runs),
+                "{prefix} is made anew"
+            );
+        }
+        assert!(log.cache.own_bytes() <= BYTES);
+        drop(sent);
+        for prefix in prefixes {
+            let again = whole(&mut log, prefix);
+            assert_eq!(
+                (again.count, log.cache.own_bytes() <= BYTES),
+                (10_000, true)
+            );
+        }
     }
 }
