@@ -66,6 +66,16 @@ pub struct Slot {
     seq: u64,
 }
 
+impl Task {
+    /// True for a piece of what takes longer than one step.
+    fn is_long(self) -> bool {
+        matches!(
+            self,
+            Self::Absorb | Self::Expire | Self::Tell | Self::Collect
+        )
+    }
+}
+
 /// Everything that is going to happen by itself.
 #[derive(Debug, Default)]
 pub struct Schedule {
@@ -95,10 +105,11 @@ impl Schedule {
         self.tasks.keys().next().map(|slot| slot.at)
     }
 
-    /// The earliest task that is due.
-    pub fn pop_due(&mut self, now: Time) -> Option<(Slot, Task)> {
-        self.first().filter(|&at| at <= now)?;
-        self.tasks.pop_first()
+    /// The earliest task that is due; nothing if it is long work and that is not wanted.
+    pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
+        let first = self.tasks.first_entry()?;
+        let wanted = first.key().at <= now && (long_work || !first.get().is_long());
+        wanted.then(|| first.remove_entry())
     }
 
     /// A time that is later by up to `slack`: one of a few instants, for each who asks another.

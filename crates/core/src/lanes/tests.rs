@@ -25,7 +25,7 @@ fn lane() -> (Rhythm, Schedule) {
 /// Called at 0, and told of a change at `when` while it calls.
 fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
     let (mut rhythm, mut schedule) = lane();
-    assert!(schedule.pop_due(at(0)).is_some());
+    assert!(schedule.pop_due(at(0), true).is_some());
     rhythm.begin();
     rhythm.hurry(at(when), push, &mut schedule);
     (rhythm, schedule)
@@ -33,7 +33,7 @@ fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
 
 /// Sends at `start` and ends at `end`.
 fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), ending: Ending) {
-    assert!(schedule.pop_due(at(start)).is_some());
+    assert!(schedule.pop_due(at(start), true).is_some());
     rhythm.begin();
     rhythm.end(at(end), ending, &CONFIG, Some(PUSH), schedule);
 }
@@ -50,7 +50,7 @@ fn what_is_due_comes_in_order_of_time_and_then_of_addition() {
         schedule.add(at(time), task);
     }
     let mut due = Vec::new();
-    while let Some((_, task)) = schedule.pop_due(at(5)) {
+    while let Some((_, task)) = schedule.pop_due(at(5), true) {
         due.push(task);
     }
     assert_eq!(due, [Task::CatalogWait, Task::Report, Task::CatalogRound]);
@@ -61,7 +61,7 @@ fn what_is_due_comes_in_order_of_time_and_then_of_addition() {
 fn a_lane_holds_one_slot_while_it_waits_and_none_while_it_calls() {
     let (mut rhythm, mut schedule) = lane();
     assert_eq!(schedule.len(), 1);
-    schedule.pop_due(at(0)).unwrap();
+    schedule.pop_due(at(0), true).unwrap();
     rhythm.begin();
     assert!(schedule.is_empty() && rhythm.is_calling());
     rhythm.hurry(at(1), PUSH, &mut schedule);
@@ -162,7 +162,7 @@ fn a_change_hurries_one_message_also_where_the_turn_ends_without_one() {
     let (mut rhythm, mut schedule) = hurried(1, PUSH);
     rhythm.end(at(2), Ending::Outlived, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(12)));
-    schedule.pop_due(at(12)).unwrap();
+    schedule.pop_due(at(12), true).unwrap();
     rhythm.end(at(12), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(112)));
 }
@@ -174,10 +174,10 @@ fn a_period_of_nothing_does_not_spin() {
         ..CONFIG
     };
     let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0)).unwrap();
+    schedule.pop_due(at(0), true).unwrap();
     rhythm.begin();
     rhythm.end(at(0), Ending::Done, &none, None, &mut schedule);
-    assert_eq!(schedule.pop_due(at(0)), None);
+    assert_eq!(schedule.pop_due(at(0), true), None);
 }
 
 // S-4, R-3: the first message has its own time, which a change does not know better.
@@ -201,7 +201,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
         (Ending::Outlived, 70),
     ] {
         let (mut rhythm, mut schedule) = lane();
-        schedule.pop_due(at(0)).unwrap();
+        schedule.pop_due(at(0), true).unwrap();
         rhythm.begin();
         rhythm.due_by(at(90), &mut schedule);
         rhythm.due_by(at(70), &mut schedule);
@@ -209,7 +209,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
         assert_eq!(schedule.first(), Some(at(next)), "{ending:?}");
     }
     let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0)).unwrap();
+    schedule.pop_due(at(0), true).unwrap();
     rhythm.begin();
     rhythm.due_by(at(10), &mut schedule);
     rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);

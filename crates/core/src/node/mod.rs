@@ -175,10 +175,12 @@ impl Node {
     }
 
     /// Takes one input in, then does what is due, or as much of it as a step should: then
-    /// [`deadline`](Self::deadline) lies in the past. Effects are added to `out`, in the order in
-    /// which they must happen.
+    /// [`deadline`](Self::deadline) lies in the past. Pieces of long work are the timer's. Effects
+    /// are added to `out`, in the order in which they must happen.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
         self.work = Work::of_a_step(&self.config);
+        // Or as many outcomes as arrive at once would do as many pieces of it in a row.
+        let long_work = matches!(input, Input::Timer);
         self.observe_lease(now, out);
         match input {
             Input::Timer => {}
@@ -202,7 +204,7 @@ impl Node {
             }
         }
         while !self.work.is_done()
-            && let Some((slot, task)) = self.schedule.pop_due(now.time)
+            && let Some((slot, task)) = self.schedule.pop_due(now.time, long_work)
         {
             self.work.spend(Work::TASK);
             self.perform(now, slot, task, out);

@@ -1,6 +1,7 @@
 //! However much is due at one moment, a step does a bounded part of it, and all of it is done.
 
 use super::*;
+use crate::port::Lane;
 use alloc::collections::BTreeSet;
 
 /// Steps until nothing is due; the calls of each.
@@ -53,9 +54,7 @@ fn what_is_due_at_one_moment_is_done_in_short_steps_in_its_order() {
     };
     assert_eq!((again.len(), who(&again)), (4_000, who(&calls)));
     // Priority updates were due first.
-    let lanes = again
-        .iter()
-        .map(|call| call.lane == crate::port::Lane::Priority);
+    let lanes = again.iter().map(|call| call.lane == Lane::Priority);
     assert_eq!(lanes.take_while(|first| *first).count(), 2_000);
 }
 
@@ -102,7 +101,7 @@ fn a_heartbeat_that_is_due_goes_out_whatever_is_published() {
     }
     let (beats, updates): (Vec<Call>, Vec<Call>) = calls
         .into_iter()
-        .partition(|call| call.lane == crate::port::Lane::Heartbeat);
+        .partition(|call| call.lane == Lane::Heartbeat);
     for beat in &beats {
         answer(&mut node, at(5), beat, Vec::new());
     }
@@ -119,10 +118,11 @@ fn a_heartbeat_that_is_due_goes_out_whatever_is_published() {
             ..Default::default()
         };
         let now = at(2_000 + n as u64);
-        let sent = answer(&mut node, now, call, Vec::from([update]));
+        let mut sent = answer(&mut node, now, call, Vec::from([update]));
+        sent.extend(step(&mut node, now, Input::Timer));
         again += sent
             .iter()
-            .filter(|call| call.lane == crate::port::Lane::Heartbeat)
+            .filter(|call| call.lane == Lane::Heartbeat)
             .count();
         written = node
             .topics()
@@ -133,6 +133,37 @@ fn a_heartbeat_that_is_due_goes_out_whatever_is_published() {
         assert!(again == 200 || written <= 2, "{again} after {written}");
     }
     assert!(written > 100, "and they are written too: {written}");
+}
+
+// P4: outcomes that arrive together do not each do a piece of long work.
+#[test]
+fn only_the_timer_writes_more_of_a_large_publication() {
+    let mut node = node(Config::default());
+    let calls = register(&mut node, at(5), 1, request("p", &["t"]));
+    let of = |lane| move |call: &&Call| call.lane == lane;
+    let (beat, update) = (
+        calls.iter().find(of(Lane::Heartbeat)).unwrap(),
+        calls.iter().find(of(Lane::Bulk)).unwrap(),
+    );
+    let keys: Vec<_> = (0..4 * node.config.items_per_step)
+        .map(|n| format!("{n}"))
+        .collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let large = TopicDelta {
+        topic_name: Text::from("t"),
+        topic_entries: ItemBatch::from_items(items),
+        is_delta: true,
+        ..Default::default()
+    };
+    answer(&mut node, at(50), update, Vec::from([large]));
+    let written = |node: &Node| node.topics()[0].entries;
+    let first = written(&node);
+    assert!(first < keys.len(), "{first} in one step");
+    answer(&mut node, at(51), beat, Vec::new());
+    assert_eq!(written(&node), first);
+    assert!(node.deadline() <= Some(at(51).time), "a step is due for it");
+    step(&mut node, at(51), Input::Timer);
+    assert!(written(&node) > first);
 }
 
 // P4: what waits to be told is bounded by topics and subscribers, not by how often topics change.
@@ -199,17 +230,12 @@ fn messages_of_very_many_topics_go_out_in_short_steps() {
             request(&format!("s{n}"), &names),
         ));
     }
-    for call in calls
-        .iter()
-        .filter(|call| call.lane == crate::port::Lane::Bulk)
-    {
+    for call in calls.iter().filter(|call| call.lane == Lane::Bulk) {
         answer(&mut node, at(5), call, Vec::new());
     }
     let parts = steps(&mut node, at(60_000));
     let updates = |part: &Vec<Call>| {
-        let bulk = part
-            .iter()
-            .filter(|call| call.lane == crate::port::Lane::Bulk);
+        let bulk = part.iter().filter(|call| call.lane == Lane::Bulk);
         bulk.count()
     };
     assert!(parts.iter().all(|part| updates(part) <= 3), "{parts:?}");
@@ -222,7 +248,7 @@ fn tombstones_of_very_many_topics_are_collected_in_short_steps() {
     let mut node = node(Config::default());
     for n in 0..3_000 {
         let name = Text::from(format!("t{n}"));
-        let (topic, _) = node.topics.ensure(&name, crate::port::Lane::Bulk);
+        let (topic, _) = node.topics.ensure(&name, Lane::Bulk);
         let items = [
             (&b"key"[..], &b"v"[..], false),
             (&b"old"[..], &b""[..], true),
