@@ -105,6 +105,16 @@ impl Figure {
         })
     }
 
+    /// Whether the limit itself keeps the promise, where that is a number.
+    pub(crate) fn limit_holds(&self) -> Option<bool> {
+        let limit = self.limit?;
+        match self.promise.as_ref()?.bound {
+            Bound::Most(most) => Some(limit <= most),
+            Bound::Least(least) => Some(limit >= least),
+            Bound::MostOfLimit(_) | Bound::LeastOfLimit(_) => None,
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({
             "key": self.key, "what": self.what, "measured": self.measured, "unit": self.unit,
@@ -147,5 +157,9 @@ mod tests {
         assert_eq!(bare.clone().beside(0.5).holds(), Some(true));
         assert_eq!(bare.beside(0.4).holds(), Some(false));
         assert_eq!(Figure::new("k", "w", 1.0, "s").holds(), None);
+        let slow = Figure::new("k", "w", 3.0, "s").promised("P1", Bound::Most(1.0));
+        assert_eq!(slow.limit_holds(), None);
+        assert_eq!(slow.clone().beside(0.9).limit_holds(), Some(true));
+        assert_eq!(slow.beside(2.0).limit_holds(), Some(false));
     }
 }

@@ -27,8 +27,8 @@ the subscriber library is measured, it has a process of its own, and so has each
 
 **Limit** is measured in the same run on the same machine: what the plainest means reach, or the
 same figure without the disturbance; each section says which. **Ratio** is measured by limit. A
-promise that does not hold says so. Failovers of a pair have a page of their own:
-[failover.md](failover.md).
+promise that does not hold says so, and also where the limit itself does not keep it. Failovers of a
+pair have a page of their own: [failover.md](failover.md).
 ";
 
 /// What opens the page of `./check failover`.
@@ -180,6 +180,7 @@ fn said(promise: &Promise, unit: &str) -> String {
 fn holds(figure: &Figure) -> &'static str {
     match figure.holds() {
         Some(true) => "yes",
+        Some(false) if figure.limit_holds() == Some(false) => "**no**, nor for the limit",
         Some(false) => "**no**",
         None => "",
     }

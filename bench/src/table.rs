@@ -44,19 +44,19 @@ struct Line {
 pub(crate) const ALL: &[[&str; 2]] = &[
     ["fanout", "fanout --items=300 --subscribers=3 --rounds=1"],
     [
-        "fanout --name=p1_gigabyte --items=1000000 --subscribers=10 --rounds=2",
+        "fanout --name=p1_gigabyte --items=1000000 --subscribers=10 --rounds=3",
         "fanout --name=p1_gigabyte --items=300 --subscribers=2 --rounds=1",
     ],
     [
-        "fanout --name=p1_large --items=2500000 --subscribers=2 --rounds=3",
+        "fanout --name=p1_large --items=2500000 --subscribers=2 --rounds=5",
         "fanout --name=p1_large --items=300 --subscribers=2 --rounds=1",
     ],
     [
-        "fanout --name=p1_small_items --items=1000000 --value=48 --rounds=3",
+        "fanout --name=p1_small_items --items=1000000 --value=48 --rounds=5",
         "fanout --name=p1_small_items --items=3000 --value=48 --subscribers=2 --rounds=1",
     ],
     [
-        "fanout --name=p1_filters --prefixes=4 --subscribers=20 --rounds=3",
+        "fanout --name=p1_filters --prefixes=4 --subscribers=20 --rounds=7",
         "fanout --name=p1_filters --prefixes=2 --items=300 --subscribers=4 --rounds=1",
     ],
     ["library", "library --items=300 --subscribers=2 --rounds=2"],

@@ -53,7 +53,7 @@ pub(crate) struct Size {
     #[arg(long, default_value_t = 3)]
     pub(crate) seconds: u64,
     /// How often, each time; the median of 50th and 99th percentiles counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     pub(crate) windows: usize,
     /// Seconds before that, until connections are open and a disturbance has begun
     #[arg(long, default_value_t = 2)]
