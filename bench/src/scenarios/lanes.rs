@@ -186,6 +186,7 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
     let share = |cpu: f64| cpu * 100.0;
     let cpu = share(measured.cpu);
     let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
+    // P3b: what one thread with direct calls took for 5,000 (docs/adr/0004), and 5 % of a period.
     let promised = |figure: Figure, number, most| match (number, name, n) {
         ("P3", "p3", 10_000) | ("P3b", "p3b", 5_000) => figure.promised(number, Bound::Most(most)),
         _ => figure,

@@ -67,19 +67,20 @@ pub struct Slot {
 }
 
 impl Task {
-    /// True for a piece of what takes longer than one step.
+    /// True for a piece of what takes longer than one step. Not for telling of a change, which is
+    /// soon done, and has to be.
     fn is_long(self) -> bool {
-        matches!(
-            self,
-            Self::Absorb | Self::Expire | Self::Tell | Self::Collect
-        )
+        matches!(self, Self::Absorb | Self::Expire | Self::Collect)
     }
 }
 
 /// Everything that is going to happen by itself.
 #[derive(Debug, Default)]
 pub struct Schedule {
+    /// Each of these is soon done.
     tasks: BTreeMap<Slot, Task>,
+    /// Pieces of what takes longer than one step.
+    long: BTreeMap<Slot, Task>,
     next_seq: u64,
 }
 
@@ -91,25 +92,45 @@ impl Schedule {
             seq: self.next_seq,
         };
         self.next_seq += 1;
-        self.tasks.insert(slot, task);
+        let tasks = match task.is_long() {
+            true => &mut self.long,
+            false => &mut self.tasks,
+        };
+        tasks.insert(slot, task);
         slot
     }
 
     /// Takes a task out, if it is still there.
     pub fn cancel(&mut self, slot: Slot) {
-        self.tasks.remove(&slot);
+        if self.tasks.remove(&slot).is_none() {
+            self.long.remove(&slot);
+        }
     }
 
     /// When the earliest task is due.
     pub fn first(&self) -> Option<Time> {
+        let long = self.long.keys().next().map(|slot| slot.at);
+        self.first_short().into_iter().chain(long).min()
+    }
+
+    /// When the earliest one is due that is no long work.
+    pub fn first_short(&self) -> Option<Time> {
         self.tasks.keys().next().map(|slot| slot.at)
     }
 
-    /// The earliest task that is due; nothing if it is long work and that is not wanted.
+    /// The earliest task that is due, of all or of those that are no long work.
     pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
-        let first = self.tasks.first_entry()?;
-        let wanted = first.key().at <= now && (long_work || !first.get().is_long());
-        wanted.then(|| first.remove_entry())
+        let next = |tasks: &BTreeMap<Slot, Task>| tasks.keys().next().copied();
+        let long = next(&self.long).filter(|_| long_work);
+        let slot = next(&self.tasks).into_iter().chain(long).min()?;
+        if slot.at > now {
+            return None;
+        }
+        let tasks = match Some(slot) == long {
+            true => &mut self.long,
+            false => &mut self.tasks,
+        };
+        tasks.pop_first()
     }
 
     /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
@@ -121,12 +142,12 @@ impl Schedule {
 
     /// How many tasks wait.
     pub fn len(&self) -> usize {
-        self.tasks.len()
+        self.tasks.len() + self.long.len()
     }
 
     /// True if nothing will happen by itself.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.len() == 0
     }
 }
 

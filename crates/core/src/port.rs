@@ -19,7 +19,8 @@ pub use crate::pair::Fence;
 /// What can happen to a statestored.
 #[derive(Debug)]
 pub enum Input {
-    /// The deadline that `Node::deadline` named has come (or anything else woke the driver).
+    /// The deadline that `Node::deadline` named has come (or anything else woke the driver). The
+    /// only input that goes on with long work: without it a large publication never ends.
     Timer,
     /// A request came. Answered by exactly one [`Effect::Answer`], in the same step; a
     /// publication once it is written.

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: which work is too long for a thread, and what a failed task means.
 //!
-//! Invariant: the work ends with its caller; whoever stops waiting leaves nothing running.
+//! Invariant: the work ends with its caller: it is not polled again once nobody waits.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

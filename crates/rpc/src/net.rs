@@ -68,7 +68,9 @@ const STAGGER: Duration = Duration::from_millis(250);
 impl Stream for TcpStream {
     /// Linux acknowledges what is read, where it does not look like a conversation, with a packet
     /// from within the read, which takes as long as sending the request did. It stops believing in
-    /// conversations whenever nobody spoke for 40 ms, so it has to be told before each answer.
+    /// conversations whenever nobody spoke for 40 ms, so it has to be told before each answer. A
+    /// peer that sends its answer in small pieces and waits for an acknowledgement of the first
+    /// (Nagle's algorithm) waits for 40 ms; Thrift's sockets do not.
     fn acknowledge_later(&self) {
         // It only was a hint.
         let _ = rustix::net::sockopt::set_tcp_quickack(self, false);

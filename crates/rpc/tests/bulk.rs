@@ -4,12 +4,14 @@
 mod common;
 
 use common::{Act, PATIENCE, Scripted};
-use statestore_rpc::{CallLimits, Failure, Pool, PoolLimits, Purpose, RpcError, TcpNet};
+use statestore_rpc::{CallLimits, Failure, Pool, PoolLimits, Purpose, RpcError, TcpNet, elsewhere};
 use statestore_wire::envelope::write_reply;
 use statestore_wire::{
     Envelope, HeartbeatRequest, HeartbeatResponse, MessageKind, Status, StatusCode,
 };
+use std::future::pending;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
 
 const BEATS: Purpose = Purpose("subscriber-heartbeat");
 
@@ -73,4 +75,20 @@ async fn without_its_runtime_only_a_large_reply_fails() {
         panic!("{error}");
     };
     assert!(matches!(failure, Failure::Receive(_)), "{error}");
+}
+
+#[tokio::test]
+async fn work_elsewhere_ends_with_its_caller() {
+    let bulk = bulk();
+    let (begin, begun) = oneshot::channel();
+    let (alive, gone) = oneshot::channel::<()>();
+    let waiting = elsewhere(bulk.handle(), async move {
+        let _alive = alive;
+        begin.send(()).unwrap();
+        pending::<()>().await;
+    });
+    begun.await.unwrap();
+    drop(waiting);
+    gone.await.unwrap_err();
+    bulk.shutdown_background();
 }

@@ -5,11 +5,17 @@
 mod common;
 
 use common::{exception, heartbeat, reply};
-use statestore_rpc::{Budget, CallLimits, Connection, Failure, HostPort, RpcError};
+use statestore_rpc::{Budget, CallLimits, Connection, Failure, HostPort, RpcError, Stream};
 use statestore_wire::{Fault, HeartbeatRequest, HeartbeatResponse, StatusCode};
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::Instant;
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
+use tokio::time::{Instant, sleep};
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
@@ -18,7 +24,7 @@ fn pair() -> (Connection<DuplexStream>, DuplexStream) {
     (Connection::new(near, &Budget::unlimited()), far)
 }
 
-async fn call(connection: &mut Connection<DuplexStream>) -> Result<HeartbeatResponse, RpcError> {
+async fn call(connection: &mut Connection<impl Stream>) -> Result<HeartbeatResponse, RpcError> {
     let request = HeartbeatRequest::default();
     let limits = CallLimits::small(DEADLINE);
     connection
@@ -55,6 +61,61 @@ async fn calls_follow_each_other_on_one_connection() {
         assert_eq!(got, heartbeat());
         assert!(connection.is_fresh().await);
     }
+}
+
+thread_local! {
+    static LATER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A pipe that counts how often it is told that acknowledgements have time.
+struct Counting(DuplexStream);
+
+impl Stream for Counting {
+    fn acknowledge_later(&self) {
+        LATER.set(LATER.get() + 1);
+    }
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_have_time_where_the_last_call_was_a_moment_ago() {
+    let (near, mut far) = duplex(1 << 20);
+    let mut connection = Connection::new(Counting(near), &Budget::unlimited());
+    let mut told = Vec::new();
+    for pause in [0, 100, 199, 200, 1_000, 50] {
+        sleep(Duration::from_millis(pause)).await;
+        far.write_all(&reply("Heartbeat", 0)).await.unwrap();
+        call(&mut connection).await.unwrap();
+        told.push(LATER.take());
+    }
+    assert_eq!(told, [0, 1, 1, 0, 0, 1]);
 }
 
 // K-3: 31 after a complete send, with our text

@@ -226,3 +226,22 @@ fn a_message_that_was_outlived_delays_nothing() {
     rhythm.hurry(at(85), PUSH, &mut schedule);
     assert_eq!(schedule.first(), Some(at(90)), "told after it");
 }
+
+#[test]
+fn long_work_keeps_its_place_among_the_rest_and_keeps_none_of_it_back() {
+    let mut schedule = Schedule::default();
+    let absorb = schedule.add(at(1), Task::Absorb);
+    schedule.add(at(2), Task::Report);
+    schedule.add(at(2), Task::Expire);
+    schedule.add(at(3), Task::RoleRound);
+    assert_eq!((schedule.first(), schedule.len()), (Some(at(1)), 4));
+    assert_eq!(schedule.first_short(), Some(at(2)));
+    let next = |schedule: &mut Schedule, long| schedule.pop_due(at(2), long).map(|due| due.1);
+    assert_eq!(next(&mut schedule, false), Some(Task::Report));
+    assert_eq!(next(&mut schedule, false), None);
+    assert_eq!(next(&mut schedule, true), Some(Task::Absorb));
+    schedule.cancel(absorb);
+    assert_eq!(next(&mut schedule, true), Some(Task::Expire));
+    assert_eq!(next(&mut schedule, true), None);
+    assert_eq!(schedule.first(), Some(at(3)));
+}

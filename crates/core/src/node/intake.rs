@@ -4,7 +4,7 @@
 //!   reply --> Intake --advance--> topics        (small: all of it in the reply's own step)
 //!                |  too much for one step, or its topics are being written, or larger than a few
 //!                |  items while something is overdue: it queues
-//!                +--> queue --Task::Absorb, a piece a step--> ... --> finished: the lane goes on
+//!                +--> queue --Task::Absorb, a step's worth--> ... --> finished: the lane goes on
 //! ```
 //!
 //! While only a part of a delta is written its topic is *open*: nobody is sent an update of it,
@@ -140,16 +140,19 @@ impl Node {
         self.intakes.push(intake);
     }
 
-    /// Another piece of what queues.
+    /// As much of what queues as one step should.
     pub(super) fn absorb(&mut self, now: Now, out: &mut Outbox) {
-        let Some(mut intake) = self.intakes.queue.pop_front() else {
-            return;
-        };
-        if self.advance(now, &mut intake, out) {
+        while let Some(mut intake) = self.intakes.queue.pop_front() {
+            if !self.advance(now, &mut intake, out) {
+                self.intakes.queue.push_front(intake);
+                break;
+            }
             self.intakes.finished(&intake);
             self.finish(now, intake, out);
-        } else {
-            self.intakes.queue.push_front(intake);
+            self.work.spend(Work::TASK);
+            if self.work.is_done() {
+                break;
+            }
         }
         if !self.intakes.is_empty() {
             self.absorb_soon(now.time);
@@ -159,7 +162,7 @@ impl Node {
     /// Writes as much as one step should. True if that was all.
     fn advance(&mut self, now: Now, intake: &mut Intake, out: &mut Outbox) -> bool {
         let writer = &intake.registration;
-        let mut budget = self.config.items_per_step.max(1);
+        let mut budget = self.work.items();
         while let Some((delta, written)) = intake.open.take().or_else(|| {
             let delta = intake.rest.next()?;
             Some((delta, 0))
@@ -241,7 +244,7 @@ impl Node {
 
     /// Something should have happened by now: it comes first.
     fn is_late(&self, now: Time) -> bool {
-        self.schedule.first().is_some_and(|due| due < now)
+        self.schedule.first_short().is_some_and(|due| due < now)
     }
 
     fn absorb_soon(&mut self, now: Time) {

@@ -153,7 +153,7 @@ impl Node {
             untold: BTreeSet::new(),
             telling: Telling::default(),
             schedule,
-            work: Work::of_a_step(&config),
+            work: Work::of_a_step(&config, false),
             calls: Calls::default(),
             catalog: Catalog {
                 election: Election::new(
@@ -178,9 +178,7 @@ impl Node {
     /// [`deadline`](Self::deadline) lies in the past. Pieces of long work are the timer's. Effects
     /// are added to `out`, in the order in which they must happen.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
-        self.work = Work::of_a_step(&self.config);
-        // Or as many outcomes as arrive at once would do as many pieces of it in a row.
-        let long_work = matches!(input, Input::Timer);
+        self.work = Work::of_a_step(&self.config, matches!(input, Input::Timer));
         self.observe_lease(now, out);
         match input {
             Input::Timer => {}
@@ -204,7 +202,7 @@ impl Node {
             }
         }
         while !self.work.is_done()
-            && let Some((slot, task)) = self.schedule.pop_due(now.time, long_work)
+            && let Some((slot, task)) = self.schedule.pop_due(now.time, self.work.may_be_long())
         {
             self.work.spend(Work::TASK);
             self.perform(now, slot, task, out);
@@ -234,7 +232,7 @@ impl Node {
         &self.config
     }
 
-    /// When the node wants a step, if nothing else happens before.
+    /// When the node wants a step of its timer, whatever else happens before.
     pub fn deadline(&self) -> Option<Time> {
         self.schedule.first()
     }

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: how they are told (`push`).
 
+use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::event::Event;
 use crate::lanes::Task;
@@ -185,22 +186,28 @@ impl Node {
         self.hurry(now, name);
     }
 
-    /// The rest of an expiry.
+    /// The rest of expiries, of one at least.
     pub(super) fn expire_more(&mut self, now: Now, out: &mut Outbox) {
-        let Some((name, versions)) = self.expiring.pop_front() else {
-            return;
-        };
-        if !self.expiring.is_empty() {
+        let mut all = core::mem::take(&mut self.expiring);
+        while let Some((name, versions)) = all.pop_front() {
+            if let Some(topic) = self.topics.find_mut(&name) {
+                topic.expiring -= 1;
+            }
+            self.expire(now, &name, versions, None);
+            self.collect(now, &name);
+            if self.topics.drop_if_idle(&name) {
+                out.push(Effect::Log(Event::TopicDropped { topic: name }));
+            }
+            self.work.spend(Work::TASK);
+            if self.work.is_done() {
+                break;
+            }
+        }
+        if self.expiring.is_empty() && !all.is_empty() {
             self.schedule.add(now.time + AT_ONCE, Task::Expire);
         }
-        if let Some(topic) = self.topics.find_mut(&name) {
-            topic.expiring -= 1;
-        }
-        self.expire(now, &name, versions, None);
-        self.collect(now, &name);
-        if self.topics.drop_if_idle(&name) {
-            out.push(Effect::Log(Event::TopicDropped { topic: name }));
-        }
+        all.append(&mut self.expiring);
+        self.expiring = all;
     }
 
     /// Collects tombstones that everybody has seen; what is too much for a step goes on later.

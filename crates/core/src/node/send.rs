@@ -186,6 +186,10 @@ impl Node {
                 deltas.push((place, ready.delta));
                 continue;
             }
+            if topic.works_for(key) && !self.work.may_be_long() {
+                soon = Some(AT_ONCE);
+                continue;
+            }
             let asker = (key, &subscription.prefix);
             match topic.lacking(now.time, asker, since, self.work.looks()) {
                 Some(delta) => deltas.push((place, delta)),

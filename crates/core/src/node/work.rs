@@ -1,5 +1,6 @@
 //! How much a step may still do, so that whatever fell due at once, a step stays short and other
-//! inputs get their turn. What is left is due and is done by the next step.
+//! inputs get their turn. What is left is due and is done by the next step that may: work that is
+//! longer than one is the timer's, because dozens of outcomes may arrive at once.
 //!
 //! Counted in looks at a row of a topic, some nanoseconds each. Deliberately absent: clocks; the
 //! same inputs must give the same steps.
@@ -9,7 +10,11 @@ use crate::topic::Looks;
 
 /// What a step may still do.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Work(Looks);
+pub(super) struct Work {
+    looks: Looks,
+    /// It may go on with what takes longer than one step.
+    long: bool,
+}
 
 impl Work {
     /// An item written, expired or collected.
@@ -22,23 +27,30 @@ impl Work {
     pub(super) const TASK: usize = 128;
 
     /// What a step may do: as long as a piece of a large publication takes.
-    pub(super) fn of_a_step(config: &Config) -> Self {
+    pub(super) fn of_a_step(config: &Config, long: bool) -> Self {
         let left = config.items_per_step.max(1).saturating_mul(Self::ITEM);
         let few = left / 4;
-        Self(Looks { left, few })
+        Self {
+            looks: Looks { left, few },
+            long,
+        }
+    }
+
+    pub(super) fn may_be_long(self) -> bool {
+        self.long
     }
 
     pub(super) fn looks(&mut self) -> &mut Looks {
-        &mut self.0
+        &mut self.looks
     }
 
     pub(super) fn spend(&mut self, looks: usize) {
-        self.0.left = self.0.left.saturating_sub(looks);
+        self.looks.left = self.looks.left.saturating_sub(looks);
     }
 
     /// So many items may still be written, expired or collected: at least one.
     pub(super) fn items(self) -> usize {
-        (self.0.left / Self::ITEM).max(1)
+        (self.looks.left / Self::ITEM).max(1)
     }
 
     pub(super) fn spend_items(&mut self, items: usize) {
@@ -47,6 +59,6 @@ impl Work {
 
     /// Nothing more in this step.
     pub(super) fn is_done(self) -> bool {
-        self.0.left == 0
+        self.looks.left == 0
     }
 }

@@ -39,6 +39,11 @@ impl Cached {
         Some(delta)
     }
 
+    fn is_gone(&self) -> bool {
+        let lent = self.lent.as_ref();
+        lent.is_some_and(|lent| lent.strong_count() == 0)
+    }
+
     /// Lets go of the runs; whoever is being sent them has them.
     fn lend(&mut self) {
         if self.lent.is_none() {
@@ -63,6 +68,8 @@ impl Cache {
 
     pub(super) fn keep(&mut self, prefix: &[u8], delta: &Delta, gathered: &Gathered) {
         let runs = gathered.copied + gathered.runs.len() * size_of::<Bytes>();
+        // The list of what nobody is being sent any more would stay behind the weak reference.
+        self.entries.retain(|entry| !entry.is_gone());
         self.entries.push(Cached {
             from: delta.from,
             prefix: Box::from(prefix),
@@ -128,6 +135,8 @@ mod tests {
         }
         assert!(log.cache.own_bytes() <= BYTES);
         drop(sent);
+        log.delta(Version::ZERO, b"d");
+        assert!(!log.cache.entries.iter().any(Cached::is_gone));
         for prefix in prefixes {
             let again = whole(&mut log, prefix);
             assert_eq!(

@@ -239,3 +239,40 @@ pub(super) struct LiveRow {
     pub(super) range: Range<usize>,
     pub(super) deleted: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use statestore_wire::item::put_item;
+
+    fn push(segment: &mut Segment, version: u64) {
+        let mut encoded = Vec::new();
+        put_item(&mut encoded, &version.to_be_bytes(), b"v", false);
+        segment.push(Version(version), &encoded, false, 1 << 10);
+    }
+
+    #[test]
+    fn rows_are_found_by_version_before_and_after_the_first_gap() {
+        let mut segment = Segment::open(Version(10), 64);
+        let mut versions = Vec::new();
+        for version in [10, 11, 12, 20, 21, 40] {
+            push(&mut segment, version);
+            versions.push(version);
+            assert_eq!(segment.steps.is_empty(), version <= 12);
+            assert_eq!(segment.last(), Version(version));
+            for known in 9..=41 {
+                let item = segment.item(Version(known));
+                let key = item.map(|item| u64::from_be_bytes(item.key.try_into().unwrap()));
+                assert_eq!(key, versions.contains(&known).then_some(known));
+                let above = versions.iter().filter(|&&version| version > known).count();
+                assert_eq!(segment.rows_above(Version(known)), above);
+                let after = segment.rows_after(Version(known)).map(|row| row.version.0);
+                assert!(after.eq(versions.iter().copied().filter(|&v| v > known)));
+            }
+        }
+        assert_eq!(segment.kill(Version(13)), None);
+        assert!(segment.kill(Version(20)).is_some() && segment.kill(Version(20)).is_none());
+        assert!(segment.item(Version(20)).is_none() && segment.item(Version(21)).is_some());
+    }
+}

@@ -118,12 +118,13 @@ fn a_heartbeat_that_is_due_goes_out_whatever_is_published() {
             ..Default::default()
         };
         let now = at(2_000 + n as u64);
-        let mut sent = answer(&mut node, now, call, Vec::from([update]));
-        sent.extend(step(&mut node, now, Input::Timer));
+        let sent = answer(&mut node, now, call, Vec::from([update]));
         again += sent
             .iter()
             .filter(|call| call.lane == Lane::Heartbeat)
             .count();
+        // Only the timer goes on with what queues; what is due does not wait for it.
+        step(&mut node, now, Input::Timer);
         written = node
             .topics()
             .iter()
@@ -162,8 +163,55 @@ fn only_the_timer_writes_more_of_a_large_publication() {
     answer(&mut node, at(51), beat, Vec::new());
     assert_eq!(written(&node), first);
     assert!(node.deadline() <= Some(at(51).time), "a step is due for it");
-    step(&mut node, at(51), Input::Timer);
+    // Nor does it keep back what falls due behind it.
+    let [other] = &register(&mut node, at(52), 2, request("q", &[]))[..] else {
+        panic!("one heartbeat");
+    };
+    answer(&mut node, at(53), other, Vec::new());
+    let late = at(1_200);
+    let third = register(&mut node, late, 3, request("r", &[]));
+    assert!(
+        third.len() > 1,
+        "also the heartbeats of the others: {third:?}"
+    );
+    assert_eq!(written(&node), first);
+    step(&mut node, late, Input::Timer);
     assert!(written(&node) > first);
+}
+
+// Publications that queue are as many as a step's worth at a time, not one.
+#[test]
+fn small_publications_behind_a_large_one_enter_together() {
+    let mut node = node(Config::default());
+    let mut updates = Vec::new();
+    for n in 0..20 {
+        let calls = register(&mut node, at(5), n, request(&format!("p{n}"), &["t"]));
+        updates.extend(calls.into_iter().filter(|call| call.lane == Lane::Bulk));
+    }
+    let delta = |name: &str, count: usize| {
+        let keys: Vec<_> = (0..count).map(|key| format!("{name}-{key}")).collect();
+        let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+        TopicDelta {
+            topic_name: Text::from("t"),
+            topic_entries: ItemBatch::from_items(items),
+            is_delta: true,
+            ..Default::default()
+        }
+    };
+    let large = node.config.items_per_step + 10;
+    for (n, call) in updates.iter().enumerate() {
+        let count = if n == 0 { large } else { 1 };
+        answer(
+            &mut node,
+            at(50),
+            call,
+            Vec::from([delta(&format!("{n}"), count)]),
+        );
+    }
+    assert_eq!(node.intakes.len(), 20);
+    step(&mut node, at(51), Input::Timer);
+    assert_eq!(node.intakes.len(), 0);
+    assert_eq!(node.topics()[0].entries, large + 19);
 }
 
 // P4: what waits to be told is bounded by topics and subscribers, not by how often topics change.

@@ -128,7 +128,7 @@ impl Table {
                 0
             };
             let at = free.max(least);
-            if at + 1 >= hashes.len() {
+            if is_entry && at + 1 >= hashes.len() {
                 lengthen(&mut hashes, GAP);
                 lengthen(&mut versions, Version::ZERO);
             }
