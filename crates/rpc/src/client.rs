@@ -259,8 +259,6 @@ impl<S: Stream> Connection<S> {
 
     async fn receive(&mut self, method: &str) -> Result<Received, Failure> {
         let read = self.reader.read(&mut self.stream).await;
-        // Left over if anything below fails.
-        self.stage = Stage::Spoiled;
         let reply = read
             .map_err(|error| self.receive_failure(error))?
             .ok_or(Failure::Closed)?;
