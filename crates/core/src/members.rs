@@ -110,6 +110,8 @@ pub struct Progress {
     pub reached: Version,
     /// Where the pending message leads.
     pub sending: Option<Version>,
+    /// It may hold what another statestored sent, so the next message is the whole topic.
+    pub anew: bool,
     /// What will be in the next message.
     pub ready: Option<Box<Ready>>,
     /// What it wrote and takes with it.

@@ -10,7 +10,7 @@ use crate::lanes::{Ending, Task};
 use crate::members::{MemberKey, Ready, Registration, rhythm_of};
 use crate::port::{Body, Effect, Lane, Outbox, TopicPart, Update};
 use crate::time::{Now, Time};
-use crate::topic::Delta;
+use crate::topic::{Delta, Version};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -181,6 +181,10 @@ impl Node {
                 continue; // S-2
             }
             let progress = &mut member.progress[place];
+            if core::mem::take(&mut progress.anew) {
+                progress.reached = Version::ZERO;
+                topic.mark(key, true, progress);
+            }
             let since = progress.reached;
             if let Some(ready) = progress.ready.take().filter(|ready| ready.since == since) {
                 deltas.push((place, ready.delta));

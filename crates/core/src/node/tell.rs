@@ -142,7 +142,8 @@ impl Node {
             self.counters.role_failed += u64::from(outcome.is_err());
         }
         if told && self.acting() == Some(epoch) {
-            self.follows_now(now, registration.key, epoch, catalogd);
+            let knows_epochs = matches!(&outcome, Ok(reply) if reply.highest_epoch.is_some());
+            self.follows_now(now, registration.key, (epoch, knows_epochs), catalogd);
         }
         let Some(ha) = &mut self.ha else {
             return;
@@ -183,7 +184,7 @@ impl Node {
         &mut self,
         now: Now,
         key: MemberKey,
-        epoch: Epoch,
+        (epoch, knows_epochs): (Epoch, bool),
         catalogd: Option<(i64, NetworkAddress)>,
     ) {
         let Some(member) = self.members.find_mut(key) else {
@@ -197,6 +198,11 @@ impl Node {
             }); // N-7
         }
         if member.follows.replace(epoch) == Some(epoch) {
+            // It skipped an update since, so it may have followed another in between, and without
+            // epochs it keeps one copy for both. At the usual time: it may skip that one too.
+            if !knows_epochs {
+                member.progress.iter_mut().for_each(|it| it.anew = true);
+            }
             return;
         }
         for lane in [Lane::Priority, Lane::Bulk] {

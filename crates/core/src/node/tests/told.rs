@@ -48,7 +48,7 @@ fn ha_heartbeat(calls: Vec<Call>) -> Option<(CallId, wire::StatestoreHaHeartbeat
 }
 
 /// The node is active: the peer, which the test is, has granted it the role.
-fn active() -> (Node, CallId) {
+pub(super) fn active() -> (Node, CallId) {
     let mut node = paired();
     let calls = step(&mut node, at(500), Input::Timer);
     let hello = calls
