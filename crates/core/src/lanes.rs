@@ -1,4 +1,4 @@
-//! When things are due: one schedule for everything, and the rhythm of each lane (S-3 to S-7).
+//! The rhythm of each lane: when its next message is due (S-3 to S-7).
 //!
 //! ```text
 //!   start --> Waiting(slot) --begin--> Calling --end--> Waiting(end + period)
@@ -10,146 +10,18 @@
 //! message, whose time the registration sets (S-4, R-3). A change that comes while a call is
 //! pending is remembered and shortens the wait after it.
 //!
-//! Deliberately absent: what is sent. Invariants: a lane holds at most one slot of the schedule,
-//! and none while its call is pending (S-3); every operation is logarithmic.
+//! Deliberately absent: what is sent. Invariant: a lane holds at most one slot of the schedule, and
+//! none while its call is pending (S-3).
 
 use crate::config::LaneConfig;
 use crate::ids::MemberKey;
 use crate::port::Lane;
+use crate::schedule::{Schedule, Slot, Task};
 use crate::time::Time;
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 /// A wait of nothing would spin; this is the shortest.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// How many instants a slack has.
-const INSTANTS: u32 = 2;
-/// 2^32 by the golden ratio: its multiples, cut to 32 bits, are spread evenly however many.
-const GOLDEN: u32 = 0x9e37_79b9;
-
-/// What falls due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Task {
-    /// The next message of a lane.
-    Send(MemberKey, Lane),
-    /// The end of the grace for inherited entries (W33).
-    Grace(MemberKey),
-    /// The end of the wait for a second catalogd (C-5).
-    CatalogWait,
-    /// A round of telling about the catalogd (N-4).
-    CatalogRound,
-    /// The report of who answered (F-8).
-    Report,
-    /// More of a large publication than one step should write.
-    Absorb,
-    /// More of a large expiry.
-    Expire,
-    /// Changes that came soon after another are made known.
-    Push,
-    /// More subscribers to make them known to than one step should.
-    Tell,
-    /// More tombstones to collect than one step should.
-    Collect,
-    /// The pair's own deadline.
-    PairWake,
-    /// An HA heartbeat or a handshake (H-10, H-20).
-    PeerTurn,
-    /// A round of telling the role (H-30).
-    RoleRound,
-}
-
-/// A place in the schedule: things due at one time keep the order in which they were added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    /// When it is due.
-    pub at: Time,
-    seq: u64,
-}
-
-impl Task {
-    /// True for a piece of what takes longer than one step. Not for telling of a change, which is
-    /// soon done, and has to be.
-    fn is_long(self) -> bool {
-        matches!(self, Self::Absorb | Self::Expire | Self::Collect)
-    }
-}
-
-/// Everything that is going to happen by itself.
-#[derive(Debug, Default)]
-pub struct Schedule {
-    /// Each of these is soon done.
-    tasks: BTreeMap<Slot, Task>,
-    /// Pieces of what takes longer than one step.
-    long: BTreeMap<Slot, Task>,
-    next_seq: u64,
-}
-
-impl Schedule {
-    /// Adds a task.
-    pub fn add(&mut self, at: Time, task: Task) -> Slot {
-        let slot = Slot {
-            at,
-            seq: self.next_seq,
-        };
-        self.next_seq += 1;
-        let tasks = match task.is_long() {
-            true => &mut self.long,
-            false => &mut self.tasks,
-        };
-        tasks.insert(slot, task);
-        slot
-    }
-
-    /// Takes a task out, if it is still there.
-    pub fn cancel(&mut self, slot: Slot) {
-        if self.tasks.remove(&slot).is_none() {
-            self.long.remove(&slot);
-        }
-    }
-
-    /// When the earliest task is due.
-    pub fn first(&self) -> Option<Time> {
-        let long = self.long.keys().next().map(|slot| slot.at);
-        self.first_short().into_iter().chain(long).min()
-    }
-
-    /// When the earliest one is due that is no long work.
-    pub fn first_short(&self) -> Option<Time> {
-        self.tasks.keys().next().map(|slot| slot.at)
-    }
-
-    /// The earliest task that is due, of all or of those that are no long work.
-    pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
-        let next = |tasks: &BTreeMap<Slot, Task>| tasks.keys().next().copied();
-        let long = next(&self.long).filter(|_| long_work);
-        let slot = next(&self.tasks).into_iter().chain(long).min()?;
-        if slot.at > now {
-            return None;
-        }
-        let tasks = match Some(slot) == long {
-            true => &mut self.long,
-            false => &mut self.tasks,
-        };
-        tasks.pop_first()
-    }
-
-    /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
-    fn about(&self, at: Time, slack: Duration) -> Time {
-        let part = (self.next_seq as u32).wrapping_mul(GOLDEN) / (u32::MAX / INSTANTS + 1);
-        let instant = slack / INSTANTS;
-        (at + instant * part).up_to(instant)
-    }
-
-    /// How many tasks wait.
-    pub fn len(&self) -> usize {
-        self.tasks.len() + self.long.len()
-    }
-
-    /// True if nothing will happen by itself.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,8 +9,8 @@
 //!
 //! Read [`port`] first: it is the whole conversation with the world. [`node`] is the only door of
 //! the server side, [`subscriber`] of the other side. What they are composed of, leaves first:
-//! `time`, `ids`, `config`; `topic` (the log of encoded items), `owned`, `members`, `lanes`,
-//! `detector`, `catalog`, `notice`; `event` (what is worth a log line) and `view` (what pages
+//! `time`, `ids`, `config`; `topic` (the log of encoded items), `owned`, `places`, `members`,
+//! `schedule`, `lanes`, `detector`, `catalog`, `notice`; `event` (what is worth a log line) and `view` (what pages
 //! show).
 //!
 //! Deliberately absent, and kept out by `no_std`: clocks, sockets, threads, randomness, logging.
@@ -33,9 +33,11 @@ pub mod node;
 pub mod notice;
 pub mod owned;
 pub mod pair;
+mod places;
 pub mod port;
 pub mod refusal;
 pub mod role;
+pub mod schedule;
 pub mod subscriber;
 pub mod time;
 pub mod topic;

@@ -9,9 +9,11 @@
 
 use crate::detector::Pulse;
 use crate::ids::RegistrationId;
-use crate::lanes::{Rhythm, Slot};
+use crate::lanes::Rhythm;
 use crate::owned::Owned;
+use crate::places::Places;
 use crate::port::Lane;
+use crate::schedule::Slot;
 use crate::time::Time;
 use crate::topic::{Delta, Version};
 use crate::view::KnownCatalogd;
@@ -110,6 +112,8 @@ pub struct Progress {
     pub reached: Version,
     /// Where the pending message leads.
     pub sending: Option<Version>,
+    /// What the topic was told of it: how far it is, and from where it may ask for a delta.
+    pub marked: Option<(Version, Version)>,
     /// It may hold what another statestored sent, so the next message is the whole topic.
     pub anew: bool,
     /// What will be in the next message.
@@ -192,17 +196,15 @@ impl Member {
 /// All members.
 #[derive(Debug, Default)]
 pub struct Members {
-    by_key: BTreeMap<MemberKey, Member>,
+    all: Places<Box<Member>>,
     by_id: BTreeMap<Text, MemberKey>,
     at_address: BTreeMap<NetworkAddress, usize>,
-    next_key: u64,
 }
 
 impl Members {
-    /// A key for the next registration.
+    /// A key for a member that is going to be inserted.
     pub fn next_key(&mut self) -> MemberKey {
-        self.next_key += 1;
-        MemberKey(self.next_key)
+        MemberKey(self.all.promise())
     }
 
     /// Adds a member. One of the same id must have been removed before.
@@ -213,12 +215,12 @@ impl Members {
             .at_address
             .entry(registration.address.clone())
             .or_default() += 1;
-        self.by_key.insert(registration.key, member);
+        self.all.put(registration.key.0, Box::new(member));
     }
 
     /// Removes a member. The flag is true if nobody else listens at its address.
     pub fn remove(&mut self, key: MemberKey) -> Option<(Member, bool)> {
-        let member = self.by_key.remove(&key)?;
+        let member = *self.all.take(key.0)?;
         let registration = &member.registration;
         self.by_id.remove(&registration.id);
         let alone = match self.at_address.get_mut(&registration.address) {
@@ -241,12 +243,12 @@ impl Members {
 
     /// The member of this key, if that registration is still current (S-7).
     pub fn find(&self, key: MemberKey) -> Option<&Member> {
-        self.by_key.get(&key)
+        self.all.get(key.0).map(Box::as_ref)
     }
 
     /// The same, to change it.
     pub fn find_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
-        self.by_key.get_mut(&key)
+        self.all.get_mut(key.0).map(Box::as_mut)
     }
 
     /// The key of the current registration of an id.
@@ -259,14 +261,14 @@ impl Members {
         self.find(self.key_of(id)?)
     }
 
-    /// All, by registration order.
+    /// All, in an order that is the same in every run.
     pub fn iter(&self) -> impl Iterator<Item = &Member> + '_ {
-        self.by_key.values()
+        self.all.iter().map(Box::as_ref)
     }
 
     /// All, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member> + '_ {
-        self.by_key.values_mut()
+        self.all.iter_mut().map(Box::as_mut)
     }
 
     /// All ids, sorted.
@@ -276,12 +278,12 @@ impl Members {
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.by_key.len()
+        self.all.len()
     }
 
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.by_id.is_empty()
     }
 }
 

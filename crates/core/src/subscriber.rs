@@ -278,7 +278,7 @@ impl Subscriber {
     }
 
     fn fresh_call(&mut self) -> CallId {
-        CallId(self.fresh_id())
+        CallId::numbered(self.fresh_id())
     }
 }
 

@@ -17,7 +17,7 @@ fn at(millis: u64) -> Time {
 
 fn lane() -> (Rhythm, Schedule) {
     let mut schedule = Schedule::default();
-    let mut rhythm = Rhythm::new(MemberKey(1), Lane::Bulk);
+    let mut rhythm = Rhythm::new(MemberKey::numbered(1), Lane::Bulk);
     rhythm.start(at(0), &mut schedule);
     (rhythm, schedule)
 }
@@ -36,24 +36,6 @@ fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), 
     assert!(schedule.pop_due(at(start), true).is_some());
     rhythm.begin();
     rhythm.end(at(end), ending, &CONFIG, Some(PUSH), schedule);
-}
-
-#[test]
-fn what_is_due_comes_in_order_of_time_and_then_of_addition() {
-    let mut schedule = Schedule::default();
-    let tasks = [
-        (5, Task::Report),
-        (3, Task::CatalogWait),
-        (5, Task::CatalogRound),
-    ];
-    for (time, task) in tasks {
-        schedule.add(at(time), task);
-    }
-    let mut due = Vec::new();
-    while let Some((_, task)) = schedule.pop_due(at(5), true) {
-        due.push(task);
-    }
-    assert_eq!(due, [Task::CatalogWait, Task::Report, Task::CatalogRound]);
 }
 
 // S-3, S-4
@@ -129,7 +111,7 @@ fn periods_end_within_the_slack_and_those_that_began_together_apart() {
         ..CONFIG
     };
     let mut schedule = Schedule::default();
-    let mut rhythm = Rhythm::new(MemberKey(1), Lane::Bulk);
+    let mut rhythm = Rhythm::new(MemberKey::numbered(1), Lane::Bulk);
     let mut ends = |ending| {
         let next = (0..100).map(|_| {
             rhythm.end(at(5), ending, &slack, Some(PUSH), &mut schedule);
@@ -184,7 +166,7 @@ fn a_period_of_nothing_does_not_spin() {
 #[test]
 fn a_first_message_is_not_hurried() {
     let mut schedule = Schedule::default();
-    let mut rhythm = Rhythm::new(MemberKey(1), Lane::Bulk);
+    let mut rhythm = Rhythm::new(MemberKey::numbered(1), Lane::Bulk);
     rhythm.start(at(50), &mut schedule);
     rhythm.hurry(at(3), PUSH, &mut schedule);
     assert_eq!(schedule.first(), Some(at(50)));

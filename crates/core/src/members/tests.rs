@@ -63,7 +63,7 @@ fn of_topics_that_come_twice_the_first_counts() {
 // S-2
 #[test]
 fn a_lane_without_topics_is_not_used() {
-    let registration = registration(MemberKey(1), "a", 1, &["catalog-update"]);
+    let registration = registration(MemberKey::numbered(1), "a", 1, &["catalog-update"]);
     assert!(registration.uses(Lane::Heartbeat) && registration.uses(Lane::Bulk));
     assert!(!registration.uses(Lane::Priority));
 }

@@ -181,18 +181,22 @@ mod tests {
     use alloc::format;
 
     fn told(audiences: &mut Audiences) -> Vec<u64> {
-        audiences.tell().into_iter().map(|key| key.0).collect()
+        audiences
+            .tell()
+            .into_iter()
+            .map(|key| key.0.number)
+            .collect()
     }
 
     fn changed(audiences: &mut Audiences, writer: u64, keys: &[&str]) {
         let keys = keys.iter().map(|key| key.as_bytes());
-        audiences.note_items(Some(MemberKey(writer)), keys);
+        audiences.note_items(Some(MemberKey::numbered(writer)), keys);
     }
 
     fn three() -> Audiences {
         let mut audiences = Audiences::default();
         for (prefix, key) in [("", 1), ("", 2), ("x:", 3)] {
-            audiences.join(&Text::from(prefix), MemberKey(key));
+            audiences.join(&Text::from(prefix), MemberKey::numbered(key));
         }
         audiences
     }
@@ -204,23 +208,23 @@ mod tests {
         assert!(audiences.have_news());
         assert_eq!(told(&mut audiences), [2]);
         assert_eq!(told(&mut audiences), []);
-        audiences.note(Some(MemberKey(1)));
+        audiences.note(Some(MemberKey::numbered(1)));
         assert_eq!(told(&mut audiences), [2, 3]);
     }
 
     #[test]
     fn with_two_writers_each_hears_of_the_other() {
         let mut audiences = three();
-        audiences.note(Some(MemberKey(1)));
-        audiences.note(Some(MemberKey(2)));
+        audiences.note(Some(MemberKey::numbered(1)));
+        audiences.note(Some(MemberKey::numbered(2)));
         assert_eq!(told(&mut audiences), [1, 2, 3]);
     }
 
     #[test]
     fn a_change_that_nobody_sees_is_no_news() {
         let mut audiences = three();
-        audiences.leave(&Text::from(""), MemberKey(1));
-        audiences.leave(&Text::from(""), MemberKey(2));
+        audiences.leave(&Text::from(""), MemberKey::numbered(1));
+        audiences.leave(&Text::from(""), MemberKey::numbered(2));
         assert_eq!(audiences.len(), 1);
         changed(&mut audiences, 9, &["y:1", "x", ""]);
         assert!(!audiences.have_news());
@@ -233,7 +237,7 @@ mod tests {
         changed(&mut audiences, 1, &["x:1", "x:2"]);
         for (prefix, key) in [("", 1), ("x:", 3), ("", 2)] {
             assert!(audiences.have_news());
-            audiences.leave(&Text::from(prefix), MemberKey(key));
+            audiences.leave(&Text::from(prefix), MemberKey::numbered(key));
         }
         assert!(!audiences.have_news() && audiences.is_empty());
         assert!(audiences.lengths.is_empty());
@@ -245,7 +249,7 @@ mod tests {
         for n in 0..1_000 {
             let digits = 3 + n as usize % 2;
             let prefix = Text::from(format!("{n:0>digits$}"));
-            audiences.join(&prefix, MemberKey(n));
+            audiences.join(&prefix, MemberKey::numbered(n));
         }
         changed(&mut audiences, 0, &["0007x", "012", "0013"]);
         changed(&mut audiences, 0, &["0013"]);
@@ -254,12 +258,12 @@ mod tests {
         // A seventeenth length is not judged.
         for len in 5..18 {
             let prefix = "z".repeat(len);
-            audiences.join(&Text::from(prefix), MemberKey(len as u64));
+            audiences.join(&Text::from(prefix), MemberKey::numbered(len as u64));
         }
         changed(&mut audiences, 0, &["none"]);
         assert_eq!(told(&mut audiences), []);
-        audiences.join(&Text::from("z".repeat(18)), MemberKey(18));
-        audiences.join(&Text::from("y".repeat(19)), MemberKey(19));
+        audiences.join(&Text::from("z".repeat(18)), MemberKey::numbered(18));
+        audiences.join(&Text::from("y".repeat(19)), MemberKey::numbered(19));
         changed(&mut audiences, 0, &["none"]);
         assert_eq!(told(&mut audiences), [19]);
     }

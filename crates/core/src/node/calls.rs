@@ -8,12 +8,12 @@
 use crate::ids::CallId;
 use crate::members::{Registration, rhythm_of};
 use crate::pair::{BeatSent, HelloSent};
+use crate::places::Places;
 use crate::port::{Body, Call, Effect, Lane, Outbox};
 use crate::time::Time;
-use crate::topic::Version;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire::{Epoch, NetworkAddress, Text};
 
@@ -31,15 +31,14 @@ pub(super) enum About {
     /// The epoch that it named.
     Heartbeat(Option<Epoch>),
     Update {
-        topics: Vec<Sent>,
         /// The life of the topics that it is about (W10).
         life: u64,
     },
-    Catalogd(Told),
+    Catalogd(Box<Told>),
     Role {
         epoch: Epoch,
         /// It carried the active catalogd.
-        catalogd: Option<(i64, NetworkAddress)>,
+        catalogd: Option<Box<(i64, NetworkAddress)>>,
     },
 }
 
@@ -68,20 +67,16 @@ pub(super) struct Told {
     pub(super) first: bool,
 }
 
-/// One topic of an update.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
-    /// The topic's place among the registration's.
-    pub(super) place: usize,
-    /// The version that a subscriber has who processed it.
-    pub(super) to: Version,
+/// A call that did not come back.
+#[derive(Debug)]
+pub(super) enum Underway {
+    ToMember(Pending, About),
+    ToPeer(Asked),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    pending: BTreeMap<CallId, (Pending, About)>,
-    to_peer: BTreeMap<CallId, Asked>,
-    next: u64,
+    all: Places<Underway>,
     /// Calls of ended registrations, by subscriber id and lane.
     outlived: BTreeMap<Text, [u32; 3]>,
 }
@@ -95,7 +90,7 @@ impl Calls {
         manner: Manner,
         out: &mut Outbox,
     ) {
-        let id = self.fresh();
+        let id = CallId(self.all.promise());
         out.push(Effect::Call(Call {
             id,
             subscriber: pending.registration.id.clone(),
@@ -106,7 +101,7 @@ impl Calls {
             fence: manner.fence,
             body,
         }));
-        self.pending.insert(id, (pending, about));
+        self.all.put(id.0, Underway::ToMember(pending, about));
     }
 
     /// Sends a call to the peer.
@@ -117,7 +112,7 @@ impl Calls {
         manner: Manner,
         out: &mut Outbox,
     ) {
-        let id = self.fresh();
+        let id = CallId(self.all.promise());
         out.push(Effect::Call(Call {
             id,
             subscriber: Text::default(),
@@ -128,27 +123,17 @@ impl Calls {
             fence: manner.fence,
             body,
         }));
-        self.to_peer.insert(id, asked);
-    }
-
-    fn fresh(&mut self) -> CallId {
-        self.next += 1;
-        CallId(self.next)
-    }
-
-    /// Takes the call to the peer that ended; none if it is not one.
-    pub(super) fn take_peer(&mut self, id: CallId) -> Option<Asked> {
-        self.to_peer.remove(&id)
+        self.all.put(id.0, Underway::ToPeer(asked));
     }
 
     /// Takes the call that ended; none if it is not pending.
-    pub(super) fn take(&mut self, id: CallId) -> Option<(Pending, About)> {
-        self.pending.remove(&id)
+    pub(super) fn take(&mut self, id: CallId) -> Option<Underway> {
+        self.all.take(id.0)
     }
 
     /// How many are pending.
     pub(super) fn len(&self) -> usize {
-        self.pending.len() + self.to_peer.len()
+        self.all.len()
     }
 
     /// A registration ends while a call in this lane is pending.

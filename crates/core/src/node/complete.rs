@@ -4,7 +4,7 @@
 //! publishes is written all the same (T-32).
 
 use super::Node;
-use super::calls::{About, Pending, Sent};
+use super::calls::{About, Pending, Underway};
 use super::intake::Origin;
 use crate::detector::Health;
 use crate::event::Event;
@@ -13,7 +13,6 @@ use crate::lanes::Ending;
 use crate::members::{MemberKey, rhythm_of};
 use crate::port::{CallFault, Effect, Lane, Outbox, Reply};
 use crate::time::Now;
-use alloc::vec::Vec;
 use statestore_wire as wire;
 use statestore_wire::{Epoch, Status, StatusCode};
 
@@ -25,11 +24,10 @@ impl Node {
         outcome: Result<Reply, CallFault>,
         out: &mut Outbox,
     ) {
-        if let Some(asked) = self.calls.take_peer(call) {
-            return self.peer_answered(now, asked, outcome, out);
-        }
-        let Some((pending, about)) = self.calls.take(call) else {
-            return;
+        let (pending, about) = match self.calls.take(call) {
+            Some(Underway::ToMember(pending, about)) => (pending, about),
+            Some(Underway::ToPeer(asked)) => return self.peer_answered(now, asked, outcome, out),
+            None => return,
         };
         let registration = &pending.registration;
         if self.members.find(registration.key).is_none() {
@@ -51,26 +49,26 @@ impl Node {
                 };
                 self.heartbeat_ended(now, (&pending, named), outcome, out);
             }
-            (About::Update { topics, life }, outcome) => {
+            (About::Update { life }, outcome) => {
                 let outcome = match outcome {
                     Ok(Reply::Update(reply)) => Ok(reply),
                     other => Err(fault(other)),
                 };
-                self.update_ended(now, pending, (topics, life), outcome, out);
+                self.update_ended(now, pending, life, outcome, out);
             }
             (About::Role { epoch, catalogd }, outcome) => {
                 let outcome = match outcome {
                     Ok(Reply::Role(reply)) => Ok(reply),
                     other => Err(fault(other)),
                 };
-                self.told_role(now, &pending, (epoch, catalogd), outcome, out);
+                self.told_role(now, &pending, (epoch, catalogd.map(|it| *it)), outcome, out);
             }
             (About::Catalogd(told), outcome) => {
                 let outcome = match outcome {
                     Ok(Reply::Catalogd(reply)) => Ok(reply),
                     other => Err(fault(other)),
                 };
-                self.told_catalogd(now, &pending, told, outcome, out);
+                self.told_catalogd(now, &pending, *told, outcome, out);
             }
         }
     }
@@ -146,7 +144,7 @@ impl Node {
         &mut self,
         now: Now,
         pending: Pending,
-        (sent, life): (Vec<Sent>, u64),
+        life: u64,
         outcome: Result<wire::UpdateStateResponse, Status>,
         out: &mut Outbox,
     ) {
@@ -167,16 +165,16 @@ impl Node {
         let status = match outcome {
             Ok(reply) if !reply.status.is_ok() => reply.status,
             Ok(reply) if reply.skipped == Some(true) => {
-                self.arrived(key, &sent, false);
+                self.arrived(key, lane, false);
                 self.end_turn(now, key, lane, Ending::Skipped);
                 let id = &pending.registration.id;
                 self.voter_updated(now, id, pending.started, false, out);
                 return self.tell_again(now, id, out); // ha.md rule 21
             }
             Ok(reply) => {
-                self.arrived(key, &sent, true);
+                self.arrived(key, lane, true);
                 self.voter_updated(now, &pending.registration.id, pending.started, true, out);
-                let origin = Origin::Reply(lane, sent);
+                let origin = Origin::Reply(lane);
                 let registration = pending.registration;
                 return self.take_in(now, registration, origin, reply.topic_updates, out);
             }
@@ -188,24 +186,25 @@ impl Node {
             lane,
             status,
         }));
-        self.arrived(key, &sent, false);
+        self.arrived(key, lane, false);
         self.end_turn(now, key, lane, Ending::Failed);
     }
 
     /// T-20: a message that was processed brought its subscriber to where it leads; any other
     /// leaves it where it was (T-26).
-    fn arrived(&mut self, key: MemberKey, sent: &[Sent], processed: bool) {
+    fn arrived(&mut self, key: MemberKey, lane: Lane, processed: bool) {
         let Some(member) = self.members.find_mut(key) else {
             return; // S-7
         };
-        for Sent { place, to } in sent {
-            let progress = &mut member.progress[*place];
-            progress.sending = None;
+        let topics = member.registration.topics.iter().zip(&mut member.progress);
+        for (subscription, progress) in topics.filter(|(topic, _)| topic.lane == lane) {
+            let Some(to) = progress.sending.take() else {
+                continue;
+            };
             if processed {
-                progress.reached = *to;
+                progress.reached = to;
             }
-            let name = &member.registration.topics[*place].topic;
-            if let Some(topic) = self.topics.find_mut(name) {
+            if let Some(topic) = self.topics.find_mut(&subscription.topic) {
                 topic.mark(key, member.followed, progress);
             }
         }

@@ -7,11 +7,12 @@ use super::calls::{About, Manner, Pending, Told};
 use super::{Node, SHORTEST};
 use crate::catalog::Verdict;
 use crate::event::Event;
-use crate::lanes::Task;
 use crate::notice::Next;
 use crate::port::{Body, Effect, Lane, Outbox};
+use crate::schedule::Task;
 use crate::time::Now;
 use crate::view::KnownCatalogd;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use statestore_wire as wire;
 use statestore_wire::{CatalogRegistration, ProtocolVersion, Status, Text};
@@ -144,11 +145,11 @@ impl Node {
             lane: Lane::Catalogd,
             started: now.time,
         };
-        let about = About::Catalogd(Told {
+        let about = About::Catalogd(Box::new(Told {
             version,
             address: catalogd.address,
             first: first_attempt,
-        });
+        }));
         let manner = Manner {
             timeout: self.config.catalog.timeout,
             first_attempt,

@@ -35,7 +35,7 @@ impl Node {
             }
             member.progress.fill_with(Progress::default);
             let registration = &member.registration;
-            for (subscription, progress) in registration.topics.iter().zip(&member.progress) {
+            for (subscription, progress) in registration.topics.iter().zip(&mut member.progress) {
                 if let Some(topic) = self.topics.find_mut(&subscription.topic) {
                     topic.mark(registration.key, member.followed, progress);
                 }

@@ -13,14 +13,14 @@
 //! Invariants: what replies say about one topic is applied in the order in which they came; nothing
 //! that is due waits for more than one step's writing, however many publish at one moment.
 
-use super::calls::Sent;
 use super::register::TOPICS;
 use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::ids::RequestId;
-use crate::lanes::{Ending, Task};
+use crate::lanes::Ending;
 use crate::members::Registration;
 use crate::port::{Lane, Outbox};
+use crate::schedule::Task;
 use crate::time::{Now, Time};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -54,7 +54,7 @@ pub(super) struct Intake {
 #[derive(Debug)]
 pub(super) enum Origin {
     /// The answer to an update of this lane.
-    Reply(Lane, Vec<Sent>),
+    Reply(Lane),
     /// The subscriber's own call.
     Call(Unasked),
 }
@@ -204,8 +204,8 @@ impl Node {
     /// Everything is written: the lane's turn is over.
     fn finish(&mut self, now: Now, intake: Intake, out: &mut Outbox) {
         let registration = &intake.registration;
-        let (lane, sent) = match &intake.origin {
-            Origin::Reply(lane, sent) => (*lane, sent),
+        let lane = match &intake.origin {
+            Origin::Reply(lane) => *lane,
             Origin::Call(unasked) => {
                 let whose = (&registration.id, registration.key);
                 return self.unasked_written(now, whose, unasked, out);
@@ -213,12 +213,11 @@ impl Node {
         };
         self.count_outlived(&intake, lane);
         if !registration.publishes {
-            let places: Vec<usize> = sent.iter().map(|sent| sent.place).collect();
-            self.settle_inheritance(now, registration.key, &places);
+            self.settle_inheritance(now, registration.key, lane);
         }
         self.end_turn(now, registration.key, lane, Ending::Done);
-        for Sent { place, .. } in sent {
-            self.collect(now, &registration.topics[*place].topic);
+        for subscription in registration.topics.iter().filter(|it| it.lane == lane) {
+            self.collect(now, &subscription.topic);
         }
     }
 
@@ -226,7 +225,7 @@ impl Node {
     pub(super) fn abandon(&mut self, now: Now, intake: Intake, out: &mut Outbox) {
         let key = intake.registration.key;
         match &intake.origin {
-            Origin::Reply(lane, _) => {
+            Origin::Reply(lane) => {
                 self.count_outlived(&intake, *lane);
                 self.end_turn(now, key, *lane, Ending::Done);
             }

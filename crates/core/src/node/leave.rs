@@ -6,10 +6,10 @@
 
 use super::Node;
 use crate::event::Event;
-use crate::lanes::Task;
 use crate::members::{Member, MemberKey, Registration, rhythm_of};
 use crate::owned::Owned;
 use crate::port::{Effect, Lane, Outbox};
+use crate::schedule::Task;
 use crate::time::Now;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -119,9 +119,9 @@ impl Node {
         Some(registration)
     }
 
-    /// The subscriber had the chance to write to these topics, by their places: what its former
-    /// registration wrote there and this one did not write again goes (W33).
-    pub(super) fn settle_inheritance(&mut self, now: Now, key: MemberKey, places: &[usize]) {
+    /// The subscriber had the chance to write to this lane's topics: what its former registration
+    /// wrote there and this one did not write again goes (W33).
+    pub(super) fn settle_inheritance(&mut self, now: Now, key: MemberKey, lane: Lane) {
         let Some(member) = self.members.find_mut(key) else {
             return;
         };
@@ -129,19 +129,16 @@ impl Node {
             return;
         }
         let registration = member.registration.clone();
-        let due: Vec<_> = places
-            .iter()
-            .map(|&place| {
-                let inherited = &mut member.progress[place].inherited;
-                (place, core::mem::take(inherited))
-            })
+        let carried = registration.topics.iter().zip(&mut member.progress);
+        let carried = carried.filter(|(subscription, _)| subscription.lane == lane);
+        let due: Vec<_> = carried
+            .map(|(subscription, it)| (&subscription.topic, core::mem::take(&mut it.inherited)))
             .collect();
         let settled = member.progress.iter().all(|p| p.inherited.is_empty());
         if let Some(slot) = member.grace.take_if(|_| settled) {
             self.schedule.cancel(slot);
         }
-        for (place, versions) in due {
-            let name = &registration.topics[place].topic;
+        for (name, versions) in due {
             self.expire(now, name, versions, Some(key));
         }
     }

@@ -6,10 +6,10 @@
 use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::event::Event;
-use crate::lanes::Task;
 use crate::members::{MemberKey, Registration};
 use crate::owned::Owned;
 use crate::port::{Effect, Lane, Outbox};
+use crate::schedule::Task;
 use crate::time::Now;
 use crate::topic::Version;
 use core::ops::Range;
@@ -88,7 +88,7 @@ impl Node {
         let known = |version: &Version| *version <= topic.log.last();
         let reached = Version::from_wire(from).filter(known).unwrap_or_default();
         member.progress[place].reached = reached;
-        topic.mark(writer.key, member.followed, &member.progress[place]);
+        topic.mark(writer.key, member.followed, &mut member.progress[place]);
         out.push(Effect::Log(Event::BaseReset {
             topic: name.clone(),
             subscriber: writer.id.clone(),

@@ -13,8 +13,8 @@
 use super::topics::Topic;
 use super::work::Work;
 use super::{AT_ONCE, Node};
-use crate::lanes::Task;
 use crate::members::{MemberKey, rhythm_of};
+use crate::schedule::Task;
 use crate::time::Now;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::IntoIter;

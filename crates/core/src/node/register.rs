@@ -7,10 +7,10 @@ use super::Node;
 use crate::catalog::{Candidate, Verdict};
 use crate::event::Event;
 use crate::ids::{RegistrationId, RequestId};
-use crate::lanes::Task;
 use crate::members::{Member, MemberKey, Registration, Subscription, rhythm_of};
 use crate::port::{Answer, Effect, Lane, Outbox};
 use crate::refusal::Refusal;
+use crate::schedule::Task;
 use crate::time::Now;
 use crate::view::KnownCatalogd;
 use alloc::sync::Arc;
@@ -133,7 +133,7 @@ impl Node {
         let (id, key) = (registration.id.clone(), registration.key);
         let timeout_ms = request.heartbeat_timeout_ms;
         let mut member = Member::new(registration.clone(), now.time);
-        self.subscribe(now, &member, out);
+        self.subscribe(now, &mut member, out);
         let former = self.members.key_of(&id);
         let former = former.and_then(|key| self.replace(now, key, &mut member, out));
         out.push(Effect::Log(joined(&registration, former.as_deref())));
@@ -144,7 +144,7 @@ impl Node {
         (id, verdict)
     }
 
-    fn subscribe(&mut self, now: Now, member: &Member, out: &mut Outbox) {
+    fn subscribe(&mut self, now: Now, member: &mut Member, out: &mut Outbox) {
         let registration = &member.registration;
         for (place, subscription) in registration.topics.iter().enumerate() {
             let name = &subscription.topic;
@@ -152,7 +152,11 @@ impl Node {
             topic.audiences.join(&subscription.prefix, registration.key);
             let first = subscription.wants_min && topic.wanting_min == 0;
             topic.wanting_min += usize::from(subscription.wants_min);
-            topic.mark(registration.key, member.followed, &member.progress[place]);
+            topic.mark(
+                registration.key,
+                member.followed,
+                &mut member.progress[place],
+            );
             if created {
                 out.push(Effect::Log(Event::TopicCreated {
                     topic: name.clone(),

@@ -1,14 +1,15 @@
 //! A lane is due: a heartbeat or an update goes out (rules S), and the report of who answers.
 //! What the answer then does is `complete.rs`; when the next one is due is `lanes.rs`.
 
-use super::calls::{About, Manner, Pending, Sent};
+use super::calls::{About, Manner, Pending};
 use super::register::FULL;
 use super::work::Work;
 use super::{AT_ONCE, Node, SHORTEST};
 use crate::event::Event;
-use crate::lanes::{Ending, Task};
+use crate::lanes::Ending;
 use crate::members::{MemberKey, Ready, Registration, rhythm_of};
 use crate::port::{Body, Effect, Lane, Outbox, TopicPart, Update};
+use crate::schedule::Task;
 use crate::time::{Now, Time};
 use crate::topic::{Delta, Version};
 use alloc::boxed::Box;
@@ -114,7 +115,7 @@ impl Node {
         if let Some(rhythm) = rhythm_of(lane) {
             member.rhythms[rhythm].begin();
         }
-        let (mut topics, mut sent) = (Vec::new(), Vec::new());
+        let mut topics = Vec::with_capacity(deltas.len());
         for (place, delta) in deltas {
             let subscription = &registration.topics[place];
             let Some(topic) = self.topics.find_mut(&subscription.topic) else {
@@ -129,7 +130,6 @@ impl Node {
                 // It changed while this waited for the others.
                 member.rhythms[rhythm].hurry(now.time, push, &mut self.schedule);
             }
-            sent.push(Sent { place, to });
             topics.push(TopicPart {
                 name: subscription.topic.clone(),
                 // T-10. What they have processed may be gone since, by a clear.
@@ -153,10 +153,7 @@ impl Node {
             first_attempt: true,
             fence: epoch,
         };
-        let about = About::Update {
-            topics: sent,
-            life: self.life,
-        };
+        let about = About::Update { life: self.life };
         self.calls
             .send(pending, (about, Body::Update(update)), manner, out);
     }
@@ -174,12 +171,12 @@ impl Node {
         let mut deltas = Vec::new();
         let mut soon = None;
         for (place, subscription) in registration.topics.iter().enumerate() {
-            let Some(topic) = self.topics.find_mut(&subscription.topic) else {
-                continue;
-            };
             if subscription.lane != lane {
                 continue; // S-2
             }
+            let Some(topic) = self.topics.find_mut(&subscription.topic) else {
+                continue;
+            };
             let progress = &mut member.progress[place];
             if core::mem::take(&mut progress.anew) {
                 progress.reached = Version::ZERO;

@@ -7,12 +7,13 @@
 use super::calls::{About, Manner, Pending};
 use super::{Node, SHORTEST};
 use crate::event::Event;
-use crate::lanes::Task;
 use crate::members::MemberKey;
 use crate::notice::Next;
 use crate::port::{Body, Effect, Lane, Outbox};
+use crate::schedule::Task;
 use crate::time::Now;
 use crate::view::KnownCatalogd;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use statestore_wire as wire;
 use statestore_wire::{Epoch, NetworkAddress, ProtocolVersion, Status, Text};
@@ -95,7 +96,9 @@ impl Node {
         let catalogd = catalogd.filter(|_| registration.wants_catalogd);
         let about = About::Role {
             epoch,
-            catalogd: catalogd.as_ref().map(|c| (version, c.address.clone())),
+            catalogd: catalogd
+                .as_ref()
+                .map(|c| Box::new((version, c.address.clone()))),
         };
         let request = wire::UpdateStatestoredRoleRequest {
             protocol_version: ProtocolVersion::V2,

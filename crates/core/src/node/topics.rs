@@ -48,14 +48,14 @@ pub(super) struct Topic {
 
 impl Topic {
     /// Takes over how far a subscriber is; `counts` is false for one that gets no updates.
-    pub(super) fn mark(&mut self, key: MemberKey, counts: bool, progress: &Progress) {
+    pub(super) fn mark(&mut self, key: MemberKey, counts: bool, progress: &mut Progress) {
         if !counts {
+            progress.marked = None;
             self.reach.remove(key);
             self.holds.remove(key);
             self.give_up(key);
             return;
         }
-        self.reach.set(key, progress.reached);
         // Who is being sent the whole topic will ask for a delta from there.
         let whole = progress.sending.unwrap_or(Version::ZERO);
         let hold = if progress.reached > Version::ZERO {
@@ -63,7 +63,11 @@ impl Topic {
         } else {
             whole
         };
-        self.holds.set(key, hold);
+        // Most messages change neither.
+        if progress.marked.replace((progress.reached, hold)) != Some((progress.reached, hold)) {
+            self.reach.set(key, progress.reached);
+            self.holds.set(key, hold);
+        }
     }
 
     /// Nothing is in it, and nothing on its way into it (W10).

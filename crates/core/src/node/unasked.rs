@@ -23,7 +23,6 @@ use crate::port::{Answer, Effect, Lane, Outbox};
 use crate::time::Now;
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
 use statestore_wire::{Status, StatusCode, Text};
@@ -151,21 +150,10 @@ impl Node {
         member.streams[unasked.stream] = unasked.sequence;
         for lane in unasked.lanes() {
             if !unasked.more {
-                self.settle_lane(now, key, lane);
+                self.settle_inheritance(now, key, lane);
             }
             self.echo(now, key, lane);
         }
-    }
-
-    /// It wrote all that it wished for in this lane (W33).
-    fn settle_lane(&mut self, now: Now, key: MemberKey, lane: Lane) {
-        let Some(member) = self.members.find(key) else {
-            return;
-        };
-        let topics = member.registration.topics.iter().enumerate();
-        let places = topics.filter(|(_, topic)| topic.lane == lane);
-        let places: Vec<usize> = places.map(|(place, _)| place).collect();
-        self.settle_inheritance(now, key, &places);
     }
 
     /// Its topics were forgotten before.

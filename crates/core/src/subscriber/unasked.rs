@@ -27,7 +27,7 @@ impl Subscriber {
             let mut id = None;
             let fresh = || {
                 *next += 1;
-                *id.insert(CallId(*next))
+                *id.insert(CallId::numbered(*next))
             };
             let parcel = self.publisher.outgoing(now.time, lane, fresh, limit);
             let (Some(parcel), Some(id)) = (parcel, id) else {

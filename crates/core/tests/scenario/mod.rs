@@ -137,7 +137,9 @@ impl World {
 
     fn call(&self, name: &str) -> Option<CallId> {
         if let Some(number) = name.strip_prefix('#') {
-            return Some(CallId(number.parse().unwrap()));
+            let number = number.parse().unwrap();
+            let named = |call: &&CallId| call.0.number == number;
+            return self.pending.keys().find(named).copied();
         }
         let (id, lane) = name.rsplit_once('.').unwrap();
         let named = |(_, (who, which)): &(&CallId, &(Text, Lane))| {

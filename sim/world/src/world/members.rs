@@ -101,7 +101,7 @@ impl World<'_> {
     fn reference_calls(&mut self, proc: Proc, calls: Vec<Wish>) {
         for call in calls {
             let wanted = Wanted {
-                core: CallId(0),
+                core: CallId::numbered(0),
                 to: call.to,
                 timeout: call.timeout,
                 fence: None,

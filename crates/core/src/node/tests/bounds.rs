@@ -285,7 +285,7 @@ fn absurd_replies_disturb_nobody() {
         &mut node,
         at(7),
         Input::Completed {
-            call: CallId(u64::MAX),
+            call: CallId::numbered(u64::MAX),
             outcome: unknown,
         },
     );

@@ -171,7 +171,7 @@ fn what_is_put_together_goes_with_its_receiver_also_after_others_asked() {
     let last = topic.log.last();
     let small = |node: &mut Node| {
         let topic = node.topics.find_mut(&name).unwrap();
-        let asker = (MemberKey(99), &Text::from("y"));
+        let asker = (MemberKey::numbered(99), &Text::from("y"));
         let near = Version(last.0 - 1);
         topic.lacking(at(100).time, asker, near, &mut Looks { left: 9, few: 9 })
     };

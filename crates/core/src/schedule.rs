@@ -1,0 +1,272 @@
+//! When things are due: one schedule for everything.
+//!
+//! ```text
+//!   moments: 10.000 s -> [task, task, -, task]      "-" was cancelled
+//!            10.003 s -> [task]
+//! ```
+//!
+//! Lanes fall due at few moments, a hundred at each, so those of one moment stand together: adding
+//! one is a push, and taking it a pop.
+//!
+//! Deliberately absent: how often anything is due (`lanes`), and what is then done. Invariants:
+//! what is due comes in the order of time, and of addition within a moment; a moment holds a task,
+//! and its first one is not cancelled; there are no more holes than tasks, but for a few.
+
+use crate::ids::MemberKey;
+use crate::port::Lane;
+use crate::time::Time;
+use alloc::collections::VecDeque;
+use alloc::collections::btree_map::{BTreeMap, Entry};
+use core::time::Duration;
+
+/// How many instants a slack has.
+const INSTANTS: u32 = 2;
+/// 2^32 by the golden ratio: its multiples, cut to 32 bits, are spread evenly however many.
+const GOLDEN: u32 = 0x9e37_79b9;
+/// So many holes in a moment are not worth a look.
+const HOLES: usize = 16;
+
+/// What falls due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// The next message of a lane.
+    Send(MemberKey, Lane),
+    /// The end of the grace for inherited entries (W33).
+    Grace(MemberKey),
+    /// The end of the wait for a second catalogd (C-5).
+    CatalogWait,
+    /// A round of telling about the catalogd (N-4).
+    CatalogRound,
+    /// The report of who answered (F-8).
+    Report,
+    /// More of a large publication than one step should write.
+    Absorb,
+    /// More of a large expiry.
+    Expire,
+    /// Changes that came soon after another are made known.
+    Push,
+    /// More subscribers to make them known to than one step should.
+    Tell,
+    /// More tombstones to collect than one step should.
+    Collect,
+    /// The pair's own deadline.
+    PairWake,
+    /// An HA heartbeat or a handshake (H-10, H-20).
+    PeerTurn,
+    /// A round of telling the role (H-30).
+    RoleRound,
+}
+
+/// A place in the schedule: things due at one time keep the order in which they were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// When it is due.
+    pub at: Time,
+    seq: u64,
+}
+
+impl Task {
+    /// True for a piece of what takes longer than one step. Not for telling of a change, which is
+    /// soon done, and has to be.
+    fn is_long(self) -> bool {
+        matches!(self, Self::Absorb | Self::Expire | Self::Collect)
+    }
+}
+
+/// Everything that is going to happen by itself.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    /// Each of these is soon done.
+    short: Moments,
+    /// Pieces of what takes longer than one step.
+    long: Moments,
+    next_seq: u64,
+}
+
+impl Schedule {
+    /// Adds a task.
+    pub fn add(&mut self, at: Time, task: Task) -> Slot {
+        let slot = Slot {
+            at,
+            seq: self.next_seq,
+        };
+        self.next_seq += 1;
+        let moments = match task.is_long() {
+            true => &mut self.long,
+            false => &mut self.short,
+        };
+        moments.add(slot, task);
+        slot
+    }
+
+    /// Takes a task out, if it is still there.
+    pub fn cancel(&mut self, slot: Slot) {
+        if !self.short.cancel(slot) {
+            self.long.cancel(slot);
+        }
+    }
+
+    /// When the earliest task is due.
+    pub fn first(&self) -> Option<Time> {
+        let both = [self.short.first(), self.long.first()];
+        both.into_iter().flatten().min().map(|slot| slot.at)
+    }
+
+    /// When the earliest one is due that is no long work.
+    pub fn first_short(&self) -> Option<Time> {
+        self.short.first().map(|slot| slot.at)
+    }
+
+    /// The earliest task that is due, of all or of those that are no long work.
+    pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
+        let long = self.long.first().filter(|_| long_work);
+        let slot = self.short.first().into_iter().chain(long).min()?;
+        if slot.at > now {
+            return None;
+        }
+        match Some(slot) == long {
+            true => self.long.pop(),
+            false => self.short.pop(),
+        }
+    }
+
+    /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
+    pub(crate) fn about(&self, at: Time, slack: Duration) -> Time {
+        let part = (self.next_seq as u32).wrapping_mul(GOLDEN) / (u32::MAX / INSTANTS + 1);
+        let instant = slack / INSTANTS;
+        (at + instant * part).up_to(instant)
+    }
+
+    /// How many tasks wait.
+    pub fn len(&self) -> usize {
+        self.short.len + self.long.len
+    }
+
+    /// True if nothing will happen by itself.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Tasks by the moment at which they are due.
+#[derive(Debug, Default)]
+struct Moments {
+    all: BTreeMap<Time, Moment>,
+    len: usize,
+}
+
+/// What is due at one moment.
+#[derive(Debug)]
+enum Moment {
+    /// Who has no moment in common with others needs no memory for it.
+    One(u64, Task),
+    Many(Crowd),
+}
+
+/// By the numbers in which they were added.
+#[derive(Debug, Default)]
+struct Crowd {
+    tasks: VecDeque<(u64, Option<Task>)>,
+    live: usize,
+}
+
+impl Moments {
+    fn add(&mut self, Slot { at, seq }: Slot, task: Task) {
+        self.len += 1;
+        let moment = match self.all.entry(at) {
+            Entry::Vacant(free) => {
+                free.insert(Moment::One(seq, task));
+                return;
+            }
+            Entry::Occupied(moment) => moment.into_mut(),
+        };
+        if let Moment::One(first, only) = *moment {
+            let tasks = VecDeque::from([(first, Some(only))]);
+            *moment = Moment::Many(Crowd { tasks, live: 1 });
+        }
+        if let Moment::Many(crowd) = moment {
+            crowd.tasks.push_back((seq, Some(task)));
+            crowd.live += 1;
+        }
+    }
+
+    fn first(&self) -> Option<Slot> {
+        let (&at, moment) = self.all.first_key_value()?;
+        let seq = match moment {
+            Moment::One(seq, _) => *seq,
+            Moment::Many(crowd) => crowd.tasks.front()?.0,
+        };
+        Some(Slot { at, seq })
+    }
+
+    fn pop(&mut self) -> Option<(Slot, Task)> {
+        let mut first = self.all.first_entry()?;
+        let at = *first.key();
+        let (seq, task) = match first.get_mut() {
+            Moment::One(seq, task) => (*seq, *task),
+            Moment::Many(crowd) => crowd.pop()?,
+        };
+        self.len -= 1;
+        if first.get().is_over() {
+            first.remove();
+        }
+        Some((Slot { at, seq }, task))
+    }
+
+    /// True if it was there.
+    fn cancel(&mut self, Slot { at, seq }: Slot) -> bool {
+        let Entry::Occupied(mut moment) = self.all.entry(at) else {
+            return false;
+        };
+        let found = match moment.get_mut() {
+            Moment::One(only, _) => *only == seq,
+            Moment::Many(crowd) => crowd.cancel(seq),
+        };
+        self.len -= usize::from(found);
+        if found && moment.get().is_over() {
+            moment.remove();
+        }
+        found
+    }
+}
+
+impl Moment {
+    /// After its only task, or the last of many, was taken.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::One(..) => true,
+            Self::Many(crowd) => crowd.live == 0,
+        }
+    }
+}
+
+impl Crowd {
+    fn pop(&mut self) -> Option<(u64, Task)> {
+        let (seq, task) = self.tasks.pop_front()?;
+        self.live -= 1;
+        self.tidy();
+        Some((seq, task?))
+    }
+
+    fn cancel(&mut self, seq: u64) -> bool {
+        let Ok(i) = self.tasks.binary_search_by_key(&seq, |(seq, _)| *seq) else {
+            return false;
+        };
+        let found = self.tasks[i].1.take().is_some();
+        self.live -= usize::from(found);
+        self.tidy();
+        found
+    }
+
+    fn tidy(&mut self) {
+        while self.tasks.front().is_some_and(|(_, task)| task.is_none()) {
+            self.tasks.pop_front();
+        }
+        if self.tasks.len() > 2 * self.live + HOLES {
+            self.tasks.retain(|(_, task)| task.is_some());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
