@@ -135,8 +135,10 @@ impl Bed {
     pub(crate) fn kill(&mut self, id: &str) {
         for _ in 0..20 {
             self.pass(Duration::from_millis(1_000));
-            let (dead, alive): (Vec<_>, Vec<_>) =
-                self.calls.drain(..).partition(|call| call.subscriber == id);
+            let (dead, alive): (Vec<_>, Vec<_>) = self
+                .calls
+                .drain(..)
+                .partition(|call| call.to.subscriber == id);
             self.calls.extend(alive);
             for call in dead {
                 let status = Status::error(StatusCode::GENERAL, "it is gone");
@@ -199,7 +201,7 @@ impl Bed {
             },
             _ => {
                 let meant = |(lane, id, _): &(Lane, Text, TopicDelta)| {
-                    *lane == call.lane && *id == call.subscriber
+                    *lane == call.lane && *id == call.to.subscriber
                 };
                 let place = self.publications.iter().position(meant);
                 let next = place.and_then(|place| self.publications.remove(place));

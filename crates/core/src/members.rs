@@ -12,7 +12,7 @@ use crate::ids::RegistrationId;
 use crate::lanes::Rhythm;
 use crate::owned::Owned;
 use crate::places::Places;
-use crate::port::Lane;
+use crate::port::{Lane, Receiver};
 use crate::schedule::Slot;
 use crate::time::Time;
 use crate::topic::{Delta, Version};
@@ -35,8 +35,8 @@ pub struct Registration {
     pub id: Text,
     /// The wire's name for it.
     pub registration_id: RegistrationId,
-    /// Where it listens.
-    pub address: NetworkAddress,
+    /// The same id, and where it listens.
+    pub receiver: Arc<Receiver>,
     /// What it is.
     pub subscriber_type: SubscriberType,
     /// Wants UpdateCatalogd.
@@ -94,6 +94,11 @@ impl Subscription {
 }
 
 impl Registration {
+    /// Where it listens.
+    pub fn address(&self) -> &NetworkAddress {
+        &self.receiver.address
+    }
+
     /// The place of a topic among this registration's.
     pub fn place_of(&self, topic: &Text) -> Option<usize> {
         self.topics.binary_search_by(|s| s.topic.cmp(topic)).ok()
@@ -213,7 +218,7 @@ impl Members {
         self.by_id.insert(registration.id.clone(), registration.key);
         *self
             .at_address
-            .entry(registration.address.clone())
+            .entry(registration.address().clone())
             .or_default() += 1;
         self.all.put(registration.key.0, Box::new(member));
     }
@@ -223,13 +228,13 @@ impl Members {
         let member = *self.all.take(key.0)?;
         let registration = &member.registration;
         self.by_id.remove(&registration.id);
-        let alone = match self.at_address.get_mut(&registration.address) {
+        let alone = match self.at_address.get_mut(registration.address()) {
             Some(n) if *n > 1 => {
                 *n -= 1;
                 false
             }
             _ => {
-                self.at_address.remove(&registration.address);
+                self.at_address.remove(registration.address());
                 true
             }
         };

@@ -8,10 +8,12 @@
 
 use crate::ids::{CallId, RegistrationId, RequestId, StatestoreId};
 use crate::topic::{Delta, Version};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
-use statestore_wire::{Epoch, NetworkAddress, Status, Text, UniqueId};
+use statestore_wire::{AddressError, Epoch, HostPort, NetworkAddress, Status, Text, UniqueId};
 
 pub use crate::event::Event;
 pub use crate::pair::Fence;
@@ -121,10 +123,8 @@ pub type Outbox = Vec<Effect>;
 pub struct Call {
     /// Names it in [`Input::Completed`].
     pub id: CallId,
-    /// The subscriber, for logs; empty for the peer.
-    pub subscriber: Text,
-    /// Where to.
-    pub to: NetworkAddress,
+    /// Whom to call.
+    pub to: Arc<Receiver>,
     /// Which stream: calls of different lanes never share a connection.
     pub lane: Lane,
     /// Limit of the whole call, connecting included.
@@ -136,6 +136,28 @@ pub struct Call {
     pub fence: Option<Epoch>,
     /// What to say.
     pub body: Body,
+}
+
+/// Whom calls are for. Made once, for it is looked at for each call.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The subscriber, for logs; empty for the peer.
+    pub subscriber: Text,
+    /// Where it says that it listens.
+    pub address: NetworkAddress,
+    /// The same, if anybody can connect to it.
+    pub host: Result<HostPort, AddressError>,
+}
+
+impl Receiver {
+    /// A subscriber, or the peer, which has no id.
+    pub fn new(subscriber: Text, address: NetworkAddress) -> Self {
+        Self {
+            host: HostPort::try_from(&address),
+            subscriber,
+            address,
+        }
+    }
 }
 
 /// The independent streams of messages to one subscriber (S-2), and the notices.
@@ -155,7 +177,7 @@ pub enum Lane {
     Peer,
 }
 
-/// What a call says.
+/// What a call says. What is seldom said is boxed, so that the others are small.
 #[derive(Debug)]
 pub enum Body {
     /// Heartbeat.
@@ -163,15 +185,15 @@ pub enum Body {
     /// UpdateState, its items by reference.
     Update(Update),
     /// UpdateCatalogd.
-    Catalogd(wire::UpdateCatalogdRequest),
+    Catalogd(Box<wire::UpdateCatalogdRequest>),
     /// UpdateStatestoredRole.
-    Role(wire::UpdateStatestoredRoleRequest),
+    Role(Box<wire::UpdateStatestoredRoleRequest>),
     /// StatestoreHaHandshake.
-    Handshake(wire::StatestoreHaHandshakeRequest),
+    Handshake(Box<wire::StatestoreHaHandshakeRequest>),
     /// StatestoreHaHeartbeat.
-    HaHeartbeat(wire::StatestoreHaHeartbeatRequest),
+    HaHeartbeat(Box<wire::StatestoreHaHeartbeatRequest>),
     /// StatestoreHaLeave.
-    HaLeave(wire::StatestoreHaLeaveRequest),
+    HaLeave(Box<wire::StatestoreHaLeaveRequest>),
 }
 
 /// An UpdateState request before it is written.
@@ -216,9 +238,9 @@ pub enum Reply {
     /// To a role notice.
     Role(wire::UpdateStatestoredRoleResponse),
     /// To a handshake.
-    Handshake(wire::StatestoreHaHandshakeResponse),
+    Handshake(Box<wire::StatestoreHaHandshakeResponse>),
     /// To an HA heartbeat.
-    HaHeartbeat(wire::StatestoreHaHeartbeatResponse),
+    HaHeartbeat(Box<wire::StatestoreHaHeartbeatResponse>),
     /// To the news that this statestored leaves.
     HaLeave(wire::StatestoreHaLeaveResponse),
 }

@@ -5,7 +5,6 @@
 //! Invariant: a connection is usable only if every call on it ended in a whole answer to that
 //! call and nothing came after. A failed call, and one whose future was dropped, spoils it.
 
-use crate::address::HostPort;
 use crate::budget::Budget;
 use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
@@ -14,7 +13,7 @@ use crate::net::{Net, Stream};
 use crate::send::Sending;
 use bytes::Bytes;
 use statestore_wire::envelope::{ApplicationException, Header, read_result, write_call};
-use statestore_wire::{MessageKind, Reader, Rpc, Wire};
+use statestore_wire::{HostPort, MessageKind, Reader, Rpc, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -53,6 +52,18 @@ pub struct Connection<S> {
     serial: u64,
     /// When a request was sent last.
     asked: Option<Instant>,
+}
+
+/// One call as it goes out.
+pub(crate) struct Ask<'a, P> {
+    pub(crate) to: &'a HostPort,
+    pub(crate) method: &'static str,
+    /// The request, envelope included.
+    pub(crate) parts: &'a [P],
+    pub(crate) deadline: Instant,
+    /// The largest reply that is accepted, in bytes.
+    pub(crate) max_reply: u64,
+    pub(crate) gate: &'a Gate,
 }
 
 /// Linux acknowledges what comes after a longer silence when it arrives, not when it is read.
@@ -139,10 +150,21 @@ impl<S: Stream> Connection<S> {
         deadline: Instant,
         max_reply: u64,
     ) -> Result<Received, RpcError> {
-        let open = Gate::default();
-        let begin = self.begin(address, method, parts, (deadline, max_reply), &open);
-        let begun = begin.await?;
-        self.finish(address, method, begun, deadline).await
+        let ask = Ask {
+            to: address,
+            method,
+            parts,
+            deadline,
+            max_reply,
+            gate: &Gate::default(),
+        };
+        match self.begin(&ask).await? {
+            Begun::Whole(reply) => {
+                let checked = self.checked(method, reply);
+                checked.map_err(|failure| failure.of(address, method))
+            }
+            Begun::Large => self.rest(address, method, deadline).await,
+        }
     }
 
     /// The result in a reply; a bad one spoils the connection.
@@ -178,32 +200,24 @@ impl<S: Stream> Connection<S> {
         self.stage == Stage::Ready && self.reader.received() == 0
     }
 
-    /// Sends a request and receives the beginning of its answer: all of a small one. A call that
-    /// fails here may be tried again; [`finish`](Self::finish) has the answer.
+    /// Sends a request and receives the beginning of its answer: all of a small one, which is to
+    /// be [checked](Self::checked). A call that fails here may be tried again.
     pub(crate) async fn begin(
         &mut self,
-        address: &HostPort,
-        method: &'static str,
-        parts: &[impl AsRef<[u8]>],
-        (deadline, max_reply): (Instant, u64),
-        gate: &Gate,
+        ask: &Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Begun, RpcError> {
-        let begun = timeout_at(deadline, self.send(parts, max_reply, gate)).await;
-        self.in_time(begun, address, method)
+        let begun = timeout_at(ask.deadline, self.send(ask)).await;
+        self.in_time(begun, ask.to, ask.method)
     }
 
-    /// The answer, after the rest of it has been received.
-    pub(crate) async fn finish(
+    /// The answer to what has begun as a large one.
+    pub(crate) async fn rest(
         &mut self,
         address: &HostPort,
         method: &'static str,
-        begun: Begun,
         deadline: Instant,
     ) -> Result<Received, RpcError> {
-        let received = match begun {
-            Begun::Whole(reply) => Ok(self.checked(method, reply)),
-            Begun::Large => timeout_at(deadline, self.receive(method)).await,
-        };
+        let received = timeout_at(deadline, self.receive(method)).await;
         self.in_time(received, address, method)
     }
 
@@ -223,18 +237,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn send(
-        &mut self,
-        parts: &[impl AsRef<[u8]>],
-        max_reply: u64,
-        gate: &Gate,
-    ) -> Result<Begun, Failure> {
+    async fn send(&mut self, ask: &Ask<'_, impl AsRef<[u8]>>) -> Result<Begun, Failure> {
         if !self.is_ready() {
             return Err(Failure::Unusable);
         }
         self.stage = Stage::Sending;
-        let mut sending = Sending::new(parts);
-        let go_on = || gate.pass().map_err(Cut::Barred);
+        let mut sending = Sending::new(ask.parts);
+        let go_on = || ask.gate.pass().map_err(Cut::Barred);
         let sent = sending.run_while(&mut self.stream, go_on).await;
         sent.map_err(|cut| match cut {
             Cut::Io(error) => Failure::Send(error),
@@ -249,7 +258,7 @@ impl<S: Stream> Connection<S> {
         if asked.is_some_and(|asked| now.saturating_duration_since(asked) < MOMENT) {
             self.stream.acknowledge_later();
         }
-        self.reader.limit(max_reply);
+        self.reader.limit(ask.max_reply);
         match self.reader.begin(&mut self.stream).await {
             Ok(Some(begun)) => Ok(begun),
             Ok(None) => Err(Failure::Closed),
@@ -266,7 +275,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// The reply, if it is an answer to `method`; another one spoils the connection.
-    fn checked(&mut self, method: &str, reply: Received) -> Result<Received, Failure> {
+    pub(crate) fn checked(&mut self, method: &str, reply: Received) -> Result<Received, Failure> {
         self.stage = Stage::Spoiled;
         check_answer(method, reply.bytes())?;
         self.stage = Stage::Ready;

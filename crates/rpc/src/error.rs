@@ -2,10 +2,9 @@
 //!
 //! Deliberately absent: refusals. A reply that carries an error status is a success here.
 
-use crate::address::HostPort;
 use crate::message::ReadError;
 use statestore_wire::envelope::{ApplicationException, Header};
-use statestore_wire::{Fault, MessageKind, Status, StatusCode, Text};
+use statestore_wire::{Fault, HostPort, MessageKind, Status, StatusCode, Text};
 use std::io;
 use thiserror::Error;
 

@@ -10,7 +10,6 @@
 //! Invariant: whatever a peer does, a call ends by its deadline, a server's memory stays under
 //! its budget, and other connections do not notice.
 
-pub mod address;
 pub mod budget;
 mod buffer;
 pub mod client;
@@ -25,7 +24,6 @@ mod send;
 pub mod server;
 pub mod service;
 
-pub use address::HostPort;
 pub use budget::Budget;
 pub use client::{CallLimits, Connection};
 pub use elsewhere::elsewhere;
@@ -36,6 +34,7 @@ pub use pool::{Pool, PoolLimits, Purpose, Reply, Usage};
 pub use retry::{Attempts, retry};
 pub use server::{CallTimes, Limits, Observer, Quiet, Server};
 pub use service::{Call, Held, LocalService, Outcome, Service};
+pub use statestore_wire::HostPort;
 
 // For `dispatch!`.
 #[doc(hidden)]

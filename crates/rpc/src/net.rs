@@ -8,7 +8,7 @@
 //! Invariant: `accept` waits for no peer. An implementation with a handshake does it at the
 //! stream's first read or write, in the connection's own task.
 
-use crate::address::HostPort;
+use statestore_wire::HostPort;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -9,18 +9,17 @@
 //! Invariant: the lock is never held across an await, and no entry outlives both its idle
 //! connections and its running calls, so addresses never used again leave nothing behind.
 
-use crate::address::HostPort;
 use crate::budget::Budget;
-use crate::client::{CallLimits, result_of};
-use crate::error::{Failure, RpcError};
+use crate::client::{Ask, CallLimits, result_of};
+use crate::error::RpcError;
 use crate::gate::Gate;
-use crate::message::Received;
+use crate::message::{Begun, Received};
 use crate::net::Net;
 use bytes::Bytes;
 use idle::State;
 use lease::Lease;
 use statestore_wire::envelope::write_call;
-use statestore_wire::{Rpc, Wire};
+use statestore_wire::{HostPort, Rpc, Wire};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -169,7 +168,9 @@ impl<N: Net> Pool<N> {
         let mut lease = self.lease(to, purpose);
         let stale = lease.drop_stale().await;
         if lease.connection.is_none() {
-            lease.open(deadline).await.map_err(|reason| {
+            // Boxed, like all that few calls need: there are thousands of these futures at a time.
+            let opened = Box::pin(lease.open(to, deadline)).await;
+            opened.map_err(|reason| {
                 let address = to.clone();
                 match stale {
                     true => RpcError::Reconnect { address, reason },
@@ -177,29 +178,22 @@ impl<N: Net> Pool<N> {
                 }
             })?;
         }
-        let first = lease.begin(method, parts, deadline, limits.max_reply);
-        let error = match first.await {
-            Ok(begun) => return lease.finish(begun, method, deadline).await,
-            Err(error) => error,
+        let ask = Ask {
+            to,
+            method,
+            parts,
+            deadline,
+            max_reply: limits.max_reply,
+            gate: &self.gate,
         };
-        lease.connection = None;
-        match error {
-            RpcError::General { failure, .. } if failure.calls_for_another_try() => {}
-            other => return Err(other),
-        }
-        lease.open(deadline).await.map_err(|reason| {
-            let address = to.clone();
-            RpcError::Reconnect { address, reason }
-        })?;
-        let second = lease.begin(method, parts, deadline, limits.max_reply);
-        let reply = match second.await {
-            Ok(begun) => lease.finish(begun, method, deadline).await,
+        match lease.begin(&ask).await {
+            Ok(Begun::Whole(reply)) => lease.whole(&ask, reply),
+            Ok(Begun::Large) => Box::pin(lease.rest(&ask)).await,
+            Err(RpcError::General { failure, .. }) if failure.calls_for_another_try() => {
+                Box::pin(lease.try_again(&ask)).await
+            }
             Err(error) => Err(error),
-        };
-        reply.map_err(|error| match error {
-            RpcError::RecvTimeout { .. } => Failure::SecondRecvTimeout.of(to, method),
-            error => error,
-        })
+        }
     }
 
     /// Closes the idle connections to an address; those in use are closed when their call ends.
@@ -219,20 +213,29 @@ impl<N: Net> Pool<N> {
         self.state().usage(purpose)
     }
 
-    /// Boxed: it is handed on at each stage of a call.
-    fn lease(&self, to: &HostPort, purpose: Purpose) -> Box<Lease<N>> {
+    /// What a call has to pass.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn lease(&self, to: &HostPort, purpose: Purpose) -> Lease<N> {
         let (ticket, connection) = self.state().lend(to, purpose);
-        Box::new(Lease {
-            pool: self.clone(),
-            to: to.clone(),
+        Lease {
+            pool: Arc::clone(&self.shared),
             ticket: Some(ticket),
             connection,
             keep: false,
-        })
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State<N::Stream>> {
-        let state = self.shared.state.lock();
+        self.shared.state()
+    }
+}
+
+impl<N: Net> Shared<N> {
+    fn state(&self) -> MutexGuard<'_, State<N::Stream>> {
+        let state = self.state.lock();
         // Every method leaves the state whole, also where it might panic.
         state.unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,10 +244,11 @@ impl<N: Net> Pool<N> {
 /// A whole answer and the connection it came over, which is kept only if the answer is good.
 #[must_use = "a reply that is dropped closes its connection"]
 pub struct Reply<N: Net> {
+    to: HostPort,
     method: &'static str,
     received: Received,
     connection: u64,
-    lease: Box<Lease<N>>,
+    lease: Lease<N>,
 }
 
 impl<N: Net> Reply<N> {
@@ -262,6 +266,6 @@ impl<N: Net> Reply<N> {
     pub fn decode<T: Wire>(mut self) -> Result<T, RpcError> {
         let result = result_of(self.method, self.received.bytes());
         self.lease.keep = result.is_ok();
-        result.map_err(|failure| failure.of(&self.lease.to, self.method))
+        result.map_err(|failure| failure.of(&self.to, self.method))
     }
 }

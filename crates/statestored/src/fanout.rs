@@ -24,9 +24,11 @@ use statestore_rpc::{
 use statestore_wire::delta::{TopicParts, UpdateFrame};
 use statestore_wire::envelope::write_call;
 use statestore_wire::{
-    HeartbeatRequest, NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest,
+    Epoch, HeartbeatRequest, NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest,
     UpdateStateResponse,
 };
+use std::cell::RefCell;
+use std::pin::Pin;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
@@ -68,6 +70,8 @@ pub struct Fanout<N: Net> {
     max_reply: u64,
     debug: DebugActions,
     fence: FenceCell,
+    /// Of the epoch of the last call that had one.
+    gate: RefCell<Option<(Epoch, Gate)>>,
 }
 
 impl<N: Net> Fanout<N> {
@@ -96,6 +100,7 @@ impl<N: Net> Fanout<N> {
             max_reply: limits.max_reply,
             debug,
             fence,
+            gate: RefCell::default(),
         }
     }
 
@@ -141,83 +146,86 @@ impl<N: Net> Fanout<N> {
         injected: Vec<Step>,
     ) -> impl Future<Output = Result<Reply, CallFault>> {
         async move {
-            let Call {
-                lane,
-                subscriber,
-                to,
-                ..
-            } = &call;
-            tracing::trace!("{lane:?} message to '{subscriber}' at {to}");
+            let receiver = &call.to;
+            let (lane, address) = (call.lane, &receiver.address);
+            tracing::trace!("{lane:?} message to '{}' at {address}", receiver.subscriber);
             inject(&call, injected).await?;
-            let to = HostPort::try_from(&call.to).map_err(|error| {
-                let text = format!("Couldn't open transport for {} ({error})", call.to);
+            let to = receiver.host.as_ref().map_err(|error| {
+                let text = format!("Couldn't open transport for {address} ({error})");
                 CallFault(Status::error(StatusCode::GENERAL, text))
             })?;
             let limits = CallLimits::small(call.timeout);
-            let gate = self.fence.gate(call.fence);
-            let small = self.small.behind(gate.clone());
+            let small = self.small.behind(self.gate(call.fence));
             let outcome = match call.body {
-                Body::Heartbeat(request) => heartbeat(&small, &to, &request, limits).await,
-                Body::Catalogd(request) => small
-                    .call(&to, UPDATE_CATALOGD, &request, limits)
+                Body::Heartbeat(request) => heartbeat(&small, to, &request, limits).await,
+                Body::Update(update) => {
+                    let limits = CallLimits {
+                        max_reply: self.max_reply,
+                        ..limits
+                    };
+                    let update = self.update(&small, to, update, limits).await;
+                    return update.map(Reply::Update);
+                }
+                Body::Catalogd(request) => seldom(&small, to, UPDATE_CATALOGD, &*request, limits)
                     .await
                     .map(Reply::Catalogd),
-                Body::Role(request) => small
-                    .call(&to, UPDATE_STATESTORED, &request, limits)
+                Body::Role(request) => seldom(&small, to, UPDATE_STATESTORED, &*request, limits)
                     .await
                     .map(Reply::Role),
-                Body::Handshake(request) => small
-                    .call(&to, PEER, &request, limits)
+                Body::Handshake(request) => seldom(&small, to, PEER, &*request, limits)
                     .await
-                    .map(Reply::Handshake),
+                    .map(|reply| Reply::Handshake(Box::new(reply))),
                 Body::HaHeartbeat(request) => {
                     // The answer may list every subscriber.
                     let limits = CallLimits {
                         max_reply: self.max_reply.min(MOST_MEMBERS),
                         ..limits
                     };
-                    let reply = small.call(&to, PEER, &request, limits).await;
-                    reply.map(Reply::HaHeartbeat)
+                    let reply = seldom(&small, to, PEER, &*request, limits).await;
+                    reply.map(|reply| Reply::HaHeartbeat(Box::new(reply)))
                 }
-                Body::HaLeave(request) => small
-                    .call(&to, PEER, &request, limits)
+                Body::HaLeave(request) => seldom(&small, to, PEER, &*request, limits)
                     .await
                     .map(Reply::HaLeave),
-                Body::Update(update) => {
-                    let limits = CallLimits {
-                        max_reply: self.max_reply,
-                        ..limits
-                    };
-                    let update = self.update(to, update, limits, gate).await;
-                    return update.map(Reply::Update);
-                }
             };
             outcome.map_err(failed)
         }
     }
 
+    /// What a call with this fence has to pass; open without one.
+    fn gate(&self, fence: Option<Epoch>) -> Gate {
+        let Some(epoch) = fence else {
+            return Gate::default();
+        };
+        let mut gate = self.gate.borrow_mut();
+        match &*gate {
+            Some((of, gate)) if *of == epoch => gate.clone(),
+            _ => {
+                let fresh = self.fence.gate(epoch);
+                *gate = Some((epoch, fresh.clone()));
+                fresh
+            }
+        }
+    }
+
     async fn update(
         &self,
-        to: HostPort,
+        small: &Pool<N>,
+        to: &HostPort,
         update: Update,
         limits: CallLimits,
-        gate: Gate,
     ) -> Result<UpdateStateResponse, CallFault> {
         let bytes: usize = update.topics.iter().map(|part| part.delta.bytes).sum();
         if bytes > BULK {
-            let pool = self.bulk.behind(gate);
-            let sent = elsewhere(&self.bulk_runtime, large(pool, to, update, limits));
+            let pool = self.bulk.behind(small.gate().clone());
+            let sent = elsewhere(&self.bulk_runtime, large(pool, to.clone(), update, limits));
             return sent.await.map_err(ended)?;
         }
         let frame = encode(&update)?;
         let parts = frame.pieces();
         let method = UpdateStateRequest::METHOD;
-        let answer: Answer<N> = self
-            .small
-            .behind(gate)
-            .call_raw(&to, UPDATE_STATE, method, &parts, limits)
-            .await
-            .map_err(failed)?;
+        let call = small.call_raw(to, UPDATE_STATE, method, &parts, limits);
+        let answer: Answer<N> = call.await.map_err(failed)?;
         if answer.bytes().len() > BULK {
             let decoded = elsewhere(&self.bulk_runtime, async move { answer.decode() });
             return decoded.await.map_err(ended)?.map_err(failed);
@@ -263,6 +271,17 @@ async fn heartbeat<N: Net>(
     })
 }
 
+/// A call of which there are few at a time. Boxed, so that it makes no room in the others.
+fn seldom<'a, N: Net, R: Rpc>(
+    pool: &'a Pool<N>,
+    to: &'a HostPort,
+    purpose: Purpose,
+    request: &'a R,
+    limits: CallLimits,
+) -> Pin<Box<dyn Future<Output = Result<R::Response, RpcError>> + 'a>> {
+    Box::pin(pool.call(to, purpose, request, limits))
+}
+
 async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
     for step in injected {
         match step {
@@ -271,7 +290,7 @@ async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
                 tracing::warn!("Ignoring debug action failure: {text}");
             }
             Step::Fail(text) => {
-                tracing::warn!("Injected RPC error to {}: {text}", call.to);
+                tracing::warn!("Injected RPC error to {}: {text}", call.to.address);
                 return Err(CallFault(Status::error(StatusCode::INTERNAL_ERROR, text)));
             }
         }

@@ -39,11 +39,8 @@ impl FenceCell {
         fence.is_some_and(|fence| fence.lets(epoch, self.clock.time()))
     }
 
-    /// A gate for calls of this epoch; an open one without.
-    pub fn gate(&self, epoch: Option<Epoch>) -> Gate {
-        let Some(epoch) = epoch else {
-            return Gate::default();
-        };
+    /// A gate for calls of this epoch.
+    pub fn gate(&self, epoch: Epoch) -> Gate {
         let cell = self.clone();
         Gate::new(move || match cell.lets(epoch) {
             true => Ok(()),

@@ -4,8 +4,8 @@
 //! primitives, [`schema`] turns a table of fields into a struct with both directions,
 //! [`messages`] is the table itself, [`item`] keeps topic items in the form they travel in,
 //! [`delta`] builds an update around items that are shared by all who get them,
-//! [`envelope`] wraps arguments and results into whole messages, and [`scan`] finds where a
-//! message that is still arriving ends.
+//! [`envelope`] wraps arguments and results into whole messages, [`scan`] finds where a message
+//! that is still arriving ends, and [`host_port`] is an address that can be connected to.
 //!
 //! Deliberately absent: sockets, clocks, buffering policy, and any opinion on what a message
 //! means. This crate knows Impala's Thrift names so that no other crate has to.
@@ -18,6 +18,7 @@ extern crate alloc;
 
 pub mod delta;
 pub mod envelope;
+pub mod host_port;
 pub mod item;
 pub mod messages;
 pub mod scan;
@@ -28,6 +29,7 @@ pub mod thrift;
 
 pub use delta::{TooManyItems, TopicParts, UpdateFrame};
 pub use envelope::{Envelope, MessageKind, Rpc};
+pub use host_port::{AddressError, HostPort};
 pub use item::{Item, ItemBatch, ItemBatchBuilder};
 pub use messages::*;
 pub use scan::Scanner;

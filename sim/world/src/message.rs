@@ -96,11 +96,11 @@ impl Request {
         match body {
             server::Body::Heartbeat(request) => Self::Heartbeat(request),
             server::Body::Update(update) => Self::Update(update_request(update)),
-            server::Body::Catalogd(request) => Self::Catalogd(request),
-            server::Body::Role(request) => Self::Role(request),
-            server::Body::Handshake(request) => Self::Handshake(request),
-            server::Body::HaHeartbeat(request) => Self::HaHeartbeat(request),
-            server::Body::HaLeave(request) => Self::HaLeave(request),
+            server::Body::Catalogd(request) => Self::Catalogd(*request),
+            server::Body::Role(request) => Self::Role(*request),
+            server::Body::Handshake(request) => Self::Handshake(*request),
+            server::Body::HaHeartbeat(request) => Self::HaHeartbeat(*request),
+            server::Body::HaLeave(request) => Self::HaLeave(*request),
         }
     }
 
@@ -176,8 +176,8 @@ impl Reply {
             Self::Update(response) => server::Reply::Update(response),
             Self::Catalogd(response) => server::Reply::Catalogd(response),
             Self::Role(response) => server::Reply::Role(response),
-            Self::Handshake(response) => server::Reply::Handshake(response),
-            Self::HaHeartbeat(response) => server::Reply::HaHeartbeat(response),
+            Self::Handshake(response) => server::Reply::Handshake(Box::new(response)),
+            Self::HaHeartbeat(response) => server::Reply::HaHeartbeat(Box::new(response)),
             Self::HaLeave(response) => server::Reply::HaLeave(response),
             Self::Version(_) | Self::Register(_) | Self::Unregister(_) | Self::Publish(_) => {
                 return None;

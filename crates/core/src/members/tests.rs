@@ -20,7 +20,7 @@ fn registration(key: MemberKey, id: &str, port: i32, topics: &[&str]) -> Registr
         key,
         id: Text::from(id),
         registration_id: RegistrationId::default(),
-        address,
+        receiver: Arc::new(Receiver::new(Text::from(id), address)),
         subscriber_type: SubscriberType::UNKNOWN,
         wants_catalogd: false,
         catalogd: None,
@@ -78,7 +78,12 @@ fn an_address_is_free_when_the_last_one_there_is_gone() {
         members.insert(Member::new(Arc::new(registration), Time::ZERO));
         key
     });
-    let address = members.find(keys[0]).unwrap().registration.address.clone();
+    let address = members
+        .find(keys[0])
+        .unwrap()
+        .registration
+        .address()
+        .clone();
     assert!(members.any_at(&address));
     let mut alone = |key| members.remove(key).map(|(_, alone)| alone);
     assert_eq!(keys.map(&mut alone), [Some(false), Some(true), Some(true)]);

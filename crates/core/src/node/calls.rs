@@ -9,7 +9,7 @@ use crate::ids::CallId;
 use crate::members::{Registration, rhythm_of};
 use crate::pair::{BeatSent, HelloSent};
 use crate::places::Places;
-use crate::port::{Body, Call, Effect, Lane, Outbox};
+use crate::port::{Body, Call, Effect, Lane, Outbox, Receiver};
 use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -93,8 +93,7 @@ impl Calls {
         let id = CallId(self.all.promise());
         out.push(Effect::Call(Call {
             id,
-            subscriber: pending.registration.id.clone(),
-            to: pending.registration.address.clone(),
+            to: pending.registration.receiver.clone(),
             lane: pending.lane,
             timeout: manner.timeout,
             first_attempt: manner.first_attempt,
@@ -107,7 +106,7 @@ impl Calls {
     /// Sends a call to the peer.
     pub(super) fn send_to_peer(
         &mut self,
-        peer: &NetworkAddress,
+        peer: &Arc<Receiver>,
         (asked, body): (Asked, Body),
         manner: Manner,
         out: &mut Outbox,
@@ -115,7 +114,6 @@ impl Calls {
         let id = CallId(self.all.promise());
         out.push(Effect::Call(Call {
             id,
-            subscriber: Text::default(),
             to: peer.clone(),
             lane: Lane::Peer,
             timeout: manner.timeout,

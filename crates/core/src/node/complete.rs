@@ -33,8 +33,8 @@ impl Node {
         if self.members.find(registration.key).is_none() {
             self.calls.outlived_ended(&registration.id, pending.lane);
             // It may have been sent after the end of its registration, and connected anew (F-4).
-            if !self.members.any_at(&registration.address) {
-                out.push(Effect::Disconnect(registration.address.clone()));
+            if !self.members.any_at(registration.address()) {
+                out.push(Effect::Disconnect(registration.address().clone()));
             }
         }
         let outcome = outcome.map_err(|CallFault(status)| status);
@@ -124,7 +124,7 @@ impl Node {
         let health = member.pulse.health(self.config.max_missed_heartbeats);
         out.push(Effect::Log(Event::HeartbeatMissed {
             subscriber: member.registration.id.clone(),
-            address: member.registration.address.clone(),
+            address: member.registration.address().clone(),
             missed,
             health,
             status,
@@ -182,7 +182,7 @@ impl Node {
         };
         out.push(Effect::Log(Event::UpdateFailed {
             subscriber: pending.registration.id.clone(),
-            address: pending.registration.address.clone(),
+            address: pending.registration.address().clone(),
             lane,
             status,
         }));

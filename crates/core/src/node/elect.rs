@@ -155,8 +155,12 @@ impl Node {
             first_attempt,
             fence: epoch,
         };
-        self.calls
-            .send(pending, (about, Body::Catalogd(request)), manner, out);
+        self.calls.send(
+            pending,
+            (about, Body::Catalogd(Box::new(request))),
+            manner,
+            out,
+        );
     }
 
     /// A call ended (N-3, N-7).
@@ -197,7 +201,7 @@ impl Node {
             if first {
                 out.push(Effect::Log(Event::CatalogdNoticeFailed {
                     subscriber: registration.id.clone(),
-                    address: registration.address.clone(),
+                    address: registration.address().clone(),
                     version,
                     status,
                 }));

@@ -26,7 +26,7 @@ impl Node {
         out.push(Effect::Log(Event::Removed {
             subscriber: registration.id.clone(),
             registration_id: registration.registration_id,
-            address: registration.address.clone(),
+            address: registration.address().clone(),
             missed: member.pulse.missed(),
         }));
         let id = registration.id.clone();
@@ -53,7 +53,7 @@ impl Node {
                 out.push(Effect::Log(Event::Left {
                     subscriber: registration.id.clone(),
                     registration_id: registration.registration_id,
-                    address: registration.address.clone(),
+                    address: registration.address().clone(),
                 }));
                 self.bury(now, member, alone, out);
             }
@@ -72,7 +72,7 @@ impl Node {
         self.silence(&mut member);
         let registration = member.registration.clone();
         if alone {
-            out.push(Effect::Disconnect(registration.address.clone()));
+            out.push(Effect::Disconnect(registration.address().clone()));
         }
         for place in 0..registration.topics.len() {
             let versions = estate(&mut member, place);
@@ -97,8 +97,8 @@ impl Node {
         let grace = member.grace;
         self.silence(&mut member);
         let registration = member.registration.clone();
-        if alone && registration.address != heir.registration.address {
-            out.push(Effect::Disconnect(registration.address.clone()));
+        if alone && registration.address() != heir.registration.address() {
+            out.push(Effect::Disconnect(registration.address().clone()));
         }
         let mut inherits = false;
         for (place, subscription) in registration.topics.iter().enumerate() {

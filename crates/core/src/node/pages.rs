@@ -42,7 +42,7 @@ impl Node {
                 .filter(|member| member.registration.wants_catalogd)
                 .map(|member| NotifiedView {
                     id: member.registration.id.clone(),
-                    address: member.registration.address.clone(),
+                    address: member.registration.address().clone(),
                     registration_id: member.registration.registration_id,
                     subscriber_type: member.registration.subscriber_type,
                     knows: member.knows.clone(),
@@ -96,7 +96,7 @@ impl Node {
         let heard = member.pulse.heard().unwrap_or(member.registered);
         SubscriberView {
             id: registration.id.clone(),
-            address: registration.address.clone(),
+            address: registration.address().clone(),
             subscriber_type: registration.subscriber_type,
             num_topics: registration.topics.len(),
             num_priority_topics: priority.count(),

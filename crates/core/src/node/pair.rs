@@ -19,10 +19,11 @@ use crate::event::Event;
 use crate::members::{MemberKey, rhythm_of};
 use crate::notice::Notice;
 use crate::pair::{News, Pair, PairView, Terms, VoterReply, epoch};
-use crate::port::{Effect, Fence, Lane, Outbox};
+use crate::port::{Effect, Fence, Lane, Outbox, Receiver};
 use crate::role::Role;
 use crate::schedule::{Slot, Task};
 use crate::time::{Now, Time, Wall, from_millis};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use statestore_wire as wire;
@@ -35,6 +36,8 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Paired {
     pub(super) config: HaConfig,
+    /// Where the peer listens.
+    pub(super) peer: Arc<Receiver>,
     pub(super) pair: Pair,
     /// The role on its way to subscribers.
     pub(super) notice: Notice,
@@ -62,6 +65,7 @@ impl Paired {
     /// `turn` is the first one.
     pub(super) fn new(config: HaConfig, pair: Pair, turn: Slot) -> Self {
         Self {
+            peer: Arc::new(Receiver::new(Text::default(), config.peer.clone())),
             config,
             pair,
             notice: Notice::default(),

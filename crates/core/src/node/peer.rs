@@ -10,6 +10,7 @@ use crate::ids::StatestoreId;
 use crate::pair::{Beat, Hello, Welcome};
 use crate::port::{Body, CallFault, Outbox, Reply};
 use crate::time::{Now, to_millis};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -72,8 +73,8 @@ impl Node {
             timeout_ms: beat.patience.map(|it| to_millis(it.peer)),
             subscriber_timeout_ms: beat.patience.map(|it| to_millis(it.subscriber)),
         };
-        let call = (Asked::Beat(sent), Body::HaHeartbeat(request));
-        self.calls.send_to_peer(&ha.config.peer, call, manner, out);
+        let call = (Asked::Beat(sent), Body::HaHeartbeat(Box::new(request)));
+        self.calls.send_to_peer(&ha.peer, call, manner, out);
         self.act_on_news(now, out);
     }
 
@@ -102,8 +103,8 @@ impl Node {
             first_attempt: core::mem::replace(&mut ha.first_hello, false),
             fence: None,
         };
-        let call = (Asked::Hello(sent), Body::Handshake(request));
-        self.calls.send_to_peer(&ha.config.peer, call, manner, out);
+        let call = (Asked::Hello(sent), Body::Handshake(Box::new(request)));
+        self.calls.send_to_peer(&ha.peer, call, manner, out);
     }
 
     /// A call to the peer ended.
@@ -121,7 +122,7 @@ impl Node {
             (Asked::Beat(sent), outcome) => {
                 ha.beat_pending = false;
                 let reply = match outcome {
-                    Ok(Reply::HaHeartbeat(reply)) => Some(reply),
+                    Ok(Reply::HaHeartbeat(reply)) => Some(*reply),
                     _ => None,
                 };
                 let other = reply.as_ref().and_then(|reply| reply.statestore_id);
@@ -312,8 +313,8 @@ impl Node {
             first_attempt: true,
             fence: None,
         };
-        let call = (Asked::Leave, Body::HaLeave(request));
-        self.calls.send_to_peer(&ha.config.peer, call, manner, out);
+        let call = (Asked::Leave, Body::HaLeave(Box::new(request)));
+        self.calls.send_to_peer(&ha.peer, call, manner, out);
     }
 
     /// The way out that gives up the guarantee for a moment (ha.md section 4).

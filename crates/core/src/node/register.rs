@@ -8,7 +8,7 @@ use crate::catalog::{Candidate, Verdict};
 use crate::event::Event;
 use crate::ids::{RegistrationId, RequestId};
 use crate::members::{Member, MemberKey, Registration, Subscription, rhythm_of};
-use crate::port::{Answer, Effect, Lane, Outbox};
+use crate::port::{Answer, Effect, Lane, Outbox, Receiver};
 use crate::refusal::Refusal;
 use crate::schedule::Task;
 use crate::time::Now;
@@ -114,11 +114,13 @@ impl Node {
         drawn: RegistrationId,
         out: &mut Outbox,
     ) -> (Text, Verdict) {
+        let (id, address) = (request.subscriber_id.clone(), request.subscriber_location);
+        let receiver = Arc::new(Receiver::new(id, address));
         let registration = Arc::new(Registration {
             key: self.members.next_key(),
             id: request.subscriber_id,
             registration_id: drawn,
-            address: request.subscriber_location,
+            receiver,
             subscriber_type: request
                 .subscriber_type
                 .unwrap_or(wire::SubscriberType::UNKNOWN),
@@ -286,7 +288,7 @@ fn measure(request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
     name("subscriber_id", Some(&request.subscriber_id))?;
     address("subscriber_location", &request.subscriber_location)?;
     if let Some(catalogd) = &request.catalogd_registration {
-        address("catalogd_registration.address", &catalogd.address)?;
+        address("catalogd_registration.address()", &catalogd.address)?;
     }
     let topics = &request.topic_registrations;
     check("topic_registrations", topics.len(), TOPICS)?;
@@ -300,7 +302,7 @@ fn measure(request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
 fn joined(registration: &Registration, former: Option<&Registration>) -> Event {
     let subscriber = registration.id.clone();
     let registration_id = registration.registration_id;
-    let address = registration.address.clone();
+    let address = registration.address().clone();
     match former {
         None => Event::Registered {
             subscriber,
@@ -312,7 +314,7 @@ fn joined(registration: &Registration, former: Option<&Registration>) -> Event {
             registration_id,
             address,
             former_id: former.registration_id,
-            former_address: former.address.clone(),
+            former_address: former.address().clone(),
         },
     }
 }

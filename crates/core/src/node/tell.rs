@@ -121,7 +121,7 @@ impl Node {
             started: now.time,
         };
         self.calls
-            .send(pending, (about, Body::Role(request)), manner, out);
+            .send(pending, (about, Body::Role(Box::new(request))), manner, out);
     }
 
     /// A call ended (H-31, W20).
@@ -151,7 +151,7 @@ impl Node {
         let Some(ha) = &mut self.ha else {
             return;
         };
-        let (subscriber, address) = (registration.id.clone(), registration.address.clone());
+        let (subscriber, address) = (registration.id.clone(), registration.address().clone());
         match outcome {
             // Ten times a second it would be told again for each that is dead.
             Err(status) if ha.notice.fails(&subscriber) => {

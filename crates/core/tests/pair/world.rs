@@ -206,7 +206,7 @@ impl World {
         }
         let name = format!(
             "{:?} {} {:?}",
-            call.lane, call.subscriber, call.first_attempt
+            call.lane, call.to.subscriber, call.first_attempt
         );
         self.servers[which].calls.push(name);
         self.servers[which].held.push(call);
@@ -279,11 +279,11 @@ impl World {
     }
 
     fn outcome(&mut self, which: usize, call: Call) -> Result<Reply, CallFault> {
-        let peer = call.subscriber.is_empty();
+        let peer = call.to.subscriber.is_empty();
         let to = if peer {
             Text::from("peer")
         } else {
-            call.subscriber.clone()
+            call.to.subscriber.clone()
         };
         if self.cut.contains(&(which, to.clone())) || (peer && self.dead.contains(&(1 - which))) {
             return Err(fault());
@@ -292,17 +292,17 @@ impl World {
             return Ok(reply);
         }
         match call.body {
-            Body::Handshake(request) => match self.ask(1 - which, Request::Handshake(request)) {
-                Answer::Handshake(reply) => Ok(Reply::Handshake(reply)),
+            Body::Handshake(request) => match self.ask(1 - which, Request::Handshake(*request)) {
+                Answer::Handshake(reply) => Ok(Reply::Handshake(Box::new(reply))),
                 other => panic!("{other:?}"),
             },
             Body::HaHeartbeat(request) => {
-                match self.ask(1 - which, Request::HaHeartbeat(request)) {
-                    Answer::HaHeartbeat(reply) => Ok(Reply::HaHeartbeat(reply)),
+                match self.ask(1 - which, Request::HaHeartbeat(*request)) {
+                    Answer::HaHeartbeat(reply) => Ok(Reply::HaHeartbeat(Box::new(reply))),
                     other => panic!("{other:?}"),
                 }
             }
-            Body::HaLeave(request) => match self.ask(1 - which, Request::HaLeave(request)) {
+            Body::HaLeave(request) => match self.ask(1 - which, Request::HaLeave(*request)) {
                 Answer::HaLeave(reply) => Ok(Reply::HaLeave(reply)),
                 other => panic!("{other:?}"),
             },

@@ -154,7 +154,7 @@ impl World {
         self.node.step(stamp, input, &mut effects);
         for effect in &effects {
             if let Effect::Call(call) = effect {
-                let about = (call.subscriber.clone(), call.lane);
+                let about = (call.to.subscriber.clone(), call.lane);
                 assert!(
                     matches!(
                         (&call.body, call.lane),

@@ -100,7 +100,12 @@ fn catalogd(catalogd: &CatalogRegistration) -> String {
 }
 
 fn call(call: &Call) -> String {
-    let to = format!("#{} {} -> {}", call.id.0.number, lane(call.lane), call.to);
+    let to = format!(
+        "#{} {} -> {}",
+        call.id.0.number,
+        lane(call.lane),
+        call.to.address
+    );
     let again = if call.first_attempt { "" } else { " again" };
     match &call.body {
         Body::Heartbeat(request) => {

@@ -133,7 +133,7 @@ impl World {
                 // Missed heartbeats in a row end it.
                 for _ in 0..3 {
                     let lane =
-                        |c: &&Call| c.lane == Lane::Heartbeat && c.subscriber == name_of(who);
+                        |c: &&Call| c.lane == Lane::Heartbeat && c.to.subscriber == name_of(who);
                     if let Some(call) = self.pending.values().rfind(lane).map(|call| call.id) {
                         self.answer(call, &Answer::FailBefore);
                     }
@@ -292,7 +292,7 @@ impl World {
         let call = self.pending.remove(&id).unwrap();
         let alive = matches!(answer, Answer::Ok(_) | Answer::Skip(_));
         let outcome = match (&call.body, answer) {
-            (Body::Heartbeat(_), _) if alive || call.subscriber == name_of(WATCHER) => {
+            (Body::Heartbeat(_), _) if alive || call.to.subscriber == name_of(WATCHER) => {
                 Ok(Reply::Heartbeat {
                     response: wire::HeartbeatResponse::default(),
                     connection: 1,

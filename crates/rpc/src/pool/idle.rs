@@ -12,9 +12,9 @@
 //! its own; each idle connection is in its slot's list and in the chain by age, or in neither.
 
 use super::{PoolLimits, Purpose, Usage};
-use crate::address::HostPort;
 use crate::client::Connection;
 use slab::Slab;
+use statestore_wire::HostPort;
 use std::collections::HashMap;
 use tokio::time::Instant;
 
@@ -56,7 +56,7 @@ struct Idle<S> {
     since: Instant,
     older: Option<usize>,
     newer: Option<usize>,
-    connection: Connection<S>,
+    connection: Box<Connection<S>>,
 }
 
 /// A call that was counted; to be [given back](State::give_back) once.
@@ -72,7 +72,7 @@ impl<S> State<S> {
         &mut self,
         to: &HostPort,
         purpose: Purpose,
-    ) -> (Ticket, Option<Connection<S>>) {
+    ) -> (Ticket, Option<Box<Connection<S>>>) {
         let purpose = self.place_of(purpose);
         let count = &mut self.counts[purpose].1;
         count.in_use += 1;
@@ -92,7 +92,7 @@ impl<S> State<S> {
     }
 
     /// The idle connection used last.
-    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Connection<S>> {
+    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Box<Connection<S>>> {
         let all = &mut self.slots[ticket.slot].idle;
         let same = |idle: &usize| self.idle[*idle].purpose == ticket.purpose;
         let i = all.iter().rposition(same)?;
@@ -104,9 +104,9 @@ impl<S> State<S> {
     pub(super) fn give_back(
         &mut self,
         ticket: Ticket,
-        kept: Option<Connection<S>>,
+        kept: Option<Box<Connection<S>>>,
         limits: &PoolLimits,
-    ) -> Vec<Connection<S>> {
+    ) -> Vec<Box<Connection<S>>> {
         let count = &mut self.counts[ticket.purpose].1;
         count.in_use -= 1;
         count.total -= 1;
@@ -124,7 +124,7 @@ impl<S> State<S> {
     }
 
     /// What was idle at an address.
-    pub(super) fn close(&mut self, to: &HostPort) -> Vec<Connection<S>> {
+    pub(super) fn close(&mut self, to: &HostPort) -> Vec<Box<Connection<S>>> {
         let Some(&place) = self.places.get(to) else {
             return Vec::new();
         };
@@ -136,7 +136,7 @@ impl<S> State<S> {
         closed
     }
 
-    pub(super) fn close_all(&mut self) -> Vec<Connection<S>> {
+    pub(super) fn close_all(&mut self) -> Vec<Box<Connection<S>>> {
         let mut addresses: Vec<HostPort> = self.places.keys().cloned().collect();
         addresses.sort_unstable(); // the same order in every run
         addresses.iter().flat_map(|to| self.close(to)).collect()
@@ -166,7 +166,7 @@ impl<S> State<S> {
         slot
     }
 
-    fn keep(&mut self, ticket: &Ticket, connection: Connection<S>, since: Instant) {
+    fn keep(&mut self, ticket: &Ticket, connection: Box<Connection<S>>, since: Instant) {
         let older = self.newest;
         let place = self.idle.insert(Idle {
             slot: ticket.slot,
@@ -186,7 +186,7 @@ impl<S> State<S> {
     }
 
     /// Out of the chain and the count; whoever calls takes it out of its slot.
-    fn take(&mut self, place: usize) -> Connection<S> {
+    fn take(&mut self, place: usize) -> Box<Connection<S>> {
         let idle = self.idle.remove(place);
         match idle.older {
             Some(older) => self.idle[older].newer = idle.newer,
@@ -200,7 +200,7 @@ impl<S> State<S> {
         idle.connection
     }
 
-    fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Connection<S>>) {
+    fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Box<Connection<S>>>) {
         while let Some(place) = self.oldest {
             let Idle { slot, since, .. } = self.idle[place];
             if self.idle.len() <= limits.max_idle

@@ -1,28 +1,28 @@
 //! [`Lease`]: the right to one connection of a pool, from the beginning of a call to its end.
 //!
-//! Deliberately absent: trying again, and what a reply means (`pool`).
+//! Deliberately absent: what a reply means (`pool`).
 //!
 //! Invariant: it is counted until it is dropped, and its connection goes back to the pool only if
 //! whoever made the call has said so.
 
 use super::idle::Ticket;
-use super::{Pool, Reply};
-use crate::address::HostPort;
-use crate::client::{Connection, open};
+use super::{Reply, Shared};
+use crate::client::{Ask, Connection, open};
 use crate::elsewhere::elsewhere;
 use crate::error::{Failure, RpcError};
-use crate::message::{Begun, ReadError};
+use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
+use statestore_wire::HostPort;
 use std::io;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The right to one connection, counted until dropped.
 pub(super) struct Lease<N: Net> {
-    pub(super) pool: Pool<N>,
-    pub(super) to: HostPort,
+    pub(super) pool: Arc<Shared<N>>,
     /// Until it is dropped.
     pub(super) ticket: Option<Ticket>,
-    pub(super) connection: Option<Connection<N::Stream>>,
+    pub(super) connection: Option<Box<Connection<N::Stream>>>,
     pub(super) keep: bool,
 }
 
@@ -43,68 +43,93 @@ impl<N: Net> Lease<N> {
         stale
     }
 
-    pub(super) async fn open(&mut self, deadline: Instant) -> Result<(), String> {
-        let shared = &*self.pool.shared;
-        let open = open(&shared.net, &self.to, &shared.limits.budget, deadline);
-        self.connection = Some(open.await?);
+    pub(super) async fn open(&mut self, to: &HostPort, deadline: Instant) -> Result<(), String> {
+        let open = open(&self.pool.net, to, &self.pool.limits.budget, deadline);
+        self.connection = Some(Box::new(open.await?));
         Ok(())
     }
 
+    /// Sends the request and receives the beginning of its answer.
     pub(super) async fn begin(
         &mut self,
-        method: &'static str,
-        parts: &[impl AsRef<[u8]>],
-        deadline: Instant,
-        max_reply: u64,
+        ask: &Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Begun, RpcError> {
         match &mut self.connection {
-            Some(open) => {
-                let limits = (deadline, max_reply);
-                let begin = open.begin(&self.to, method, parts, limits, &self.pool.gate);
-                begin.await
-            }
-            None => Err(Failure::Unusable.of(&self.to, method)),
+            Some(open) => open.begin(ask).await,
+            None => Err(Failure::Unusable.of(ask.to, ask.method)),
         }
     }
 
-    /// The answer, its rest received elsewhere if it is large.
-    pub(super) async fn finish(
-        self: Box<Self>,
-        begun: Begun,
-        method: &'static str,
-        deadline: Instant,
+    /// The same over a new connection, after the first one failed, to the end (K-2).
+    pub(super) async fn try_again(
+        mut self,
+        ask: &Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Reply<N>, RpcError> {
-        let bulk = match begun {
-            Begun::Whole(_) => None,
-            Begun::Large => self.pool.shared.limits.bulk.clone(),
+        self.connection = None;
+        let opened = self.open(ask.to, ask.deadline).await;
+        opened.map_err(|reason| {
+            let address = ask.to.clone();
+            RpcError::Reconnect { address, reason }
+        })?;
+        let reply = match self.begin(ask).await {
+            Ok(Begun::Whole(reply)) => self.whole(ask, reply),
+            Ok(Begun::Large) => self.rest(ask).await,
+            Err(error) => Err(error),
         };
+        reply.map_err(|error| match error {
+            RpcError::RecvTimeout { .. } => Failure::SecondRecvTimeout.of(ask.to, ask.method),
+            error => error,
+        })
+    }
+
+    /// The answer that began as a whole one.
+    pub(super) fn whole(
+        mut self,
+        ask: &Ask<'_, impl AsRef<[u8]>>,
+        reply: Received,
+    ) -> Result<Reply<N>, RpcError> {
+        let received = match &mut self.connection {
+            Some(open) => open.checked(ask.method, reply),
+            None => Err(Failure::Unusable),
+        };
+        let received = received.map_err(|failure| failure.of(ask.to, ask.method))?;
+        Ok(self.reply(ask.to.clone(), ask.method, received))
+    }
+
+    /// The answer that turned out large, its rest received elsewhere if that is wanted.
+    pub(super) async fn rest(self, ask: &Ask<'_, impl AsRef<[u8]>>) -> Result<Reply<N>, RpcError> {
+        let bulk = self.pool.limits.bulk.clone();
+        let rest = self.receive(ask.to.clone(), ask.method, ask.deadline);
         let Some(bulk) = bulk else {
-            return self.receive(begun, method, deadline).await;
+            return rest.await;
         };
-        let to = self.to.clone();
-        let rest = self.receive(begun, method, deadline);
         elsewhere(&bulk, rest).await.unwrap_or_else(|error| {
             let error = ReadError::Io(io::Error::other(error));
-            Err(Failure::Receive(error).of(&to, method))
+            Err(Failure::Receive(error).of(ask.to, ask.method))
         })
     }
 
     async fn receive(
-        mut self: Box<Self>,
-        begun: Begun,
+        mut self,
+        to: HostPort,
         method: &'static str,
         deadline: Instant,
     ) -> Result<Reply<N>, RpcError> {
         let Some(open) = &mut self.connection else {
-            return Err(Failure::Unusable.of(&self.to, method));
+            return Err(Failure::Unusable.of(&to, method));
         };
-        let received = open.finish(&self.to, method, begun, deadline).await?;
-        Ok(Reply {
+        let received = open.rest(&to, method, deadline).await?;
+        Ok(self.reply(to, method, received))
+    }
+
+    fn reply(self, to: HostPort, method: &'static str, received: Received) -> Reply<N> {
+        Reply {
+            to,
             method,
             received,
-            connection: open.serial(),
+            connection: self.connection.as_ref().map_or(0, |open| open.serial()),
             lease: self,
-        })
+        }
     }
 }
 
@@ -112,7 +137,7 @@ impl<N: Net> Drop for Lease<N> {
     fn drop(&mut self) {
         let connection = self.connection.take();
         let kept = connection.filter(|connection| self.keep && connection.is_ready());
-        let limits = &self.pool.shared.limits;
+        let limits = &self.pool.limits;
         let Some(ticket) = self.ticket.take() else {
             return;
         };

@@ -174,7 +174,7 @@ impl World<'_> {
     }
 
     fn server_calls(&mut self, proc: Proc, call: Call) {
-        let to = call.to.port as usize;
+        let to = call.to.address.port as usize;
         let request = Request::from_server(call.body);
         if self.trace.wants() {
             self.note(Some(proc), format_args!("-> {:?} {request:?}", call.lane));

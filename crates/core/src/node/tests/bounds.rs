@@ -214,7 +214,11 @@ fn changes_within_the_coalescing_time_are_made_known_together() {
     for call in updates {
         let update = TopicDelta {
             topic_name: Text::from("t"),
-            topic_entries: ItemBatch::from_items([(call.subscriber.as_bytes(), &b""[..], false)]),
+            topic_entries: ItemBatch::from_items([(
+                call.to.subscriber.as_bytes(),
+                &b""[..],
+                false,
+            )]),
             ..Default::default()
         };
         let response = wire::UpdateStateResponse {

@@ -35,7 +35,7 @@ fn a_reply_of_very_many_deltas_is_taken_in_steps_and_logged_in_a_few_lines() {
         )));
     }
     let many = |call: &Call| {
-        let names = (0..20_000).map(|n| Text::from(format!("{}{n:08}", call.subscriber)));
+        let names = (0..20_000).map(|n| Text::from(format!("{}{n:08}", call.to.subscriber)));
         let deltas = names.map(|topic_name| TopicDelta {
             topic_name,
             ..Default::default()

@@ -49,7 +49,7 @@ fn what_is_due_at_one_moment_is_done_in_short_steps_in_its_order() {
     let who = |calls: &[Call]| -> BTreeSet<_> {
         calls
             .iter()
-            .map(|c| (c.subscriber.clone(), c.lane))
+            .map(|c| (c.to.subscriber.clone(), c.lane))
             .collect()
     };
     assert_eq!((again.len(), who(&again)), (4_000, who(&calls)));
@@ -81,7 +81,7 @@ fn a_change_is_told_to_very_many_in_short_steps() {
         .collect();
     assert!(told.len() <= 512 && parts.iter().all(|part| part.len() <= 512));
     told.extend(parts.into_iter().flatten());
-    let whom: BTreeSet<_> = told.iter().map(|call| &call.subscriber).collect();
+    let whom: BTreeSet<_> = told.iter().map(|call| &call.to.subscriber).collect();
     assert_eq!(
         (told.len(), whom.len()),
         (2_999, 2_999),

@@ -6,6 +6,7 @@ use crate::config::HaConfig;
 use crate::ids::StatestoreId;
 use crate::pair::{self, Limits};
 use crate::port::Lane;
+use alloc::boxed::Box;
 use core::time::Duration;
 
 const PEER: UniqueId = UniqueId { hi: 9, lo: 9 };
@@ -42,7 +43,7 @@ fn join(node: &mut Node, now: Now, n: i64, id: &str, seconds: i64) -> Vec<Call> 
 
 fn ha_heartbeat(calls: Vec<Call>) -> Option<(CallId, wire::StatestoreHaHeartbeatRequest)> {
     calls.into_iter().find_map(|call| match call.body {
-        Body::HaHeartbeat(request) => Some((call.id, request)),
+        Body::HaHeartbeat(request) => Some((call.id, *request)),
         _ => None,
     })
 }
@@ -61,7 +62,7 @@ pub(super) fn active() -> (Node, CallId) {
         highest_epoch: Some(wire::Epoch(2)),
         ..Default::default()
     };
-    let outcome = Ok(Reply::Handshake(welcome));
+    let outcome = Ok(Reply::Handshake(Box::new(welcome)));
     let call = hello.unwrap().id;
     let calls = step(&mut node, at(500), Input::Completed { call, outcome });
     assert!(node.role().acts());
@@ -88,7 +89,7 @@ fn confirmed(
         subscriber_timeout_ms: Some(10_000),
         ..Default::default()
     };
-    let outcome = Ok(Reply::HaHeartbeat(reply));
+    let outcome = Ok(Reply::HaHeartbeat(Box::new(reply)));
     let mut next = ha_heartbeat(step(node, at(now), Input::Completed { call, outcome }));
     for now in now..now + 1_000 {
         next = next.or_else(|| ha_heartbeat(step(node, at(now), Input::Timer)));

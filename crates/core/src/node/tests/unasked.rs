@@ -38,7 +38,9 @@ fn answered(out: &Outbox) -> Option<bool> {
 
 fn called(out: &Outbox) -> Vec<String> {
     let calls = out.iter().filter_map(|effect| match effect {
-        Effect::Call(call) if call.lane == Lane::Priority => Some(format!("{}", call.subscriber)),
+        Effect::Call(call) if call.lane == Lane::Priority => {
+            Some(format!("{}", call.to.subscriber))
+        }
         _ => None,
     });
     calls.collect()
@@ -58,7 +60,7 @@ fn live(node: &mut Node, mut calls: Vec<Call>, from: u64, end: u64) -> Vec<(u64,
                 _ => Reply::Update(wire::UpdateStateResponse::default()),
             });
             if call.lane == Lane::Priority {
-                sent.push((millis(now.time), format!("{}", call.subscriber)));
+                sent.push((millis(now.time), format!("{}", call.to.subscriber)));
             }
             let call = call.id;
             calls.extend(step(node, now, Input::Completed { call, outcome }));

@@ -1,12 +1,14 @@
 //! [`HostPort`]: where a service listens, ready to connect to.
 //!
-//! Deliberately absent: name resolution (`net`) and the wire's own address, which may hold any
-//! bytes and any port; converting it is where such nonsense gets its error.
+//! Deliberately absent: name resolution, and the wire's own address, which may hold any bytes and
+//! any port; converting it is where such nonsense gets its error.
 
-use statestore_wire::NetworkAddress;
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
+use crate::messages::NetworkAddress;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::fmt;
+use core::str::FromStr;
 use thiserror::Error;
 
 /// A host name or IP literal (without brackets) and a TCP port. Cloning is cheap.
@@ -81,7 +83,7 @@ impl TryFrom<&NetworkAddress> for HostPort {
     type Error = AddressError;
 
     fn try_from(address: &NetworkAddress) -> Result<Self, AddressError> {
-        let host = std::str::from_utf8(address.hostname.as_bytes())
+        let host = core::str::from_utf8(address.hostname.as_bytes())
             .map_err(|_| AddressError::NotUtf8(address.to_string()))?;
         if host.is_empty() {
             return Err(AddressError::EmptyHost(address.to_string()));
