@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::client::{Ask, CallLimits, result_of};
 use crate::error::RpcError;
 use crate::gate::Gate;
+use crate::gauge::Gauge;
 use crate::message::{Begun, Received};
 use crate::net::Net;
 use bytes::Bytes;
@@ -36,9 +37,11 @@ pub struct Purpose(pub &'static str);
 /// Bounds of a pool.
 #[derive(Debug, Clone)]
 pub struct PoolLimits {
-    /// Idle connections kept over all addresses; beyond it the one idle for longest is closed.
-    /// Choose above three per subscriber and below the limit of open files.
-    pub max_idle: usize,
+    /// Connections over all addresses, in use or idle, and those `beside`: beyond it the one idle
+    /// for longest is closed. Choose above three per subscriber and below the limit of open files.
+    pub max_open: usize,
+    /// Connections of others that share these files.
+    pub beside: Gauge,
     /// Idle connections are closed after this time.
     pub max_idle_time: Duration,
     /// What all replies under way may buffer together.
@@ -51,7 +54,8 @@ pub struct PoolLimits {
 impl Default for PoolLimits {
     fn default() -> Self {
         Self {
-            max_idle: 40_000,
+            max_open: 40_000,
+            beside: Gauge::default(),
             max_idle_time: Duration::from_secs(600),
             budget: Budget::unlimited(),
             bulk: None,
@@ -156,36 +160,44 @@ impl<N: Net> Pool<N> {
     /// If sending fails or the peer closes the connection before it answers, the call goes out
     /// once more over a new connection: so it may be executed twice (K-2). Dropping the future
     /// cancels the call and closes its connection.
-    pub async fn call_raw(
-        &self,
-        to: &HostPort,
+    // An `async fn` would hold its arguments twice.
+    pub fn call_raw<'a>(
+        &'a self,
+        to: &'a HostPort,
         purpose: Purpose,
         method: &'static str,
-        parts: &[impl AsRef<[u8]>],
+        parts: &'a [impl AsRef<[u8]>],
         limits: CallLimits,
+    ) -> impl Future<Output = Result<Reply<N>, RpcError>> + 'a {
+        let ask = Ask {
+            to,
+            method,
+            parts,
+            deadline: Instant::now() + limits.deadline,
+            max_reply: limits.max_reply,
+            gate: &self.gate,
+        };
+        self.make(purpose, ask)
+    }
+
+    async fn make(
+        &self,
+        purpose: Purpose,
+        ask: Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Reply<N>, RpcError> {
-        let deadline = Instant::now() + limits.deadline;
-        let mut lease = self.lease(to, purpose);
+        let mut lease = self.lease(ask.to, purpose);
         let stale = lease.drop_stale().await;
         if lease.connection.is_none() {
             // Boxed, like all that few calls need: there are thousands of these futures at a time.
-            let opened = Box::pin(lease.open(to, deadline)).await;
+            let opened = Box::pin(lease.open(ask.to, ask.deadline)).await;
             opened.map_err(|reason| {
-                let address = to.clone();
+                let address = ask.to.clone();
                 match stale {
                     true => RpcError::Reconnect { address, reason },
                     false => RpcError::Connect { address, reason },
                 }
             })?;
         }
-        let ask = Ask {
-            to,
-            method,
-            parts,
-            deadline,
-            max_reply: limits.max_reply,
-            gate: &self.gate,
-        };
         match lease.begin(&ask).await {
             Ok(Begun::Whole(reply)) => lease.whole(&ask, reply),
             Ok(Begun::Large) => Box::pin(lease.rest(&ask)).await,

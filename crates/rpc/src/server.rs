@@ -6,6 +6,7 @@
 //! panics likewise, and shutdown ends within the grace time.
 
 use crate::budget::Budget;
+use crate::gauge::Gauge;
 use crate::net::Listener;
 use crate::service::{LocalService, Service};
 use connection::{Shared, converse};
@@ -36,6 +37,8 @@ pub struct Limits {
     /// Connections at one time; more wait in the system's queue. Choose so that they do not use
     /// up the files that the process needs for other things.
     pub max_connections: usize,
+    /// How many there are, for whoever shares files with this server.
+    pub open: Gauge,
 }
 
 impl Default for Limits {
@@ -46,6 +49,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             grace: Duration::from_secs(1),
             max_connections: usize::MAX,
+            open: Gauge::default(),
         }
     }
 }

@@ -324,7 +324,7 @@ async fn idle_connections_are_bounded_and_the_longest_idle_goes_first() {
         peers.push(Scripted::start(vec![Act::Answer(usize::MAX)]).await);
     }
     let limits = PoolLimits {
-        max_idle: 3,
+        max_open: 3,
         ..Default::default()
     };
     let pool = Pool::new(TcpNet, limits);

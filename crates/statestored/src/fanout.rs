@@ -19,7 +19,7 @@ use statestore_core::topic::Version;
 use statestore_daemon::debug_actions::{DebugActions, Step};
 use statestore_rpc::pool::Reply as Answer;
 use statestore_rpc::{
-    CallLimits, Gate, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage, elsewhere,
+    CallLimits, Gate, Gauge, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage, elsewhere,
 };
 use statestore_wire::delta::{TopicParts, UpdateFrame};
 use statestore_wire::envelope::write_call;
@@ -90,7 +90,8 @@ impl<N: Net> Fanout<N> {
         };
         // Few subscribers get large messages at a time; the others' connections need not wait.
         let bulk = PoolLimits {
-            max_idle: limits.pool.max_idle / 8,
+            max_open: limits.pool.max_open / 12,
+            beside: Gauge::default(),
             ..limits.pool
         };
         Self {

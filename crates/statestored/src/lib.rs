@@ -36,7 +36,7 @@ use crate::service::StatestoreService;
 use crate::views::Questions;
 use rand::rngs::StdRng;
 use statestore_daemon::rpc_statistics::ServiceStatistics;
-use statestore_rpc::{Budget, Limits, Listener, Net, Server};
+use statestore_rpc::{Budget, Gauge, Limits, Listener, Net, Server};
 use statestore_wire::{NetworkAddress, Text};
 use std::io;
 use std::net::SocketAddr;
@@ -103,7 +103,7 @@ pub async fn run<N: Net>(
     started: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let max_idle = world.limits.pool.max_idle;
+    let (max_open, open) = (world.limits.pool.max_open, world.limits.pool.beside.clone());
     // For the peer first of all: it must find us while we look for it (H-1).
     let peer = listen_for_peer(&mut config, &world.net).await?;
     let fence = FenceCell::new(world.clock.clone());
@@ -148,7 +148,7 @@ pub async fn run<N: Net>(
         Ok((listener, address))
     });
     let (listener, address) = listening.inspect_err(|_| owner.close())?;
-    let limits = subscriber_limits(max_idle, config.max_request);
+    let limits = subscriber_limits((max_open, open), config.max_request);
     let server = Server::new(listener, limits, Arc::new(world.statistics));
     owner.set_serving(true);
     started(address);
@@ -243,12 +243,14 @@ fn serve_peer<N: Net>(
     });
 }
 
-/// Half as many connections as may idle towards subscribers: who opens some and keeps them must
-/// not take the files that heartbeats need. What queues to be written is bounded by them too: a
-/// connection has one call in hand, and a large one counts for the budget until it is answered.
-fn subscriber_limits(max_idle: usize, max_request: u64) -> Limits {
+/// A third of the connections: who opens some and keeps them must not take the files that
+/// heartbeats need, and what nobody takes is left for these. What queues to be written is bounded
+/// by them too: a connection has one call in hand, and a large one counts for the budget until it
+/// is answered.
+fn subscriber_limits((max_open, open): (usize, Gauge), max_request: u64) -> Limits {
     Limits {
-        max_connections: (max_idle / 2).max(1),
+        max_connections: (max_open / 3).max(1),
+        open,
         max_message: max_request,
         budget: Budget::new(max_request.saturating_mul(4)),
         grace: GRACE,

@@ -183,16 +183,16 @@ async fn web(
     Ok(Some(server))
 }
 
-/// A connection for heartbeats and one for updates idle for each subscriber, and some more, or
-/// those that idle for longest would be closed just before they are used again: more than half of
-/// the files. Half of the memory may hold replies under way.
+/// A connection for heartbeats and one or two for updates for each subscriber, or those that idle
+/// for longest would be closed just before they are used again: most of the files, less those that
+/// subscribers keep open towards us. Half of the memory may hold replies under way.
 fn fanout_limits(config: &Config, files: u64) -> FanoutLimits {
     let system = rustix::system::sysinfo();
     let memory = (system.totalram as u64).saturating_mul(system.mem_unit.into());
     FanoutLimits {
         max_reply: config.max_reply,
         pool: PoolLimits {
-            max_idle: usize::try_from(files / 16 * 9).unwrap_or(usize::MAX),
+            max_open: usize::try_from(files / 16 * 13).unwrap_or(usize::MAX),
             budget: Budget::new((memory / 2).max(512 << 20)),
             ..PoolLimits::default()
         },

@@ -24,6 +24,8 @@ pub(super) struct State<S> {
     idle: Slab<Idle<S>>,
     oldest: Option<usize>,
     newest: Option<usize>,
+    /// Calls that were not given back.
+    lent: usize,
     /// A few; a purpose is its place here.
     counts: Vec<(Purpose, Usage)>,
 }
@@ -36,6 +38,7 @@ impl<S> Default for State<S> {
             idle: Slab::new(),
             oldest: None,
             newest: None,
+            lent: 0,
             counts: Vec::new(),
         }
     }
@@ -82,6 +85,7 @@ impl<S> State<S> {
             None => self.open_slot(to),
         };
         self.slots[slot].lent += 1;
+        self.lent += 1;
         let ticket = Ticket {
             slot,
             purpose,
@@ -112,6 +116,7 @@ impl<S> State<S> {
         count.total -= 1;
         let slot = &mut self.slots[ticket.slot];
         slot.lent -= 1;
+        self.lent -= 1;
         let now = Instant::now();
         let mut closed = Vec::new();
         match kept {
@@ -203,7 +208,7 @@ impl<S> State<S> {
     fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Box<Connection<S>>>) {
         while let Some(place) = self.oldest {
             let Idle { slot, since, .. } = self.idle[place];
-            if self.idle.len() <= limits.max_idle
+            if self.idle.len() + self.lent + limits.beside.get() <= limits.max_open
                 && now.saturating_duration_since(since) <= limits.max_idle_time
             {
                 return;

@@ -60,6 +60,7 @@ pub(super) async fn converse<S, T>(
 {
     shared.observer.connection_opened();
     let _open = Open(&*shared.observer);
+    let _counted = shared.limits.open.count();
     let mut conversation = Conversation {
         reader: MessageReader::new(shared.limits.max_message, &shared.limits.budget),
         stream,
