@@ -37,12 +37,13 @@ pub struct Purpose(pub &'static str);
 /// Bounds of a pool.
 #[derive(Debug, Clone)]
 pub struct PoolLimits {
-    /// Connections over all addresses, in use or idle, and those `beside`: beyond it the one idle
-    /// for longest is closed. Choose above three per subscriber and below the limit of open files.
+    /// Connections over all addresses, in use or idle, and those `beside`: beyond it one of those
+    /// idle for long is closed, of few the one idle for longest. Choose above three per subscriber
+    /// and below the limit of open files.
     pub max_open: usize,
     /// Connections of others that share these files.
     pub beside: Gauge,
-    /// Idle connections are closed after this time.
+    /// Idle connections are closed after this time, a few with each call that ends.
     pub max_idle_time: Duration,
     /// What all replies under way may buffer together.
     pub budget: Budget,

@@ -2,28 +2,42 @@
 //!
 //! ```text
 //!   places: address -> slot     slot: its idle connections, used last at the end
-//!   idle: oldest <-> .. <-> newest, over all slots, so that the oldest is found at once
+//!   ages:   slot -> since when its first one is idle, walked by a hand
 //! ```
 //!
-//! A call looks its address up once, when it begins. Deliberately absent: locks, sockets, awaits.
-//! Connections leave by return value.
+//! With thousands of addresses each call finds none of this in a cache, so what it needs stands
+//! close together, and nothing is ordered by age: the hand looks at a few slots for each call that
+//! ends, and closes the oldest of some of them where there are too many.
+//!
+//! Deliberately absent: locks, sockets, awaits. Connections leave by return value.
 //!
 //! Invariant: a slot is there while something of it is idle or lent, so that a [`Ticket`]'s is
-//! its own; each idle connection is in its slot's list and in the chain by age, or in neither.
+//! its own; `ages` has an age for exactly the slots that have something idle.
 
 use super::{PoolLimits, Purpose, Usage};
 use crate::client::Connection;
+use hashbrown::HashTable;
 use slab::Slab;
+use smallvec::SmallVec;
 use statestore_wire::HostPort;
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use tokio::time::Instant;
 
+/// Idle connections of one address that need no memory of their own.
+const FEW: usize = 3;
+/// Slots that are looked at for too old connections when a call ends.
+const LOOKS: usize = 2;
+/// Slots of which the oldest connection goes where there are too many: all, or so many.
+const SAMPLE: usize = 64;
+
 pub(super) struct State<S> {
-    places: HashMap<HostPort, usize>,
-    slots: Slab<Slot>,
-    idle: Slab<Idle<S>>,
-    oldest: Option<usize>,
-    newest: Option<usize>,
+    places: HashTable<usize>,
+    hasher: RandomState,
+    slots: Slab<Slot<S>>,
+    ages: Vec<Option<Instant>>,
+    hand: usize,
+    /// Idle connections of all slots.
+    idle: usize,
     /// Calls that were not given back.
     lent: usize,
     /// A few; a purpose is its place here.
@@ -33,11 +47,12 @@ pub(super) struct State<S> {
 impl<S> Default for State<S> {
     fn default() -> Self {
         Self {
-            places: HashMap::new(),
+            places: HashTable::new(),
+            hasher: RandomState::new(),
             slots: Slab::new(),
-            idle: Slab::new(),
-            oldest: None,
-            newest: None,
+            ages: Vec::new(),
+            hand: 0,
+            idle: 0,
             lent: 0,
             counts: Vec::new(),
         }
@@ -45,20 +60,17 @@ impl<S> Default for State<S> {
 }
 
 /// One address.
-struct Slot {
+struct Slot<S> {
     to: HostPort,
-    idle: Vec<usize>,
     lent: usize,
     /// Raised by `close`: what was lent before is not taken back.
     epoch: u64,
+    idle: SmallVec<[Idle<S>; FEW]>,
 }
 
 struct Idle<S> {
-    slot: usize,
     purpose: usize,
     since: Instant,
-    older: Option<usize>,
-    newer: Option<usize>,
     connection: Box<Connection<S>>,
 }
 
@@ -80,16 +92,14 @@ impl<S> State<S> {
         let count = &mut self.counts[purpose].1;
         count.in_use += 1;
         count.total += 1;
-        let slot = match self.places.get(to) {
-            Some(slot) => *slot,
-            None => self.open_slot(to),
-        };
-        self.slots[slot].lent += 1;
         self.lent += 1;
+        let place = self.find(to).unwrap_or_else(|| self.open_slot(to));
+        let slot = &mut self.slots[place];
+        slot.lent += 1;
         let ticket = Ticket {
-            slot,
+            slot: place,
             purpose,
-            epoch: self.slots[slot].epoch,
+            epoch: slot.epoch,
         };
         let idle = self.another(&ticket);
         (ticket, idle)
@@ -97,11 +107,15 @@ impl<S> State<S> {
 
     /// The idle connection used last.
     pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Box<Connection<S>>> {
-        let all = &mut self.slots[ticket.slot].idle;
-        let same = |idle: &usize| self.idle[*idle].purpose == ticket.purpose;
-        let i = all.iter().rposition(same)?;
-        let idle = all.remove(i);
-        Some(self.take(idle))
+        let slot = &mut self.slots[ticket.slot];
+        let i = slot
+            .idle
+            .iter()
+            .rposition(|it| it.purpose == ticket.purpose)?;
+        let idle = slot.idle.remove(i);
+        self.ages[ticket.slot] = slot.age();
+        self.leaves(&idle);
+        Some(idle.connection)
     }
 
     /// Ends a call, takes its connection back, and returns those to be closed.
@@ -114,13 +128,22 @@ impl<S> State<S> {
         let count = &mut self.counts[ticket.purpose].1;
         count.in_use -= 1;
         count.total -= 1;
-        let slot = &mut self.slots[ticket.slot];
-        slot.lent -= 1;
         self.lent -= 1;
         let now = Instant::now();
         let mut closed = Vec::new();
+        let slot = &mut self.slots[ticket.slot];
+        slot.lent -= 1;
         match kept {
-            Some(connection) if slot.epoch == ticket.epoch => self.keep(&ticket, connection, now),
+            Some(connection) if slot.epoch == ticket.epoch => {
+                slot.idle.push(Idle {
+                    purpose: ticket.purpose,
+                    since: now,
+                    connection,
+                });
+                self.ages[ticket.slot] = slot.age();
+                self.idle += 1;
+                self.counts[ticket.purpose].1.total += 1;
+            }
             other => closed.extend(other),
         }
         self.forget_if_unused(ticket.slot);
@@ -130,20 +153,17 @@ impl<S> State<S> {
 
     /// What was idle at an address.
     pub(super) fn close(&mut self, to: &HostPort) -> Vec<Box<Connection<S>>> {
-        let Some(&place) = self.places.get(to) else {
-            return Vec::new();
-        };
-        let slot = &mut self.slots[place];
-        slot.epoch += 1;
-        let idle = std::mem::take(&mut slot.idle);
-        let closed = idle.into_iter().map(|idle| self.take(idle)).collect();
-        self.forget_if_unused(place);
-        closed
+        self.find(to).map_or_else(Vec::new, |place| {
+            self.slots[place].epoch += 1;
+            let mut closed = Vec::new();
+            self.close_first(place, |_| true, &mut closed);
+            closed
+        })
     }
 
     pub(super) fn close_all(&mut self) -> Vec<Box<Connection<S>>> {
-        let mut addresses: Vec<HostPort> = self.places.keys().cloned().collect();
-        addresses.sort_unstable(); // the same order in every run
+        let addresses = self.slots.iter().map(|(_, slot)| slot.to.clone());
+        let addresses: Vec<HostPort> = addresses.collect();
         addresses.iter().flat_map(|to| self.close(to)).collect()
     }
 
@@ -160,70 +180,111 @@ impl<S> State<S> {
         })
     }
 
+    fn find(&self, to: &HostPort) -> Option<usize> {
+        let same = |place: &usize| self.slots[*place].to == *to;
+        let place = self.places.find(self.hasher.hash_one(to), same);
+        place.copied()
+    }
+
     fn open_slot(&mut self, to: &HostPort) -> usize {
-        let slot = self.slots.insert(Slot {
+        let place = self.slots.insert(Slot {
             to: to.clone(),
-            idle: Vec::new(),
             lent: 0,
             epoch: 0,
+            idle: SmallVec::new(),
         });
-        self.places.insert(to.clone(), slot);
-        slot
+        if place == self.ages.len() {
+            self.ages.push(None);
+        }
+        let hash = |place: &usize| self.hasher.hash_one(&self.slots[*place].to);
+        self.places.insert_unique(hash(&place), place, hash);
+        place
     }
 
-    fn keep(&mut self, ticket: &Ticket, connection: Box<Connection<S>>, since: Instant) {
-        let older = self.newest;
-        let place = self.idle.insert(Idle {
-            slot: ticket.slot,
-            purpose: ticket.purpose,
-            since,
-            older,
-            newer: None,
-            connection,
-        });
-        match older {
-            Some(older) => self.idle[older].newer = Some(place),
-            None => self.oldest = Some(place),
+    /// Closes those of a slot that have been idle for longest, as long as `goes` says so.
+    fn close_first(
+        &mut self,
+        place: usize,
+        mut goes: impl FnMut(&Idle<S>) -> bool,
+        closed: &mut Vec<Box<Connection<S>>>,
+    ) {
+        let slot = &mut self.slots[place];
+        let kept = slot.idle.iter().position(|idle| !goes(idle));
+        let gone = kept.unwrap_or(slot.idle.len());
+        let gone: SmallVec<[Idle<S>; FEW]> = slot.idle.drain(..gone).collect();
+        self.ages[place] = slot.age();
+        for idle in gone {
+            self.leaves(&idle);
+            closed.push(idle.connection);
         }
-        self.newest = Some(place);
-        self.slots[ticket.slot].idle.push(place);
-        self.counts[ticket.purpose].1.total += 1;
+        self.forget_if_unused(place);
     }
 
-    /// Out of the chain and the count; whoever calls takes it out of its slot.
-    fn take(&mut self, place: usize) -> Box<Connection<S>> {
-        let idle = self.idle.remove(place);
-        match idle.older {
-            Some(older) => self.idle[older].newer = idle.newer,
-            None => self.oldest = idle.newer,
-        }
-        match idle.newer {
-            Some(newer) => self.idle[newer].older = idle.older,
-            None => self.newest = idle.older,
-        }
+    /// It is not idle any more.
+    fn leaves(&mut self, idle: &Idle<S>) {
+        self.idle -= 1;
         self.counts[idle.purpose].1.total -= 1;
-        idle.connection
     }
 
     fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Box<Connection<S>>>) {
-        while let Some(place) = self.oldest {
-            let Idle { slot, since, .. } = self.idle[place];
-            if self.idle.len() + self.lent + limits.beside.get() <= limits.max_open
-                && now.saturating_duration_since(since) <= limits.max_idle_time
-            {
-                return;
+        let old = |since: Instant| now.saturating_duration_since(since) > limits.max_idle_time;
+        for _ in 0..LOOKS.min(self.ages.len()) {
+            let place = self.next();
+            if self.ages[place].is_some_and(old) {
+                self.close_first(place, |idle| old(idle.since), closed);
             }
-            self.slots[slot].idle.retain(|idle| *idle != place);
-            closed.push(self.take(place));
-            self.forget_if_unused(slot);
         }
+        while self.idle > 0 && self.idle + self.lent + limits.beside.get() > limits.max_open {
+            let Some(place) = self.oldest() else {
+                return; // not so: something is idle
+            };
+            let mut first = true;
+            self.close_first(place, |_| std::mem::take(&mut first), closed);
+        }
+    }
+
+    /// The hand goes on.
+    fn next(&mut self) -> usize {
+        self.hand = (self.hand + 1) % self.ages.len().max(1);
+        self.hand
+    }
+
+    /// Of the next slots that have something idle, the one where it has been so for longest.
+    fn oldest(&mut self) -> Option<usize> {
+        let (mut found, mut oldest) = (0, None);
+        for _ in 0..self.ages.len() {
+            let place = self.next();
+            let Some(age) = self.ages[place] else {
+                continue;
+            };
+            found += 1;
+            oldest = oldest.into_iter().chain([(age, place)]).min();
+            if found == SAMPLE {
+                break;
+            }
+        }
+        oldest.map(|(_, place)| place)
     }
 
     fn forget_if_unused(&mut self, place: usize) {
         let slot = &self.slots[place];
-        if slot.lent == 0 && slot.idle.is_empty() {
-            let slot = self.slots.remove(place);
-            self.places.remove(&slot.to);
+        if slot.lent > 0 || !slot.idle.is_empty() {
+            return;
         }
+        let hash = self.hasher.hash_one(&slot.to);
+        if let Ok(entry) = self.places.find_entry(hash, |it| *it == place) {
+            entry.remove();
+        }
+        self.slots.remove(place);
     }
 }
+
+impl<S> Slot<S> {
+    /// Since when its first connection is idle.
+    fn age(&self) -> Option<Instant> {
+        self.idle.first().map(|idle| idle.since)
+    }
+}
+
+#[cfg(test)]
+mod tests;
