@@ -40,6 +40,7 @@ impl CallId {
     }
 }
 
+#[cfg(test)]
 impl MemberKey {
     /// One whose place nobody asks for.
     pub fn numbered(number: u64) -> Self {

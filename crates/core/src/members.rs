@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: topics' content and all timing.
 
+use crate::astray::Astray;
 use crate::detector::Pulse;
 use crate::ids::RegistrationId;
 use crate::lanes::Rhythm;
@@ -119,8 +120,10 @@ pub struct Progress {
     pub sending: Option<Version>,
     /// What the topic was told of it: how far it is, and from where it may ask for a delta.
     pub marked: Option<(Version, Version)>,
-    /// It may hold what another statestored sent, so the next message is the whole topic.
+    /// The next message is the whole topic.
     pub anew: bool,
+    /// Where it was when that went out. If it is not processed, deltas go on from there.
+    pub before: Option<Version>,
     /// What will be in the next message.
     pub ready: Option<Box<Ready>>,
     /// What it wrote and takes with it.
@@ -159,6 +162,8 @@ pub struct Member {
     pub knows: Option<KnownCatalogd>,
     /// The activation of this statestored that it knows of; it gets updates under no other.
     pub follows: Option<Epoch>,
+    /// Whether it may hold what another statestored sent.
+    pub astray: Astray,
     /// The publication by a call of its own that each stream has taken in last, counted from 1. It
     /// stays when topics are forgotten, so that nothing older comes back.
     pub streams: [i64; 2],
@@ -192,6 +197,7 @@ impl Member {
             grace: None,
             knows: None,
             follows: None,
+            astray: Astray::default(),
             streams: [0; 2],
             registration,
         }

@@ -4,7 +4,7 @@
 //! One pool belongs to one runtime: its connections are driven by the runtime that opened them.
 //!
 //! Deliberately absent: background tasks. Whatever is too old or too much is closed by the next
-//! call that ends.
+//! calls, a few by each.
 //!
 //! Invariant: the lock is never held across an await, and no entry outlives both its idle
 //! connections and its running calls, so addresses never used again leave nothing behind.
@@ -37,13 +37,14 @@ pub struct Purpose(pub &'static str);
 /// Bounds of a pool.
 #[derive(Debug, Clone)]
 pub struct PoolLimits {
-    /// Connections over all addresses, in use or idle, and those `beside`: beyond it one of those
-    /// idle for long is closed, of few the one idle for longest. Choose above three per subscriber
-    /// and below the limit of open files.
+    /// Connections over all addresses, in use or idle, and those `beside`: beyond it idle ones are
+    /// closed, one of those idle for long, of few the one idle for longest. Those in use count, but
+    /// are not limited. Choose above three per subscriber and what is beside, and below the limit
+    /// of open files.
     pub max_open: usize,
     /// Connections of others that share these files.
     pub beside: Gauge,
-    /// Idle connections are closed after this time, a few with each call that ends.
+    /// Idle connections are closed after this time, in some slots with each call that ends.
     pub max_idle_time: Duration,
     /// What all replies under way may buffer together.
     pub budget: Budget,
@@ -156,7 +157,8 @@ impl<N: Net> Pool<N> {
         call.await?.decode()
     }
 
-    /// One call whose reply is decoded by the caller, perhaps on another thread.
+    /// One call whose reply is decoded by the caller, perhaps on another thread. Its deadline counts
+    /// from here, not from the first poll.
     ///
     /// If sending fails or the peer closes the connection before it answers, the call goes out
     /// once more over a new connection: so it may be executed twice (K-2). Dropping the future
@@ -232,7 +234,8 @@ impl<N: Net> Pool<N> {
     }
 
     fn lease(&self, to: &HostPort, purpose: Purpose) -> Lease<N> {
-        let (ticket, connection) = self.state().lend(to, purpose);
+        let (ticket, connection, closed) = self.state().lend(to, purpose, &self.shared.limits);
+        drop(closed); // outside the lock: closing is a system call
         Lease {
             pool: Arc::clone(&self.shared),
             ticket: Some(ticket),

@@ -46,4 +46,5 @@ async fn a_pool_keeps_as_many_more_connections_as_a_server_beside_it_has_less() 
     for (peer, total) in peers.iter().zip([2, 3, 3]) {
         assert_eq!(call(&peer.at).await, total);
     }
+    assert_eq!(peers[2].accepted(), 1, "its connection was kept");
 }

@@ -272,7 +272,7 @@ async fn heartbeat<N: Net>(
     })
 }
 
-/// A call of which there are few at a time. Boxed, so that it makes no room in the others.
+/// A call of which there are few at a time. Boxed, so that it takes no room in the others.
 fn seldom<'a, N: Net, R: Rpc>(
     pool: &'a Pool<N>,
     to: &'a HostPort,

@@ -118,7 +118,11 @@ pub async fn run<N: Net>(
     tracing::info!("Statestore id: {}", owner.statestore_id());
     let (stop, stopped) = watch::channel(());
     if let Some(listener) = peer {
-        let server = Server::new(listener, peer_limits(), Arc::new(world.ha_statistics));
+        let server = Server::new(
+            listener,
+            peer_limits(open.clone()),
+            Arc::new(world.ha_statistics),
+        );
         serve_peer(server, owner.clone(), stopped);
     }
     let timekeeper = owner.clone();
@@ -260,8 +264,9 @@ fn subscriber_limits((max_open, open): (usize, Gauge), max_request: u64) -> Limi
 
 /// One peer, connections of its former lives, and whoever finds the port: who holds many open
 /// must not keep the peer out.
-fn peer_limits() -> Limits {
+fn peer_limits(open: Gauge) -> Limits {
     Limits {
+        open,
         max_connections: 1_024,
         max_message: 128 << 20,
         budget: Budget::new(256 << 20),

@@ -33,7 +33,7 @@ const WEB_PORT: i32 = 25_010;
 /// messages each), notices, and its own two to us, one for each stream that it publishes.
 const FILES_PER_SUBSCRIBER: u64 = 8;
 /// Log files, ports, and what the web server holds open.
-const OTHER_FILES: u64 = 256;
+const OTHER_FILES: u64 = 768;
 
 fn main() {
     let program = Program {
@@ -185,14 +185,16 @@ async fn web(
 
 /// A connection for heartbeats and one or two for updates for each subscriber, or those that idle
 /// for longest would be closed just before they are used again: most of the files, less those that
-/// subscribers keep open towards us. Half of the memory may hold replies under way.
+/// subscribers keep open towards us. The fan-out takes another twelfth for large messages, and
+/// calls under way are not limited. Half of the memory may hold replies under way.
 fn fanout_limits(config: &Config, files: u64) -> FanoutLimits {
     let system = rustix::system::sysinfo();
     let memory = (system.totalram as u64).saturating_mul(system.mem_unit.into());
     FanoutLimits {
         max_reply: config.max_reply,
         pool: PoolLimits {
-            max_open: usize::try_from(files / 16 * 13).unwrap_or(usize::MAX),
+            max_open: usize::try_from(files.saturating_sub(OTHER_FILES) / 16 * 13)
+                .unwrap_or(usize::MAX),
             budget: Budget::new((memory / 2).max(512 << 20)),
             ..PoolLimits::default()
         },

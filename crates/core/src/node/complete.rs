@@ -165,14 +165,14 @@ impl Node {
         let status = match outcome {
             Ok(reply) if !reply.status.is_ok() => reply.status,
             Ok(reply) if reply.skipped == Some(true) => {
-                self.arrived(key, lane, false);
+                self.arrived(key, lane, Ending::Skipped);
                 self.end_turn(now, key, lane, Ending::Skipped);
                 let id = &pending.registration.id;
                 self.voter_updated(now, id, pending.started, false, out);
                 return self.tell_again(now, id, out); // ha.md rule 21
             }
             Ok(reply) => {
-                self.arrived(key, lane, true);
+                self.arrived(key, lane, Ending::Done);
                 self.voter_updated(now, &pending.registration.id, pending.started, true, out);
                 let origin = Origin::Reply(lane);
                 let registration = pending.registration;
@@ -186,13 +186,13 @@ impl Node {
             lane,
             status,
         }));
-        self.arrived(key, lane, false);
+        self.arrived(key, lane, Ending::Failed);
         self.end_turn(now, key, lane, Ending::Failed);
     }
 
     /// T-20: a message that was processed brought its subscriber to where it leads; any other
     /// leaves it where it was (T-26).
-    fn arrived(&mut self, key: MemberKey, lane: Lane, processed: bool) {
+    fn arrived(&mut self, key: MemberKey, lane: Lane, ending: Ending) {
         let Some(member) = self.members.find_mut(key) else {
             return; // S-7
         };
@@ -201,8 +201,13 @@ impl Node {
             let Some(to) = progress.sending.take() else {
                 continue;
             };
-            if processed {
+            let before = progress.before.take();
+            if ending == Ending::Done {
                 progress.reached = to;
+            } else if let Some(before) = before {
+                progress.reached = before;
+                // Who skips is told of the role again, and suspected again then.
+                progress.anew = ending == Ending::Failed;
             }
             if let Some(topic) = self.topics.find_mut(&subscription.topic) {
                 topic.mark(key, member.followed, progress);

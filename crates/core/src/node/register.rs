@@ -288,7 +288,7 @@ fn measure(request: &wire::RegisterSubscriberRequest) -> Result<(), Refusal> {
     name("subscriber_id", Some(&request.subscriber_id))?;
     address("subscriber_location", &request.subscriber_location)?;
     if let Some(catalogd) = &request.catalogd_registration {
-        address("catalogd_registration.address()", &catalogd.address)?;
+        address("catalogd_registration.address", &catalogd.address)?;
     }
     let topics = &request.topic_registrations;
     check("topic_registrations", topics.len(), TOPICS)?;

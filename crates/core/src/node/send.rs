@@ -168,6 +168,9 @@ impl Node {
     ) -> Option<Vec<(usize, Delta)>> {
         let key = registration.key;
         let member = self.members.find_mut(key)?;
+        if member.astray.begins_anew(now.time) {
+            member.progress.iter_mut().for_each(|it| it.anew = true);
+        }
         let mut deltas = Vec::new();
         let mut soon = None;
         for (place, subscription) in registration.topics.iter().enumerate() {
@@ -178,7 +181,8 @@ impl Node {
                 continue;
             };
             let progress = &mut member.progress[place];
-            if core::mem::take(&mut progress.anew) {
+            if core::mem::take(&mut progress.anew) && progress.reached > Version::ZERO {
+                progress.before = Some(progress.reached);
                 progress.reached = Version::ZERO;
                 topic.mark(key, true, progress);
             }

@@ -201,10 +201,10 @@ impl Node {
             }); // N-7
         }
         if member.follows.replace(epoch) == Some(epoch) {
-            // It skipped an update since, so it may have followed another in between, and without
-            // epochs it keeps one copy for both. At the usual time: it may skip that one too.
+            // It was told once more because it skipped an update, or registered anew meanwhile. At
+            // the usual time, for it may skip the next one too.
             if !knows_epochs {
-                member.progress.iter_mut().for_each(|it| it.anew = true);
+                member.astray.suspect(now.time, self.config.bulk.period * 2);
             }
             return;
         }

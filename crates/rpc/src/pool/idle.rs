@@ -29,6 +29,13 @@ const FEW: usize = 3;
 const LOOKS: usize = 2;
 /// Slots of which the oldest connection goes where there are too many: all, or so many.
 const SAMPLE: usize = 64;
+/// Slots that are looked at for these.
+const SEARCH: usize = 1_024;
+/// So many are closed at most when a call begins or ends: each is a system call.
+const CLOSES: usize = 4;
+
+/// Boxed: it is handed on at each stage of a call.
+pub(super) type Open<S> = Box<Connection<S>>;
 
 pub(super) struct State<S> {
     places: HashTable<usize>,
@@ -71,7 +78,7 @@ struct Slot<S> {
 struct Idle<S> {
     purpose: usize,
     since: Instant,
-    connection: Box<Connection<S>>,
+    connection: Open<S>,
 }
 
 /// A call that was counted; to be [given back](State::give_back) once.
@@ -82,12 +89,14 @@ pub(super) struct Ticket {
 }
 
 impl<S> State<S> {
-    /// Counts a call, and lends it an idle connection if there is one.
+    /// Counts a call, and lends it an idle connection if there is one. If not, it will open one:
+    /// others may have to be closed for that.
     pub(super) fn lend(
         &mut self,
         to: &HostPort,
         purpose: Purpose,
-    ) -> (Ticket, Option<Box<Connection<S>>>) {
+        limits: &PoolLimits,
+    ) -> (Ticket, Option<Open<S>>, Vec<Open<S>>) {
         let purpose = self.place_of(purpose);
         let count = &mut self.counts[purpose].1;
         count.in_use += 1;
@@ -102,11 +111,15 @@ impl<S> State<S> {
             epoch: slot.epoch,
         };
         let idle = self.another(&ticket);
-        (ticket, idle)
+        let mut closed = Vec::new();
+        if idle.is_none() {
+            self.close_too_many(limits, &mut closed);
+        }
+        (ticket, idle, closed)
     }
 
     /// The idle connection used last.
-    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Box<Connection<S>>> {
+    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Open<S>> {
         let slot = &mut self.slots[ticket.slot];
         let i = slot
             .idle
@@ -121,20 +134,21 @@ impl<S> State<S> {
     /// Ends a call, takes its connection back, and returns those to be closed.
     pub(super) fn give_back(
         &mut self,
+        now: Instant,
         ticket: Ticket,
-        kept: Option<Box<Connection<S>>>,
+        kept: Option<Open<S>>,
         limits: &PoolLimits,
-    ) -> Vec<Box<Connection<S>>> {
+    ) -> Vec<Open<S>> {
         let count = &mut self.counts[ticket.purpose].1;
         count.in_use -= 1;
         count.total -= 1;
         self.lent -= 1;
-        let now = Instant::now();
         let mut closed = Vec::new();
+        let room = self.room(limits);
         let slot = &mut self.slots[ticket.slot];
         slot.lent -= 1;
         match kept {
-            Some(connection) if slot.epoch == ticket.epoch => {
+            Some(connection) if slot.epoch == ticket.epoch && room > 0 => {
                 slot.idle.push(Idle {
                     purpose: ticket.purpose,
                     since: now,
@@ -152,7 +166,7 @@ impl<S> State<S> {
     }
 
     /// What was idle at an address.
-    pub(super) fn close(&mut self, to: &HostPort) -> Vec<Box<Connection<S>>> {
+    pub(super) fn close(&mut self, to: &HostPort) -> Vec<Open<S>> {
         self.find(to).map_or_else(Vec::new, |place| {
             self.slots[place].epoch += 1;
             let mut closed = Vec::new();
@@ -161,7 +175,7 @@ impl<S> State<S> {
         })
     }
 
-    pub(super) fn close_all(&mut self) -> Vec<Box<Connection<S>>> {
+    pub(super) fn close_all(&mut self) -> Vec<Open<S>> {
         let addresses = self.slots.iter().map(|(_, slot)| slot.to.clone());
         let addresses: Vec<HostPort> = addresses.collect();
         addresses.iter().flat_map(|to| self.close(to)).collect()
@@ -206,7 +220,7 @@ impl<S> State<S> {
         &mut self,
         place: usize,
         mut goes: impl FnMut(&Idle<S>) -> bool,
-        closed: &mut Vec<Box<Connection<S>>>,
+        closed: &mut Vec<Open<S>>,
     ) {
         let slot = &mut self.slots[place];
         let kept = slot.idle.iter().position(|idle| !goes(idle));
@@ -226,7 +240,7 @@ impl<S> State<S> {
         self.counts[idle.purpose].1.total -= 1;
     }
 
-    fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Box<Connection<S>>>) {
+    fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Open<S>>) {
         let old = |since: Instant| now.saturating_duration_since(since) > limits.max_idle_time;
         for _ in 0..LOOKS.min(self.ages.len()) {
             let place = self.next();
@@ -234,9 +248,22 @@ impl<S> State<S> {
                 self.close_first(place, |idle| old(idle.since), closed);
             }
         }
-        while self.idle > 0 && self.idle + self.lent + limits.beside.get() > limits.max_open {
+        self.close_too_many(limits, closed);
+    }
+
+    /// How many may be idle.
+    fn room(&self, limits: &PoolLimits) -> usize {
+        let taken = self.lent + limits.beside.get();
+        limits.max_open.saturating_sub(taken)
+    }
+
+    /// Closes those idle for longest, as far as that is soon done; what is left goes with the
+    /// next calls.
+    fn close_too_many(&mut self, limits: &PoolLimits, closed: &mut Vec<Open<S>>) {
+        let room = self.room(limits);
+        for _ in 0..CLOSES.min(self.idle.saturating_sub(room)) {
             let Some(place) = self.oldest() else {
-                return; // not so: something is idle
+                return;
             };
             let mut first = true;
             self.close_first(place, |_| std::mem::take(&mut first), closed);
@@ -252,7 +279,7 @@ impl<S> State<S> {
     /// Of the next slots that have something idle, the one where it has been so for longest.
     fn oldest(&mut self) -> Option<usize> {
         let (mut found, mut oldest) = (0, None);
-        for _ in 0..self.ages.len() {
+        for _ in 0..SEARCH.min(self.ages.len()) {
             let place = self.next();
             let Some(age) = self.ages[place] else {
                 continue;

@@ -5,9 +5,9 @@
 //! Invariant: it is counted until it is dropped, and its connection goes back to the pool only if
 //! whoever made the call has said so.
 
-use super::idle::Ticket;
+use super::idle::{Open, Ticket};
 use super::{Reply, Shared};
-use crate::client::{Ask, Connection, open};
+use crate::client::{Ask, open};
 use crate::elsewhere::elsewhere;
 use crate::error::{Failure, RpcError};
 use crate::message::{Begun, ReadError, Received};
@@ -22,7 +22,7 @@ pub(super) struct Lease<N: Net> {
     pub(super) pool: Arc<Shared<N>>,
     /// Until it is dropped.
     pub(super) ticket: Option<Ticket>,
-    pub(super) connection: Option<Box<Connection<N::Stream>>>,
+    pub(super) connection: Option<Open<N::Stream>>,
     pub(super) keep: bool,
 }
 
@@ -141,7 +141,10 @@ impl<N: Net> Drop for Lease<N> {
         let Some(ticket) = self.ticket.take() else {
             return;
         };
-        let closed = self.pool.state().give_back(ticket, kept, limits);
+        let closed = self
+            .pool
+            .state()
+            .give_back(Instant::now(), ticket, kept, limits);
         drop(closed); // outside the lock: closing is a system call
     }
 }

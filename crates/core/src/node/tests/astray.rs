@@ -106,6 +106,7 @@ fn only(update: &Update) -> &TopicPart {
     &update.topics[0]
 }
 
+// rule 21
 #[test]
 fn who_skipped_and_knows_no_epochs_is_sent_the_whole_topic_once() {
     let mut it = Astray::new(None);
@@ -117,6 +118,36 @@ fn who_skipped_and_knows_no_epochs_is_sent_the_whole_topic_once() {
     assert!(!it.is_sent_all());
 }
 
+// rule 21: it may just be busy with a topic, and its others are large
+#[test]
+fn who_goes_on_skipping_is_not_sent_all_each_time() {
+    let mut it = Astray::new(None);
+    let mut whole = Vec::new();
+    for n in 0..30 {
+        let (call, update) = it.update();
+        whole.extend((!only(&update).delta.is_delta).then_some(n));
+        it.skip(call);
+        it.answer_notice();
+    }
+    assert_eq!(whole, [1, 21], "of those 200 ms apart");
+    assert!(!it.is_sent_all());
+}
+
+// rule 21: what did not arrive is sent at the next turn
+#[test]
+fn a_whole_topic_that_failed_is_sent_again() {
+    let mut it = Astray::new(None);
+    let (call, _) = it.update();
+    it.skip(call);
+    it.answer_notice();
+    let (call, update) = it.update();
+    assert!(!only(&update).delta.is_delta);
+    it.calls.extend(fail(&mut it.node, at(it.now), call));
+    assert!(it.is_sent_all());
+    assert!(!it.is_sent_all());
+}
+
+// rule 21
 #[test]
 fn an_answer_that_comes_after_the_notice_takes_nothing_back() {
     let mut it = Astray::new(None);
@@ -132,7 +163,7 @@ fn an_answer_that_comes_after_the_notice_takes_nothing_back() {
     assert!(it.is_sent_all());
 }
 
-// It tells the two apart and keeps a copy for each, so it goes on where it was.
+// rule 21: it knows which of the two it follows, and asks for all by itself where it has changed
 #[test]
 fn who_skipped_and_knows_epochs_is_sent_what_it_lacks() {
     let mut it = Astray::new(Some(wire::Epoch(3)));

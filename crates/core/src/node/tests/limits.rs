@@ -95,12 +95,16 @@ fn a_registration_larger_than_any_real_one_is_refused_by_name() {
     far.subscriber_location.hostname = Text::from(&long[..]);
     let mut narrow = request("a", &["t"]);
     narrow.topic_registrations[0].filter_prefix = Some(Text::from(&long[..]));
+    let mut active = catalogd("a");
+    let its = active.catalogd_registration.as_mut().unwrap();
+    its.address.uds_address = Some(Text::from(&long[..]));
     for (request, field) in [
         (request(&long, &[]), "subscriber_id"),
         (request("a", &names), "topic_registrations"),
         (request("a", &[&long]), "topic_name"),
         (far, "subscriber_location"),
         (narrow, "filter_prefix"),
+        (active, "catalogd_registration.address is"),
     ] {
         let mut out = Outbox::new();
         let input = Input::Request {

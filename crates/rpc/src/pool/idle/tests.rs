@@ -9,11 +9,11 @@ use tokio::io::{DuplexStream, duplex};
 
 const PURPOSES: [Purpose; 2] = [Purpose("one"), Purpose("other")];
 
-fn connection() -> Box<Connection<DuplexStream>> {
+fn connection() -> Open<DuplexStream> {
     Box::new(Connection::new(duplex(1).0, &Budget::unlimited()))
 }
 
-fn serials(connections: &[Box<Connection<DuplexStream>>]) -> Vec<u64> {
+fn serials(connections: &[Open<DuplexStream>]) -> Vec<u64> {
     connections.iter().map(|it| it.serial()).collect()
 }
 
@@ -51,8 +51,10 @@ proptest! {
         let mut state = State::default();
         // (address, purpose, serial), the one idle for longest first
         let mut list: Vec<(u16, usize, u64)> = Vec::new();
+        let start = Instant::now();
         let mut lent: Vec<(Ticket, u16, usize, bool)> = Vec::new();
-        for (verb, at, purpose, keeps) in steps {
+        for (n, (verb, at, purpose, keeps)) in steps.into_iter().enumerate() {
+            let now = start + Duration::from_micros(n as u64);
             let to = HostPort::new("host", at + 1);
             match verb {
                 0 => {
@@ -68,7 +70,8 @@ proptest! {
                     let (ticket, at, purpose, taken) = lent.remove(0);
                     let kept = keeps.then(connection);
                     let serial = kept.as_ref().map(|it| it.serial());
-                    let closed = state.give_back(ticket, kept, &limits);
+                    let closed = state.give_back(now, ticket, kept, &limits);
+                    let taken = taken && lent.len() < most;
                     let mut gone: Vec<u64> = serial.into_iter().filter(|_| !taken).collect();
                     list.extend(serial.filter(|_| taken).map(|serial| (at, purpose, serial)));
                     while !list.is_empty() && list.len() + lent.len() > most {
@@ -77,11 +80,16 @@ proptest! {
                     prop_assert_eq!(serials(&closed), gone);
                 }
                 _ => {
-                    let (ticket, idle) = state.lend(&to, PURPOSES[purpose]);
+                    let (ticket, idle, closed) = state.lend(&to, PURPOSES[purpose], &limits);
                     let last = list.iter().rposition(|it| (it.0, it.1) == (at, purpose));
                     let last = last.map(|i| list.remove(i).2);
                     prop_assert_eq!(idle.map(|it| it.serial()), last);
                     lent.push((ticket, at, purpose, true));
+                    let mut gone = Vec::new();
+                    while last.is_none() && !list.is_empty() && list.len() + lent.len() > most {
+                        gone.push(list.remove(0).2);
+                    }
+                    prop_assert_eq!(serials(&closed), gone);
                 }
             }
             for (i, purpose) in PURPOSES.into_iter().enumerate() {
@@ -96,49 +104,77 @@ proptest! {
     }
 }
 
-#[test]
-fn of_very_many_one_of_the_oldest_goes() {
+/// So many addresses with one idle connection each, a microsecond apart.
+fn idle(many: u16, start: Instant) -> State<DuplexStream> {
     let mut state = State::default();
-    let mut calls = Vec::new();
-    for port in 1..=1_000 {
+    let limits = limits(usize::MAX);
+    let lend = |port| {
         let to = HostPort::new("host", port);
-        calls.push(state.lend(&to, PURPOSES[0]).0);
+        state.lend(&to, PURPOSES[0], &limits).0
+    };
+    let tickets: Vec<Ticket> = (1..=many).map(lend).collect();
+    for (n, ticket) in tickets.into_iter().enumerate() {
+        let now = start + Duration::from_micros(n as u64);
+        state.give_back(now, ticket, Some(connection()), &limits);
     }
-    for ticket in calls {
-        state.give_back(ticket, Some(connection()), &limits(1_000));
-    }
-    let to = HostPort::new("host", 1_001);
-    for _ in 0..100 {
-        let (ticket, idle) = state.lend(&to, PURPOSES[0]);
-        let kept = idle.unwrap_or_else(connection);
-        let closed = state.give_back(ticket, Some(kept), &limits(900));
-        assert!(closed.len() <= 101);
-        assert!(state.idle <= 900);
+    state
+}
+
+#[test]
+fn of_very_many_some_of_the_oldest_go_a_few_with_each_call() {
+    let start = Instant::now();
+    let mut state = idle(1_000, start);
+    let (to, limits) = (HostPort::new("other", 1), limits(900));
+    let mut calls = 0;
+    while state.idle > 899 {
+        calls += 1;
+        let (ticket, _, closed) = state.lend(&to, PURPOSES[0], &limits);
+        assert!(closed.len() <= CLOSES);
+        let closed = state.give_back(start, ticket, None, &limits);
+        assert!(closed.len() <= CLOSES);
         check(&state);
     }
+    assert!((12..=26).contains(&calls), "{calls}");
+    let kept: Vec<Instant> = state.ages.iter().flatten().copied().collect();
+    let is_old = |age: &&Instant| age.duration_since(start) < Duration::from_micros(500);
+    let old = kept.iter().filter(is_old).count();
+    assert!(old < 450, "{old} of the 500 oldest are left");
+}
+
+#[test]
+fn nothing_is_kept_where_all_is_in_use_and_the_rest_goes() {
+    let mut state = idle(10, Instant::now());
+    let limits = limits(3);
+    let to = HostPort::new("other", 1);
+    let lend = |state: &mut State<DuplexStream>| state.lend(&to, PURPOSES[0], &limits);
+    let mut calls = Vec::new();
+    for idle in [6, 2, 0, 0] {
+        calls.push(lend(&mut state).0);
+        assert_eq!(state.idle, idle);
+    }
+    for idle in [0, 1, 2, 3] {
+        let ticket = calls.pop().unwrap();
+        state.give_back(Instant::now(), ticket, Some(connection()), &limits);
+        assert_eq!(state.idle, idle);
+    }
+    check(&state);
 }
 
 #[test]
 fn what_has_been_idle_for_too_long_goes_with_later_calls() {
-    let mut state = State::default();
+    let start = Instant::now();
+    let mut state = idle(20, start);
     let short = PoolLimits {
-        max_idle_time: Duration::ZERO,
+        max_idle_time: Duration::from_micros(10),
         ..PoolLimits::default()
     };
-    let tickets: Vec<_> = (1..=20)
-        .map(|port| state.lend(&HostPort::new("host", port), PURPOSES[0]).0)
-        .collect();
-    for ticket in tickets {
-        state.give_back(ticket, Some(connection()), &limits(100));
-    }
-    let start = std::time::Instant::now();
-    while start.elapsed() < Duration::from_micros(1) {
-        std::hint::spin_loop(); // the clock goes on
-    }
     let mut closed = 0;
     for _ in 0..=20 / LOOKS {
-        let (ticket, _) = state.lend(&HostPort::new("other", 1), PURPOSES[0]);
-        closed += state.give_back(ticket, None, &short).len();
+        let (ticket, ..) = state.lend(&HostPort::new("other", 1), PURPOSES[0], &short);
+        let now = start + Duration::from_micros(20);
+        closed += state.give_back(now, ticket, None, &short).len();
     }
-    assert_eq!((closed, state.idle, state.slots.len()), (20, 0, 0));
+    // Those that became idle 10 us before and later stay.
+    assert_eq!((closed, state.idle, state.slots.len()), (10, 10, 10));
+    check(&state);
 }
