@@ -4,7 +4,7 @@
 //! whoever hangs in heartbeats is given up later than that.
 
 use super::super::{Bench, NORMAL, PRIORITY, Publisher, Taken, items};
-use super::{Beside, Size, Stage};
+use super::{Beside, Size, Stage, While};
 use crate::crowd::{Conduct, Records, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Section};
@@ -19,6 +19,12 @@ const WAYS: [(&str, &str, bool, bool); 3] = [
 /// A heartbeat, two updates, and each again while the former is being closed.
 const CONNECTIONS: usize = 6;
 
+/// Measured without, and then with more and more of them.
+struct Growing {
+    without: While,
+    with: Vec<(usize, While)>,
+}
+
 pub(super) async fn hung(
     bench: &Bench,
     size: &Size,
@@ -26,37 +32,53 @@ pub(super) async fn hung(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     for (key, what, heartbeats, updates) in WAYS {
-        let stage = Stage::set(bench, size).await?;
-        let without = stage.measure().await?;
-        let mut so_far = 0;
-        for &count in &size.hung {
-            // A few at first, the rest later.
-            if !bench.allows((size.subscribers + count) * CONNECTIONS) {
-                let note = format!("{count} hung subscribers need more open files.");
-                section.notes.push(note);
-                break;
-            }
-            let conduct = Conduct::Hangs {
-                heartbeats,
-                updates,
-            };
-            let more = count.saturating_sub(so_far);
-            let topics = [PRIORITY, NORMAL].map(Topic::all_of);
-            stage.join(more, conduct, &topics).await?;
-            so_far += more;
-            let with = stage.measure().await?;
+        // Who takes updates all the same is sent them, and so are as many who do not hang.
+        let company = match updates {
+            true => None,
+            false => Some(grow(bench, size, Conduct::Answers).await?),
+        };
+        let conduct = Conduct::Hangs {
+            heartbeats,
+            updates,
+        };
+        let hung = grow(bench, size, conduct).await?;
+        for count in size.hung.iter().skip(hung.with.len()).take(1) {
+            let note = format!("{count} hung subscribers need more open files.");
+            section.notes.push(note);
+        }
+        for (i, (count, with)) in hung.with.into_iter().enumerate() {
+            let company = company.as_ref().and_then(|company| company.with.get(i));
+            let limit = company.map_or(&hung.without, |(_, company)| company);
             let beside = Beside::new(
                 format!("hung.{key}.{count}"),
                 format!("{count} hung {what}"),
             );
-            section.figures.extend(beside.compare(&without, &with));
-            let cpu = with.taken.server / with.taken.seconds * 100.0;
-            let cpu = beside.figure("cpu", "CPU", cpu, "% of a core");
-            section.figures.push(cpu);
+            section.figures.extend(beside.compare(limit, &with));
+            let cpu = |of: &While| of.taken.server / of.taken.seconds * 100.0;
+            let figure = beside.figure("cpu", "CPU", cpu(&with), "% of a core");
+            section.figures.push(figure.beside(cpu(limit)));
             taken.push(with.taken);
         }
     }
     Ok(())
+}
+
+/// A few at first, the rest later, as far as there are files for them.
+async fn grow(bench: &Bench, size: &Size, conduct: Conduct) -> Result<Growing, Failure> {
+    let stage = Stage::set(bench, size).await?;
+    let without = stage.measure().await?;
+    let (mut with, mut so_far) = (Vec::new(), 0);
+    for &count in &size.hung {
+        if !bench.allows((size.subscribers + count) * CONNECTIONS) {
+            break;
+        }
+        let more = count.saturating_sub(so_far);
+        let topics = [PRIORITY, NORMAL].map(Topic::all_of);
+        stage.join(more, conduct, &topics).await?;
+        so_far += more;
+        with.push((count, stage.measure().await?));
+    }
+    Ok(Growing { without, with })
 }
 
 /// What is there to be skipped.
