@@ -123,7 +123,7 @@ impl<N: Net> Pool<N> {
 
     /// The same connections, for calls that have to pass a gate: at each of their sendings, also
     /// the second one, and before every further piece of a long one. A call that does not pass
-    /// fails with [`Failure::Barred`], and its connection is closed.
+    /// fails with [`Failure::Barred`](crate::Failure::Barred), and its connection is closed.
     pub fn behind(&self, gate: Gate) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
