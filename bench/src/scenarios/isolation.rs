@@ -228,12 +228,12 @@ fn how(size: &Size) -> String {
          topic of {:.0} MB that is published again and again; the same on its way to {} others, \
          who are sent it again as soon as they have it, as fast as they read; the same to {} who \
          read a megabyte each second, or one byte. Limit: the same figure without the \
-         disturbance, on the same server just before; beside those who hang in heartbeats only, and \
-         so go on taking updates, beside as many who answer all; beside the topic that is published \
-         or on its way, the same figure while blocking threads of another process, the load generator, write \
-         the same bytes to one or as many, which is what this machine leaves of itself beside so \
-         much traffic. Periods have a slack, of 12 ms and 3 ms, which is part of the lateness on \
-         both sides.",
+         disturbance, on the same server just before; beside those who hang in heartbeats only, \
+         and so go on taking updates, beside as many who answer all; beside the topic that is \
+         published or on its way, the same figure while blocking threads of another process, the \
+         load generator, write the same bytes to one or as many, which is what this machine \
+         leaves of itself beside so much traffic. Periods have a slack, of 12 ms and 3 ms, which \
+         is part of the lateness on both sides.",
         match size.only.is_empty() {
             true => "",
             false => "Some of these disturbances only. ",

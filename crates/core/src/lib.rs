@@ -9,9 +9,9 @@
 //!
 //! Read [`port`] first: it is the whole conversation with the world. [`node`] is the only door of
 //! the server side, [`subscriber`] of the other side. What they are composed of, leaves first:
-//! `time`, `ids`, `config`; `topic` (the log of encoded items), `owned`, `places`, `astray`, `members`,
-//! `schedule`, `lanes`, `detector`, `catalog`, `notice`; `event` (what is worth a log line) and
-//! `view` (what pages show).
+//! `time`, `ids`, `config`; `topic` (the log of encoded items), `owned`, `places`, `astray`,
+//! `members`, `schedule`, `lanes`, `detector`, `catalog`, `notice`; `event` (what is worth a log
+//! line) and `view` (what pages show).
 //!
 //! Deliberately absent, and kept out by `no_std`: clocks, sockets, threads, randomness, logging.
 //! A random number that is needed arrives with the input that needs it.

@@ -254,12 +254,12 @@ impl Members {
 
     /// The member of this key, if that registration is still current (S-7).
     pub fn find(&self, key: MemberKey) -> Option<&Member> {
-        self.all.get(key.0).map(Box::as_ref)
+        self.all.find(key.0).map(Box::as_ref)
     }
 
     /// The same, to change it.
     pub fn find_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
-        self.all.get_mut(key.0).map(Box::as_mut)
+        self.all.find_mut(key.0).map(Box::as_mut)
     }
 
     /// The key of the current registration of an id.

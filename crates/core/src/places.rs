@@ -76,13 +76,13 @@ impl<T> Places<T> {
     }
 
     /// The thing of this key.
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+    pub(crate) fn find(&self, key: Key) -> Option<&T> {
         let place = self.all.get(key.place as usize)?;
         place.thing.as_ref().filter(|_| place.number == key.number)
     }
 
     /// The same, to change it.
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn find_mut(&mut self, key: Key) -> Option<&mut T> {
         self.place_mut(key)?.thing.as_mut()
     }
 
@@ -119,17 +119,17 @@ mod tests {
         let mut places = Places::default();
         let first = places.promise();
         let second = places.promise();
-        assert_eq!(places.get(first), None);
+        assert_eq!(places.find(first), None);
         places.put(second, "b");
         places.put(first, "a");
         assert_eq!(places.take(first), Some("a"));
         let third = places.promise();
         places.put(third, "c");
         assert_eq!((third.place, third.number), (first.place, 3));
-        assert_eq!(places.get(first), None);
+        assert_eq!(places.find(first), None);
         assert_eq!(places.take(first), None);
         places.put(first, "late");
-        assert_eq!(places.get(third), Some(&"c"));
+        assert_eq!(places.find(third), Some(&"c"));
         assert_eq!(places.iter().copied().collect::<Vec<_>>(), ["c", "b"]);
     }
 
@@ -148,7 +148,7 @@ mod tests {
                     }
                     (1, Some(key)) => prop_assert_eq!(places.take(key), map.remove(&key)),
                     (_, Some(key)) => {
-                        prop_assert_eq!(places.get_mut(key).copied(), map.get(&key).copied());
+                        prop_assert_eq!(places.find_mut(key).copied(), map.get(&key).copied());
                     }
                 }
                 prop_assert_eq!(places.len(), map.len());

@@ -157,8 +157,8 @@ impl<N: Net> Pool<N> {
         call.await?.decode()
     }
 
-    /// One call whose reply is decoded by the caller, perhaps on another thread. Its deadline counts
-    /// from here, not from the first poll.
+    /// One call whose reply is decoded by the caller, perhaps on another thread. Its deadline
+    /// counts from here, not from the first poll.
     ///
     /// If sending fails or the peer closes the connection before it answers, the call goes out
     /// once more over a new connection: so it may be executed twice (K-2). Dropping the future
