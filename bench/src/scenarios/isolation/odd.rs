@@ -42,7 +42,7 @@ pub(super) async fn hung(
             updates,
         };
         let hung = grow(bench, size, conduct).await?;
-        for count in size.hung.iter().skip(hung.with.len()).take(1) {
+        if let Some(count) = size.hung.get(hung.with.len()) {
             let note = format!("{count} hung subscribers need more open files.");
             section.notes.push(note);
         }

@@ -167,18 +167,21 @@ impl<S> State<S> {
 
     /// What was idle at an address.
     pub(super) fn close(&mut self, to: &HostPort) -> Vec<Open<S>> {
-        self.find(to).map_or_else(Vec::new, |place| {
-            self.slots[place].epoch += 1;
-            let mut closed = Vec::new();
-            self.close_first(place, |_| true, &mut closed);
-            closed
-        })
+        let place = self.find(to);
+        place.map_or_else(Vec::new, |place| self.close_slot(place))
     }
 
     pub(super) fn close_all(&mut self) -> Vec<Open<S>> {
-        let addresses = self.slots.iter().map(|(_, slot)| slot.to.clone());
-        let addresses: Vec<HostPort> = addresses.collect();
-        addresses.iter().flat_map(|to| self.close(to)).collect()
+        let places: Vec<usize> = self.slots.iter().map(|(place, _)| place).collect();
+        let closed = places.into_iter().map(|place| self.close_slot(place));
+        closed.flatten().collect()
+    }
+
+    fn close_slot(&mut self, place: usize) -> Vec<Open<S>> {
+        self.slots[place].epoch += 1;
+        let mut closed = Vec::new();
+        self.close_first(place, |_| true, &mut closed);
+        closed
     }
 
     pub(super) fn usage(&self, purpose: Purpose) -> Usage {

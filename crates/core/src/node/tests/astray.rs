@@ -90,6 +90,13 @@ impl Astray {
         self.complete(call, Reply::Update(reply));
     }
 
+    /// It skips an update, and takes the notice that follows.
+    fn strays(&mut self) {
+        let (call, _) = self.update();
+        self.skip(call);
+        self.answer_notice();
+    }
+
     /// Whether the next update is the whole topic.
     fn is_sent_all(&mut self) -> bool {
         let (call, update) = self.update();
@@ -111,9 +118,7 @@ fn only(update: &Update) -> &TopicPart {
 fn who_skipped_and_knows_no_epochs_is_sent_the_whole_topic_once() {
     let mut it = Astray::new(None);
     assert!(!it.is_sent_all());
-    let (call, _) = it.update();
-    it.skip(call);
-    it.answer_notice();
+    it.strays();
     assert!(it.is_sent_all());
     assert!(!it.is_sent_all());
 }
@@ -137,9 +142,7 @@ fn who_goes_on_skipping_is_not_sent_all_each_time() {
 #[test]
 fn a_whole_topic_that_failed_is_sent_again() {
     let mut it = Astray::new(None);
-    let (call, _) = it.update();
-    it.skip(call);
-    it.answer_notice();
+    it.strays();
     let (call, update) = it.update();
     assert!(!only(&update).delta.is_delta);
     it.calls.extend(fail(&mut it.node, at(it.now), call));
@@ -167,8 +170,6 @@ fn an_answer_that_comes_after_the_notice_takes_nothing_back() {
 #[test]
 fn who_skipped_and_knows_epochs_is_sent_what_it_lacks() {
     let mut it = Astray::new(Some(wire::Epoch(3)));
-    let (call, _) = it.update();
-    it.skip(call);
-    it.answer_notice();
+    it.strays();
     assert!(!it.is_sent_all());
 }
