@@ -154,7 +154,7 @@ impl<N: Net> Pool<N> {
         limits: CallLimits,
     ) -> Result<R::Response, RpcError> {
         let call = self.call_raw(to, purpose, R::METHOD, parts, limits);
-        call.await?.decode()
+        call.await?.decode(to)
     }
 
     /// One call whose reply is decoded by the caller, perhaps on another thread. Its deadline
@@ -260,7 +260,6 @@ impl<N: Net> Shared<N> {
 /// A whole answer and the connection it came over, which is kept only if the answer is good.
 #[must_use = "a reply that is dropped closes its connection"]
 pub struct Reply<N: Net> {
-    to: HostPort,
     method: &'static str,
     received: Received,
     connection: u64,
@@ -278,10 +277,10 @@ impl<N: Net> Reply<N> {
         self.connection
     }
 
-    /// The result in it.
-    pub fn decode<T: Wire>(mut self) -> Result<T, RpcError> {
+    /// The result in it. An error says that it came from there.
+    pub fn decode<T: Wire>(mut self, from: &HostPort) -> Result<T, RpcError> {
         let result = result_of(self.method, self.received.bytes());
         self.lease.keep = result.is_ok();
-        result.map_err(|failure| failure.of(&self.to, self.method))
+        result.map_err(|failure| failure.of(from, self.method))
     }
 }

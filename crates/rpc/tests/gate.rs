@@ -227,7 +227,7 @@ async fn a_reply_names_its_connection_and_no_other_one_ever_has_that_name() {
         let call = pool.call_raw(&to, PURPOSE, "Heartbeat", &parts, limits());
         let reply = call.await.unwrap();
         serials.push(reply.connection());
-        let _: HeartbeatResponse = reply.decode().unwrap();
+        let _: HeartbeatResponse = reply.decode(&to).unwrap();
         if serials.len() == 2 {
             pool.close_all(); // the third call goes to one that closes, then to a third
         }

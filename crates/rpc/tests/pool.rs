@@ -290,7 +290,7 @@ async fn closing_an_address_closes_idle_connections_and_takes_back_none_in_use()
     assert_eq!(pool.usage(BEATS), usage(1, 2));
     pool.close(&peer.at);
     assert_eq!(pool.usage(BEATS), usage(1, 1));
-    in_use.decode::<HeartbeatResponse>().unwrap();
+    in_use.decode::<HeartbeatResponse>(&peer.at).unwrap();
     assert_eq!(pool.usage(BEATS), usage(0, 0));
     call(&pool, &peer.at, LONG).await.unwrap();
     assert_eq!(peer.accepted(), 3);

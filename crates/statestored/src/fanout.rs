@@ -228,10 +228,11 @@ impl<N: Net> Fanout<N> {
         let call = small.call_raw(to, UPDATE_STATE, method, &parts, limits);
         let answer: Answer<N> = call.await.map_err(failed)?;
         if answer.bytes().len() > BULK {
-            let decoded = elsewhere(&self.bulk_runtime, async move { answer.decode() });
+            let from = to.clone();
+            let decoded = elsewhere(&self.bulk_runtime, async move { answer.decode(&from) });
             return decoded.await.map_err(ended)?.map_err(failed);
         }
-        answer.decode().map_err(failed)
+        answer.decode(to).map_err(failed)
     }
 
     /// What tests want to happen before a call (flags.md section 10); `dice` yields 0 to 1.
@@ -266,7 +267,7 @@ async fn heartbeat<N: Net>(
     let parts = [message];
     let answer = pool.call_raw(to, HEARTBEAT, method, &parts, limits).await?;
     let connection = answer.connection();
-    answer.decode().map(|response| Reply::Heartbeat {
+    answer.decode(to).map(|response| Reply::Heartbeat {
         response,
         connection,
     })

@@ -48,7 +48,7 @@ async fn coming(
     let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("publisher").await?;
-    let plain = beside_plain_sender(&stage, size, &crowd, 1).await?;
+    let (plain, plain_rate) = beside_plain_sender(&stage, size, &crowd, 1).await?;
     let publisher = Publisher::join(&crowd, &stage.server, &Records::new()).await?;
     publisher.publish_often(BULK, items(size.items, size.value, b'p', false), READY);
     let before = stage.server.version(BULK).await?;
@@ -64,7 +64,9 @@ async fn coming(
     let rate = entries as f64 * size.value as f64 / 1e9 / seconds;
     section.figures.extend([
         added.promised("Intake", Bound::Most(MOST_ADDED)),
-        beside.figure("rate", "its rate", rate, "GB/s"),
+        beside
+            .figure("rate", "its rate", rate, "GB/s")
+            .beside(plain_rate),
     ]);
     taken.extend([plain.taken, with.taken]);
     Ok(())
@@ -82,7 +84,7 @@ async fn going(
     let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("receiver").await?;
-    let plain = beside_plain_sender(&stage, size, &crowd, size.receivers).await?;
+    let (plain, plain_rate) = beside_plain_sender(&stage, size, &crowd, size.receivers).await?;
     let records = Records::new();
     let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
     let endless = again_and_again(&stage, &crowd, &receivers, &records);
@@ -98,7 +100,7 @@ async fn going(
     section.figures.extend(beside.compare(&plain, &with));
     let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
     let rate = beside.figure("rate", "its rate", sent / 1e9 / seconds, "GB/s");
-    section.figures.push(rate);
+    section.figures.push(rate.beside(plain_rate));
     taken.extend([plain.taken, with.taken]);
     Ok(())
 }
@@ -132,18 +134,22 @@ async fn filled(bench: &Bench, size: &Size) -> Result<Stage, Failure> {
     Ok(stage)
 }
 
+/// What is measured beside the plainest sender, and how fast that is, in GB/s.
 async fn beside_plain_sender(
     stage: &Stage,
     size: &Size,
     crowd: &Crowd,
     receivers: usize,
-) -> Result<While, Failure> {
-    let receivers = crowd.add(receivers, Conduct::Answers, &Records::new());
-    tokio::select! {
+) -> Result<(While, f64), Failure> {
+    let records = Records::new();
+    let receivers = crowd.add(receivers, Conduct::Answers, &records);
+    let with = tokio::select! {
         // Ends only by a failure.
-        failed = plainly(size, crowd, &receivers) => Err(failed),
-        measured = stage.measure() => measured,
-    }
+        failed = plainly(size, crowd, &receivers) => return Err(failed),
+        measured = stage.measure() => measured?,
+    };
+    let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
+    Ok((with, records.large_bytes() as f64 / 1e9 / seconds))
 }
 
 /// Sends the same bytes to as many by the plainest means, and again as soon as all have them.

@@ -93,7 +93,7 @@ impl<N: Net> Lease<N> {
             None => Err(Failure::Unusable),
         };
         let received = received.map_err(|failure| failure.of(ask.to, ask.method))?;
-        Ok(self.reply(ask.to.clone(), ask.method, received))
+        Ok(self.reply(ask.method, received))
     }
 
     /// The answer that turned out large, its rest received elsewhere if that is wanted.
@@ -119,12 +119,11 @@ impl<N: Net> Lease<N> {
             return Err(Failure::Unusable.of(&to, method));
         };
         let received = open.rest(&to, method, deadline).await?;
-        Ok(self.reply(to, method, received))
+        Ok(self.reply(method, received))
     }
 
-    fn reply(self, to: HostPort, method: &'static str, received: Received) -> Reply<N> {
+    fn reply(self, method: &'static str, received: Received) -> Reply<N> {
         Reply {
-            to,
             method,
             received,
             connection: self.connection.as_ref().map_or(0, |open| open.serial()),
