@@ -110,22 +110,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             let Some((message, read)) = self.next_message().await? else {
                 return Ok(());
             };
-            let call = Call::read(message, self.peer)?;
-            match call.envelope().kind {
-                MessageKind::Call | MessageKind::Oneway => {}
-                other => return Err(Broken::NotACall(other)),
-            }
-            let known = T::METHODS.iter().find(|m| m.as_bytes() == call.method());
-            match known {
-                Some(method) => self.answer(&service, method, call, read).await?,
-                None => {
-                    let envelope = call.into_envelope();
-                    let answer = Outcome::unknown_method(&envelope).into_message(&envelope)?;
-                    self.send(&answer).await?;
-                }
-            }
+            // Boxed: most connections wait for the next call most of the time.
+            Box::pin(self.serve(&service, message, read)).await?;
         }
         Ok(())
+    }
+
+    async fn serve<T: LocalService>(
+        &mut self,
+        service: &T,
+        message: Received,
+        read: Duration,
+    ) -> Result<(), Broken> {
+        let call = Call::read(message, self.peer)?;
+        match call.envelope().kind {
+            MessageKind::Call | MessageKind::Oneway => {}
+            other => return Err(Broken::NotACall(other)),
+        }
+        let known = T::METHODS.iter().find(|m| m.as_bytes() == call.method());
+        if let Some(method) = known {
+            return self.answer(service, method, call, read).await;
+        }
+        let envelope = call.into_envelope();
+        let answer = Outcome::unknown_method(&envelope).into_message(&envelope)?;
+        self.send(&answer).await
     }
 
     async fn answer<T: LocalService>(
@@ -161,38 +169,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
 
     /// The next message and how long it took from its first byte on; `None` at the end.
     async fn next_message(&mut self) -> Result<Option<(Received, Duration)>, Broken> {
-        let mut begun = Instant::now();
+        if self.reader.received() == 0 {
+            let n = tokio::select! {
+                biased;
+                n = self.reader.fill(&mut self.stream) => n?,
+                _ = self.closing.wait_for(|closing| *closing) => 0,
+            };
+            if n == 0 {
+                return Ok(None);
+            }
+        }
+        let begun = Instant::now();
+        let message = match self.reader.complete()? {
+            Some(message) => Some(message),
+            // Boxed as well: most messages come whole.
+            None => Box::pin(self.rest()).await?,
+        };
+        Ok(message.map(|message| (message, begun.elapsed())))
+    }
+
+    /// The rest of a message that has begun; `None` if the server is closing.
+    async fn rest(&mut self) -> Result<Option<Received>, Broken> {
         loop {
-            if let Some(message) = self.reader.complete()? {
-                return Ok(Some((message, begun.elapsed())));
-            }
             let before = self.reader.received();
-            if before == 0 {
-                let n = tokio::select! {
-                    biased;
-                    n = self.reader.fill(&mut self.stream) => n?,
-                    _ = self.closing.wait_for(|closing| *closing) => 0,
-                };
-                if n == 0 {
-                    return Ok(None);
-                }
-                begun = Instant::now();
-                continue;
-            }
             let rest = self.reader.read(&mut self.stream);
             let read = tokio::select! {
                 biased;
                 read = timeout(self.shared.limits.stall, rest) => read,
                 _ = self.closing.wait_for(|closing| *closing) => return Ok(None),
             };
-            match read {
-                Ok(message) => return Ok(message?.map(|message| (message, begun.elapsed()))),
-                Err(_) => {
-                    let received = self.reader.received();
-                    if ((received - before) as u64) < LEAST_PROGRESS {
-                        return Err(Broken::ReadStalled { received });
-                    }
-                }
+            if let Ok(message) = read {
+                return Ok(message?);
+            }
+            let received = self.reader.received();
+            if ((received - before) as u64) < LEAST_PROGRESS {
+                return Err(Broken::ReadStalled { received });
             }
         }
     }
