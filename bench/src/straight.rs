@@ -8,11 +8,14 @@
 
 use crate::failure::Failure;
 use futures::future::try_join_all;
+use rustix::event::{Timespec, epoll};
+use rustix::net::sockopt::set_tcp_quickack;
 use rustix::time::{ClockId, clock_gettime};
 use statestore_wire::envelope::write_call;
 use statestore_wire::{
     HeartbeatRequest, ItemBatch, TopicDelta, TopicDeltas, UniqueId, UpdateStateRequest,
 };
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -142,13 +145,14 @@ pub(crate) async fn fan_out(
 }
 
 /// One thread makes `rate` calls a second, spread evenly in slots of ten milliseconds: it writes
-/// a slot's calls, and reads their answers when the next slot begins. Seconds of CPU a second.
+/// a slot's calls, and reads their answers when the next slot begins. Seconds of CPU a second, and
+/// the connections.
 pub(crate) async fn calls(
     mut streams: Vec<TcpStream>,
     message: Vec<u8>,
     rate: f64,
     duration: Duration,
-) -> Result<f64, Failure> {
+) -> Result<(f64, Vec<TcpStream>), Failure> {
     const SLOT: Duration = Duration::from_millis(10);
     on_a_thread(move || {
         let (start, cpu) = (Instant::now(), cpu_of_this_thread());
@@ -170,7 +174,64 @@ pub(crate) async fn calls(
                 made += 1;
             }
         }
-        Ok((cpu_of_this_thread() - cpu) / start.elapsed().as_secs_f64())
+        let cpu = (cpu_of_this_thread() - cpu) / start.elapsed().as_secs_f64();
+        Ok((cpu, streams))
+    })
+    .await
+}
+
+/// One thread waits for readiness and makes a call on each connection again and again, `period`
+/// after the answer to the last one. It does nothing else. Seconds of CPU a call.
+pub(crate) async fn event_loop(
+    mut streams: Vec<TcpStream>,
+    message: Vec<u8>,
+    period: Duration,
+    duration: Duration,
+) -> Result<f64, Failure> {
+    /// Calls that go out in a row, so that answers get their turn.
+    const IN_A_ROW: usize = 64;
+    on_a_thread(move || {
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (stream, i) in streams.iter().zip(0..) {
+            stream.set_nonblocking(true)?;
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            epoll::add(&poll, stream, epoll::EventData::new_u64(i), flags)?;
+        }
+        let (start, cpu) = (Instant::now(), cpu_of_this_thread());
+        let first = |i| start + period.mul_f64(i as f64 / streams.len() as f64);
+        let mut due: VecDeque<_> = (0..streams.len()).map(|i| (first(i), i)).collect();
+        let (mut made, mut events) = (0, Vec::with_capacity(1024));
+        while start.elapsed() < duration {
+            let now = Instant::now();
+            for _ in 0..IN_A_ROW {
+                let Some((_, i)) = due.front().copied().filter(|(at, _)| *at <= now) else {
+                    break;
+                };
+                due.pop_front();
+                streams[i].write_all(&message)?;
+                made += 1;
+                if period < Duration::from_millis(200) {
+                    // As a statestored does: no packet for each answer.
+                    set_tcp_quickack(&streams[i], false)?;
+                }
+            }
+            let next = due.front().map_or(start + duration, |(at, _)| *at);
+            let wait = next.saturating_duration_since(Instant::now());
+            let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
+            events.clear();
+            epoll::wait(
+                &poll,
+                rustix::buffer::spare_capacity(&mut events),
+                Some(&wait),
+            )?;
+            let now = Instant::now();
+            for event in &events {
+                let i = event.data.u64() as usize;
+                answer(&mut streams[i])?;
+                due.push_back((now + period, i));
+            }
+        }
+        Ok((cpu_of_this_thread() - cpu) / f64::from(made))
     })
     .await
 }

@@ -110,7 +110,8 @@ async fn one_more_subscriber(
     let all = crowd.add(n.min(LIMIT_CONNECTIONS), Conduct::Answers, &Records::new());
     let streams = straight::connect(all.iter().map(|one| crowd.address(one)).collect()).await?;
     let rate = calls as f64 / window.as_secs_f64();
-    let limit = straight::calls(streams, message::heartbeat(), rate, window.min(DECAY * 3)).await?;
+    let (limit, _) =
+        straight::calls(streams, message::heartbeat(), rate, window.min(DECAY * 3)).await?;
     let cost = Cost {
         size: n as f64,
         cpu: cpu / n as f64 * 1e6,

@@ -53,8 +53,8 @@ struct Measured {
     left: f64,
     /// Connections opened while it was measured.
     opened: f64,
-    /// The limit's CPU for as many calls.
-    limit: f64,
+    /// The limit's CPU for as many calls, and an event loop's for one.
+    limit: (f64, f64),
     rss: f64,
     threads: f64,
     files: f64,
@@ -157,7 +157,7 @@ async fn typical_cpu(server: &Statestored, seconds: u64) -> Result<f64, Failure>
 }
 
 /// As many calls a second; nine of ten are empty updates if updates are on.
-async fn limit(size: &Size, n: usize, rate: f64) -> Result<f64, Failure> {
+async fn limit(size: &Size, n: usize, rate: f64) -> Result<(f64, f64), Failure> {
     let crowd = Crowd::open().await?;
     let all = crowd.add(n.min(LIMIT_CONNECTIONS), Conduct::Answers, &Records::new());
     let streams = straight::connect(all.iter().map(|one| crowd.address(one)).collect()).await?;
@@ -166,7 +166,11 @@ async fn limit(size: &Size, n: usize, rate: f64) -> Result<f64, Failure> {
         true => message::update(PRIORITY, ItemBatch::new()),
     };
     let window = Duration::from_secs(size.seconds.min(5));
-    straight::calls(streams, message, rate, window).await
+    let calls = straight::calls(streams, message.clone(), rate, window).await;
+    let (cpu, streams) = calls?;
+    let period = Duration::from_millis(if size.updates { 100 } else { 1_000 });
+    let looped = straight::event_loop(streams, message, period, window).await?;
+    Ok((cpu, looped))
 }
 
 fn name(size: &Size) -> &'static str {
@@ -180,35 +184,37 @@ fn name(size: &Size) -> &'static str {
 
 fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
     let name = name(size);
-    let key = |what: &str| format!("{name}.{n}.{what}");
-    let what = |what: &str| format!("{n} subscribers: {what}");
+    let figure = |key: &str, what: &str, value, unit| {
+        let (key, what) = (
+            format!("{name}.{n}.{key}"),
+            format!("{n} subscribers: {what}"),
+        );
+        Figure::new(key, what, value, unit)
+    };
     let taken = measured.taken;
+    let (limit, event_loop) = measured.limit;
     let share = |cpu: f64| cpu * 100.0;
     let cpu = share(measured.cpu);
     let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
+    let a_call = |cpu: f64| cpu * taken.seconds / calls as f64 * 1e6;
     // P3b: what one thread with direct calls took for 5,000 (docs/adr/0004), and 5 % of a period.
     let promised = |figure: Figure, number, most| match (number, name, n) {
         ("P3", "p3", 10_000) | ("P3b", "p3b", 5_000) => figure.promised(number, Bound::Most(most)),
         _ => figure,
     };
-    let used = Figure::new(key("cpu"), what("CPU"), cpu, "% of a core");
-    let used = promised(used.beside(share(measured.limit)), "P3", 15.0);
+    let used = figure("cpu", "CPU", cpu, "% of a core");
+    let used = promised(used.beside(share(limit)), "P3", 15.0);
     let mut figures = vec![
         promised(used, "P3b", 60.0),
-        Figure::new(
-            key("cpu_per_call"),
-            what("CPU a call"),
-            measured.cpu * taken.seconds / calls as f64 * 1e6,
+        figure("cpu_per_call", "CPU a call", a_call(measured.cpu), "us").beside(a_call(limit)),
+        figure(
+            "event_loop",
+            "a bare event loop's CPU a call",
+            event_loop * 1e6,
             "us",
-        )
-        .beside(measured.limit * taken.seconds / calls as f64 * 1e6),
-        Figure::new(
-            key("calls"),
-            what("calls"),
-            calls as f64 / taken.seconds,
-            "1/s",
-        )
-        .beside(n as f64 * if size.updates { 11.5 } else { 1.0 }),
+        ),
+        figure("calls", "calls", calls as f64 / taken.seconds, "1/s")
+            .beside(n as f64 * if size.updates { 11.5 } else { 1.0 }),
     ];
     let lanes = ["heartbeat", "priority", "normal"];
     for (lane, late) in lanes.iter().zip(&measured.lateness) {
@@ -216,8 +222,8 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
             continue;
         }
         let ms = |part: &str, value| {
-            let what = what(&format!("{lane} lateness, {part}"));
-            Figure::new(key(&format!("{lane}_{part}")), what, value, "ms")
+            let what = format!("{lane} lateness, {part}");
+            figure(&format!("{lane}_{part}"), &what, value, "ms")
         };
         let (p50, p99) = (ms("p50", late.p50), ms("p99", late.p99));
         let (p50, p99) = match *lane {
@@ -228,24 +234,14 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
         };
         figures.extend([p50, p99, ms("max", late.max)]);
     }
-    let left = Figure::new(key("left"), what("still registered"), measured.left, "");
+    let (open, register) = ("connections opened meanwhile", "all registered in");
     figures.extend([
-        left.beside(n as f64),
-        Figure::new(
-            key("opened"),
-            what("connections opened meanwhile"),
-            measured.opened,
-            "",
-        ),
-        Figure::new(
-            key("registration"),
-            what("all registered in"),
-            measured.registration,
-            "s",
-        ),
-        Figure::new(key("rss"), what("memory"), measured.rss / 1e6, "MB"),
-        Figure::new(key("threads"), what("threads"), measured.threads, ""),
-        Figure::new(key("files"), what("open files"), measured.files, ""),
+        figure("left", "still registered", measured.left, "").beside(n as f64),
+        figure("opened", open, measured.opened, ""),
+        figure("registration", register, measured.registration, "s"),
+        figure("rss", "memory", measured.rss / 1e6, "MB"),
+        figure("threads", "threads", measured.threads, ""),
+        figure("files", "open files", measured.files, ""),
     ]);
     figures
 }
@@ -265,7 +261,9 @@ fn how(size: &Size) -> String {
          one call's arrival to the next, less the period; the call's own duration and the \
          period's slack are part of it. Limit: one thread with blocking sockets makes as many \
          calls a second, written and read in batches, without timers, deadlines or a wait for \
-         readiness; for the number of calls, what the periods alone would give.",
+         readiness; for the number of calls, what the periods alone would give. A bare event loop \
+         is one thread that waits for readiness and makes a call on each connection once a period, \
+         as a server has to, and that has nothing else to do.",
         size.warm_up, size.seconds
     )
 }
