@@ -2,13 +2,15 @@
 //!
 //! Blocking threads write finished messages to open connections and nothing else; they know no
 //! topics, no deadlines, no failures. What they reach, and the CPU they take for it, is the limit
-//! that a statestored's figure of the same run stands beside.
+//! that a statestored's figure of the same run stands beside. One event loop is here too, for what
+//! waiting for readiness adds.
 //!
 //! Deliberately absent: tricks that a statestored could not use too.
 
 use crate::failure::Failure;
 use futures::future::try_join_all;
 use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_tcp_quickack;
 use rustix::time::{ClockId, clock_gettime};
 use statestore_wire::envelope::write_call;
@@ -18,6 +20,7 @@ use statestore_wire::{
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -180,12 +183,13 @@ pub(crate) async fn calls(
     .await
 }
 
-/// One thread waits for readiness and makes a call on each connection again and again, `period`
-/// after the answer to the last one. It does nothing else. Seconds of CPU a call.
+/// One thread waits for readiness and makes `rate` calls a second: one on each connection again
+/// and again, some time after the answer to the last one, at the next of the instants at which a
+/// statestored with its slack would. It does nothing else. Seconds of CPU a call.
 pub(crate) async fn event_loop(
     mut streams: Vec<TcpStream>,
     message: Vec<u8>,
-    period: Duration,
+    (rate, instant): (f64, Duration),
     duration: Duration,
 ) -> Result<f64, Failure> {
     /// Calls that go out in a row, so that answers get their turn.
@@ -197,8 +201,13 @@ pub(crate) async fn event_loop(
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&poll, stream, epoll::EventData::new_u64(i), flags)?;
         }
+        let period = Duration::from_secs_f64(streams.len() as f64 / rate);
         let (start, cpu) = (Instant::now(), cpu_of_this_thread());
-        let first = |i| start + period.mul_f64(i as f64 / streams.len() as f64);
+        let at = |due: Duration| {
+            let instants = due.as_nanos().div_ceil(instant.as_nanos());
+            start + instant * instants as u32
+        };
+        let first = |i| at(period.mul_f64(i as f64 / streams.len() as f64));
         let mut due: VecDeque<_> = (0..streams.len()).map(|i| (first(i), i)).collect();
         let (mut made, mut events) = (0, Vec::with_capacity(1024));
         while start.elapsed() < duration {
@@ -216,24 +225,30 @@ pub(crate) async fn event_loop(
                 }
             }
             let next = due.front().map_or(start + duration, |(at, _)| *at);
-            let wait = next.saturating_duration_since(Instant::now());
-            let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
-            events.clear();
-            epoll::wait(
+            ready(
                 &poll,
-                rustix::buffer::spare_capacity(&mut events),
-                Some(&wait),
+                &mut events,
+                next.saturating_duration_since(Instant::now()),
             )?;
-            let now = Instant::now();
             for event in &events {
                 let i = event.data.u64() as usize;
                 answer(&mut streams[i])?;
-                due.push_back((now + period, i));
+                due.push_back((at(start.elapsed() + period), i));
             }
         }
         Ok((cpu_of_this_thread() - cpu) / f64::from(made))
     })
     .await
+}
+
+/// What has become ready; nothing after `wait`, or if a signal came.
+fn ready(poll: &OwnedFd, events: &mut Vec<epoll::Event>, wait: Duration) -> io::Result<()> {
+    events.clear();
+    let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
+    match epoll::wait(poll, rustix::buffer::spare_capacity(events), Some(&wait)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One thread writes `message` to one connection after the other, calling `begin` first, then

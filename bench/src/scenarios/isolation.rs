@@ -232,8 +232,9 @@ fn how(size: &Size) -> String {
          and so go on taking updates, beside as many who answer all; beside the topic that is \
          published or on its way, the same figure while blocking threads of another process, the \
          load generator, write the same bytes to one or as many, which is what this machine \
-         leaves of itself beside so much traffic. Periods have a slack, of 12 ms and 3 ms, which \
-         is part of the lateness on both sides.",
+         leaves of itself beside so much traffic; for the rate, that sender's own, which only \
+         carries what a statestored takes in and keeps. Periods have a slack, of 12 ms and 3 ms, \
+         which is part of the lateness on both sides.",
         match size.only.is_empty() {
             true => "",
             false => "Some of these disturbances only. ",

@@ -34,6 +34,7 @@ pub use gauge::Gauge;
 pub use net::{Listener, Net, Stream, TcpNet};
 pub use pool::{Pool, PoolLimits, Purpose, Reply, Usage};
 pub use retry::{Attempts, retry};
+pub use send::give_way;
 pub use server::{CallTimes, Limits, Observer, Quiet, Server};
 pub use service::{Call, Held, LocalService, Outcome, Service};
 pub use statestore_wire::HostPort;

@@ -277,7 +277,7 @@ impl<N: Net> Reply<N> {
         self.connection
     }
 
-    /// The result in it. An error says that it came from there.
+    /// The result in it. `from` is the address that was called, which an error names.
     pub fn decode<T: Wire>(mut self, from: &HostPort) -> Result<T, RpcError> {
         let result = result_of(self.method, self.received.bytes());
         self.lease.keep = result.is_ok();

@@ -1,12 +1,15 @@
 //! [`Sending`]: many segments written as one message.
 //!
-//! Segments are shared, never joined: a delta for fifty subscribers leaves from one copy. One that
-//! sends much never waits, so that its thread would use its time up each time, and whoever has a
-//! short turn on the same core would be late by milliseconds: it gives its core up after each piece.
+//! Segments are shared, never joined: a delta for fifty subscribers leaves from one copy.
+//!
+//! A thread whose receivers keep up never sleeps, and may keep its core for milliseconds while
+//! those who only have a short turn wait for it. So pieces are short, and a thread that
+//! [gives way](give_way) gives its core up after each long one.
 //!
 //! Invariant: progress lives here, so a send that is dropped and taken up again neither repeats
 //! nor skips a byte.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,8 +22,17 @@ const MANY: usize = 1024;
 const FEW: usize = 8;
 /// The most bytes per system call. A kernel may let nobody else run on its core meanwhile.
 const ENOUGH: usize = 1 << 20;
-/// After more bytes than this it is others' turn.
+/// A piece of more bytes than this is long: it takes longer than giving a core up does.
 const LONG: usize = 64 << 10;
+
+thread_local! {
+    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What this thread sends can wait: from now on it gives its core up after each long piece.
+pub fn give_way() {
+    GIVES_WAY.set(true);
+}
 
 /// How far a message has been sent.
 pub(crate) struct Sending<'a, P> {
@@ -68,7 +80,7 @@ impl<'a, P: AsRef<[u8]>> Sending<'a, P> {
                 go_on()?;
                 let n = ready!(self.poll_batch(cx, stream.as_mut()))?;
                 self.advance(n);
-                if n > LONG {
+                if n > LONG && GIVES_WAY.get() {
                     std::thread::yield_now();
                 }
             }
@@ -169,8 +181,25 @@ mod tests {
         assert_eq!(got, parts.concat());
     }
 
-    /// Takes whatever it is given.
-    struct Sink(Vec<usize>);
+    /// Takes whatever it is given, up to so much at a time.
+    struct Sink {
+        most: usize,
+        offered: Vec<usize>,
+        taken: Vec<u8>,
+    }
+
+    impl Sink {
+        fn take(&mut self, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = slices
+                .iter()
+                .flat_map(|slice| slice.iter().copied())
+                .collect();
+            let taken = all.len().min(self.most);
+            self.offered.push(all.len());
+            self.taken.extend(&all[..taken]);
+            Poll::Ready(Ok(taken))
+        }
+    }
 
     impl AsyncWrite for Sink {
         fn poll_write(
@@ -178,8 +207,7 @@ mod tests {
             _: &mut Context<'_>,
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
-            self.0.push(bytes.len());
-            Poll::Ready(Ok(bytes.len()))
+            self.take(&[IoSlice::new(bytes)])
         }
 
         fn poll_write_vectored(
@@ -187,9 +215,7 @@ mod tests {
             _: &mut Context<'_>,
             slices: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            let bytes = slices.iter().map(|slice| slice.len()).sum();
-            self.0.push(bytes);
-            Poll::Ready(Ok(bytes))
+            self.take(slices)
         }
 
         fn is_write_vectored(&self) -> bool {
@@ -207,18 +233,34 @@ mod tests {
 
     // P4
     #[tokio::test]
-    async fn no_system_call_takes_more_than_a_core_can_be_spared_for() {
-        let large = || Bytes::from(vec![0; 3 * ENOUGH + 1]);
-        let halves = || vec![Bytes::from(vec![0; ENOUGH / 2]); 7];
-        let many = || vec![Bytes::from(vec![0; ENOUGH / 10]); 35];
-        for parts in [vec![large()], halves(), many(), vec![large(), large()]] {
-            let all: usize = parts.iter().map(Bytes::len).sum();
-            let mut sink = Sink(Vec::new());
-            Sending::new(&parts).run(&mut sink).await.unwrap();
-            assert_eq!(sink.0.iter().sum::<usize>(), all);
-            let (last, full) = sink.0.split_last().unwrap();
-            assert!(full.iter().all(|&piece| piece == ENOUGH), "{full:?}");
+    async fn no_system_call_is_given_more_than_a_core_can_be_spared_for() {
+        let of = |len: usize| Bytes::from((0..len).map(|i| (i % 251) as u8).collect::<Vec<u8>>());
+        let empty = Bytes::new();
+        let many = vec![of(ENOUGH / 10); 35];
+        let messages = [
+            vec![of(3 * ENOUGH + 1)],
+            vec![of(ENOUGH / 2), of(ENOUGH / 2), empty, of(ENOUGH), of(7)],
+            vec![of(2 * ENOUGH + 5), of(2 * ENOUGH)],
+            many,
+        ];
+        for (message, most) in messages
+            .iter()
+            .flat_map(|it| [(it, usize::MAX), (it, 300_007)])
+        {
+            let mut sink = Sink {
+                most,
+                offered: Vec::new(),
+                taken: Vec::new(),
+            };
+            Sending::new(message).run(&mut sink).await.unwrap();
+            assert!(sink.taken == message.concat(), "{most} at a time");
+            let (last, full) = sink.offered.split_last().unwrap();
             assert!(*last <= ENOUGH);
+            // Each call is given as much as it may be, where so much is left.
+            let left = |call: usize| sink.taken.len().saturating_sub(call * most.min(ENOUGH));
+            for (call, offered) in full.iter().enumerate() {
+                assert_eq!(*offered, ENOUGH.min(left(call)), "call {call}");
+            }
         }
     }
 

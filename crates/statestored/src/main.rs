@@ -140,6 +140,7 @@ fn background() -> Result<Runtime, StartError> {
             // Of one thread, on Linux. Where it is not allowed, it only was a help.
             let nice = getpriority_process(None).unwrap_or_default();
             let _ = setpriority_process(None, nice.saturating_add(GIVE_WAY));
+            statestore_rpc::give_way();
         })
         .enable_all()
         .build()

@@ -224,3 +224,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
