@@ -204,6 +204,12 @@ impl Stage {
             taken: meter.stop()?,
         })
     }
+
+    /// GB/s of what moved during a measure and the warm-up before it.
+    fn rate(&self, with: &While, bytes: u64) -> f64 {
+        let seconds = with.taken.seconds + self.warm_up.as_secs_f64();
+        bytes as f64 / 1e9 / seconds
+    }
 }
 
 /// A single burst decides the 99th percentile of a window, so the median of several counts.

@@ -60,8 +60,7 @@ async fn coming(
     section.figures.extend(beside.compare(&plain, &with));
     let added = with.lateness[0].max - plain.lateness[0].max;
     let added = beside.figure("added", "added to a heartbeat, max", added.max(0.0), "ms");
-    let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
-    let rate = entries as f64 * size.value as f64 / 1e9 / seconds;
+    let rate = stage.rate(&with, entries * size.value as u64);
     section.figures.extend([
         added.promised("Intake", Bound::Most(MOST_ADDED)),
         beside
@@ -91,15 +90,14 @@ async fn going(
     let (with, sent) = tokio::select! {
         // Ends only by a failure.
         failed = endless => return Err(failed),
-        measured = stage.measure() => (measured?, records.large_bytes() as f64),
+        measured = stage.measure() => (measured?, records.large_bytes()),
     };
     let sender = Beside::new("plain", "the same bytes by another process");
     section.figures.extend(sender.show(&quiet, &plain));
     let what = format!("a topic on its way to {}", size.receivers);
     let beside = Beside::new("bulk", what);
     section.figures.extend(beside.compare(&plain, &with));
-    let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
-    let rate = beside.figure("rate", "its rate", sent / 1e9 / seconds, "GB/s");
+    let rate = beside.figure("rate", "its rate", stage.rate(&with, sent), "GB/s");
     section.figures.push(rate.beside(plain_rate));
     taken.extend([plain.taken, with.taken]);
     Ok(())
@@ -148,8 +146,8 @@ async fn beside_plain_sender(
         failed = plainly(size, crowd, &receivers) => return Err(failed),
         measured = stage.measure() => measured?,
     };
-    let seconds = with.taken.seconds + stage.warm_up.as_secs_f64();
-    Ok((with, records.large_bytes() as f64 / 1e9 / seconds))
+    let rate = stage.rate(&with, records.large_bytes());
+    Ok((with, rate))
 }
 
 /// Sends the same bytes to as many by the plainest means, and again as soon as all have them.
