@@ -26,6 +26,11 @@ pub struct Astray {
 }
 
 impl Astray {
+    /// True if it is going to be sent all.
+    pub fn is_suspected(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// It may have followed another one. `first` is the first wait between two times.
     pub fn suspect(&mut self, now: Time, first: Duration) {
         if self.due.is_some() {

@@ -6,7 +6,7 @@
 //!
 //! Deliberately absent: how calls travel. The core never learns of sockets, only of outcomes.
 
-use crate::ids::{CallId, RegistrationId, RequestId, StatestoreId};
+use crate::ids::{CallId, MemberKey, RegistrationId, RequestId, StatestoreId};
 use crate::topic::{Delta, Version};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -32,7 +32,8 @@ pub enum Input {
         /// As received.
         request: Request,
     },
-    /// A call ended.
+    /// A call ended. What is due then is not done by this step but by the timer's: dozens of calls
+    /// may end at once.
     Completed {
         /// Which one.
         call: CallId,
@@ -125,6 +126,8 @@ pub struct Call {
     pub id: CallId,
     /// Whom to call.
     pub to: Arc<Receiver>,
+    /// The registration that it is for; none for the peer.
+    pub member: Option<MemberKey>,
     /// Which stream: calls of different lanes never share a connection.
     pub lane: Lane,
     /// Limit of the whole call, connecting included.

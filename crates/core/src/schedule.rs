@@ -130,6 +130,12 @@ impl Schedule {
         }
     }
 
+    /// What is due of what is soon done, in order.
+    pub(crate) fn due(&self, now: Time) -> impl Iterator<Item = Task> + '_ {
+        let due = self.short.all.range(..=now);
+        due.flat_map(|(_, moment)| moment.tasks())
+    }
+
     /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
     pub(crate) fn about(&self, at: Time, slack: Duration) -> Time {
         let part = (self.next_seq as u32).wrapping_mul(GOLDEN) / (u32::MAX / INSTANTS + 1);
@@ -231,6 +237,15 @@ impl Moments {
 }
 
 impl Moment {
+    fn tasks(&self) -> impl Iterator<Item = Task> + '_ {
+        let (one, many) = match self {
+            Self::One(_, task) => (Some(*task), None),
+            Self::Many(crowd) => (None, Some(crowd.tasks.iter())),
+        };
+        let many = many.into_iter().flatten();
+        one.into_iter().chain(many.filter_map(|(_, task)| *task))
+    }
+
     /// After its only task, or the last of many, was taken.
     fn is_over(&self) -> bool {
         match self {

@@ -16,11 +16,9 @@ use statestore_wire::envelope::{ApplicationException, Header, read_result, write
 use statestore_wire::{HostPort, MessageKind, Reader, Rpc, Wire};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::ReadBuf;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
@@ -43,15 +41,16 @@ impl CallLimits {
     }
 }
 
-/// A stream to a peer, and what has been read from it.
+/// A stream to a peer. What an answer needs while it arrives is the call's, so that one that waits
+/// for its next call is small.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
-    reader: MessageReader,
-    stage: Stage,
-    serial: u64,
-    /// When a request was sent last.
+    /// When the last call began that sent a request.
     asked: Option<Instant>,
+    serial: u64,
+    budget: Budget,
+    stage: Stage,
 }
 
 /// One call as it goes out.
@@ -111,10 +110,10 @@ impl<S: Stream> Connection<S> {
     pub fn new(stream: S, budget: &Budget) -> Self {
         Self {
             stream,
-            reader: MessageReader::new(0, budget),
-            stage: Stage::Ready,
-            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             asked: None,
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+            budget: budget.clone(),
+            stage: Stage::Ready,
         }
     }
 
@@ -158,12 +157,13 @@ impl<S: Stream> Connection<S> {
             max_reply,
             gate: &Gate::default(),
         };
-        match self.begin(&ask).await? {
+        let mut exchange = Exchange::new(self, Instant::now(), max_reply);
+        match exchange.begin(self, &ask).await? {
             Begun::Whole(reply) => {
                 let checked = self.checked(method, reply);
                 checked.map_err(|failure| failure.of(address, method))
             }
-            Begun::Large => self.rest(address, method, deadline).await,
+            Begun::Large => exchange.rest(self, address, method, deadline).await,
         }
     }
 
@@ -181,105 +181,153 @@ impl<S: Stream> Connection<S> {
     }
 
     /// True if the next call may use this connection: the last one ended well, and the peer has
-    /// neither said anything since nor gone.
-    pub async fn is_fresh(&mut self) -> bool {
-        if self.stage != Stage::Ready || self.reader.received() > 0 {
-            return false;
+    /// neither said anything since nor gone. If not, it never will be again.
+    pub fn is_fresh(&mut self) -> bool {
+        if self.stage == Stage::Ready && !self.stream.is_quiet() {
+            self.stage = Stage::Spoiled;
         }
-        let mut byte = [0; 1];
-        poll_fn(|cx| {
-            let mut target = ReadBuf::new(&mut byte);
-            let poll = Pin::new(&mut self.stream).poll_read(cx, &mut target);
-            Poll::Ready(poll.is_pending())
-        })
-        .await
+        self.is_ready()
+    }
+
+    /// When the last call began that sent a request.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.asked
+    }
+
+    /// Why a call on it that is still under way at its deadline failed.
+    pub(crate) fn timed_out(&self, address: &HostPort, method: &'static str) -> RpcError {
+        timed_out(self.stage, address, method)
     }
 
     /// True if the last call ended well; what the peer did since is not looked at.
     pub(crate) fn is_ready(&self) -> bool {
-        self.stage == Stage::Ready && self.reader.received() == 0
-    }
-
-    /// Sends a request and receives the beginning of its answer: all of a small one, which is to
-    /// be [checked](Self::checked). A call that fails here may be tried again.
-    pub(crate) async fn begin(
-        &mut self,
-        ask: &Ask<'_, impl AsRef<[u8]>>,
-    ) -> Result<Begun, RpcError> {
-        let begun = timeout_at(ask.deadline, self.send(ask)).await;
-        self.in_time(begun, ask.to, ask.method)
-    }
-
-    /// The answer to what has begun as a large one.
-    pub(crate) async fn rest(
-        &mut self,
-        address: &HostPort,
-        method: &'static str,
-        deadline: Instant,
-    ) -> Result<Received, RpcError> {
-        let received = timeout_at(deadline, self.receive(method)).await;
-        self.in_time(received, address, method)
-    }
-
-    fn in_time<T>(
-        &self,
-        result: Result<Result<T, Failure>, Elapsed>,
-        address: &HostPort,
-        method: &'static str,
-    ) -> Result<T, RpcError> {
-        match result {
-            Ok(result) => result.map_err(|failure| failure.of(address, method)),
-            Err(_) if self.stage == Stage::Receiving => Err(RpcError::RecvTimeout {
-                address: address.clone(),
-                method,
-            }),
-            Err(_) => Err(Failure::SendTimeout.of(address, method)),
-        }
-    }
-
-    async fn send(&mut self, ask: &Ask<'_, impl AsRef<[u8]>>) -> Result<Begun, Failure> {
-        if !self.is_ready() {
-            return Err(Failure::Unusable);
-        }
-        self.stage = Stage::Sending;
-        let mut sending = Sending::new(ask.parts);
-        let go_on = || ask.gate.pass().map_err(Cut::Barred);
-        let sent = sending.run_while(&mut self.stream, go_on).await;
-        sent.map_err(|cut| match cut {
-            Cut::Io(error) => Failure::Send(error),
-            Cut::Barred(reason) => Failure::Barred {
-                sent: sending.sent(),
-                reason,
-            },
-        })?;
-        self.stage = Stage::Receiving;
-        let now = Instant::now();
-        let asked = self.asked.replace(now);
-        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < MOMENT) {
-            self.stream.acknowledge_later();
-        }
-        self.reader.limit(ask.max_reply);
-        match self.reader.begin(&mut self.stream).await {
-            Ok(Some(begun)) => Ok(begun),
-            Ok(None) => Err(Failure::Closed),
-            Err(error) => Err(self.receive_failure(error)),
-        }
-    }
-
-    async fn receive(&mut self, method: &str) -> Result<Received, Failure> {
-        let read = self.reader.read(&mut self.stream).await;
-        let reply = read
-            .map_err(|error| self.receive_failure(error))?
-            .ok_or(Failure::Closed)?;
-        self.checked(method, reply)
+        self.stage == Stage::Ready
     }
 
     /// The reply, if it is an answer to `method`; another one spoils the connection.
     pub(crate) fn checked(&mut self, method: &str, reply: Received) -> Result<Received, Failure> {
-        self.stage = Stage::Spoiled;
+        let stage = std::mem::replace(&mut self.stage, Stage::Spoiled);
         check_answer(method, reply.bytes())?;
-        self.stage = Stage::Ready;
+        if stage == Stage::Receiving {
+            self.stage = Stage::Ready;
+        }
         Ok(reply)
+    }
+}
+
+/// What one call needs on a connection beside the request: how far it is.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// About when it began.
+    started: Instant,
+    begun: bool,
+    sent: u64,
+    reader: MessageReader,
+}
+
+impl Exchange {
+    /// A call that begins about now.
+    pub(crate) fn new<S>(on: &Connection<S>, started: Instant, max_reply: u64) -> Self {
+        Self {
+            started,
+            begun: false,
+            sent: 0,
+            reader: MessageReader::new(max_reply, &on.budget),
+        }
+    }
+
+    /// Sends a request and receives the beginning of its answer: all of a small one, which is to
+    /// be [checked](Connection::checked). A call that fails here may be tried again.
+    pub(crate) async fn begin<S: Stream>(
+        &mut self,
+        on: &mut Connection<S>,
+        ask: &Ask<'_, impl AsRef<[u8]>>,
+    ) -> Result<Begun, RpcError> {
+        let begun = poll_fn(|cx| self.poll_begin(cx, on, (ask.parts, ask.gate)));
+        let begun = timeout_at(ask.deadline, begun).await;
+        in_time(on.stage, begun, ask.to, ask.method)
+    }
+
+    /// The answer to what has begun as a large one.
+    pub(crate) async fn rest<S: Stream>(
+        &mut self,
+        on: &mut Connection<S>,
+        address: &HostPort,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Received, RpcError> {
+        let received = timeout_at(deadline, self.receive(on, method)).await;
+        in_time(on.stage, received, address, method)
+    }
+
+    /// [`begin`](Self::begin) without a deadline.
+    pub(crate) fn poll_begin<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        on: &mut Connection<S>,
+        request: (&[impl AsRef<[u8]>], &Gate),
+    ) -> Poll<Result<Begun, Failure>> {
+        if !self.begun {
+            if !on.is_ready() {
+                return Poll::Ready(Err(Failure::Unusable));
+            }
+            self.begun = true;
+            on.stage = Stage::Sending;
+        }
+        if on.stage == Stage::Sending {
+            ready!(self.poll_send(cx, on, request))?;
+        }
+        let begun = ready!(self.reader.poll_begin(cx, &mut on.stream));
+        if self.reader.received() > 0 && matches!(begun, Ok(Some(Begun::Whole(_)))) {
+            // Nobody asked for more.
+            on.stage = Stage::Spoiled;
+        }
+        Poll::Ready(match begun {
+            Ok(Some(begun)) => Ok(begun),
+            Ok(None) => Err(Failure::Closed),
+            Err(error) => Err(self.receive_failure(error)),
+        })
+    }
+
+    fn poll_send<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        on: &mut Connection<S>,
+        (parts, gate): (&[impl AsRef<[u8]>], &Gate),
+    ) -> Poll<Result<(), Failure>> {
+        let mut sending = Sending::after(parts, self.sent);
+        let go_on = || gate.pass().map_err(Cut::Barred);
+        let poll = sending.poll_while(cx, &mut on.stream, go_on);
+        self.sent = sending.sent();
+        ready!(poll).map_err(|cut| match cut {
+            Cut::Io(error) => Failure::Send(error),
+            Cut::Barred(reason) => Failure::Barred {
+                sent: self.sent,
+                reason,
+            },
+        })?;
+        on.stage = Stage::Receiving;
+        let asked = on.asked.replace(self.started);
+        let silence = |asked| self.started.saturating_duration_since(asked);
+        if asked.is_some_and(|asked| silence(asked) < MOMENT) {
+            on.stream.acknowledge_later();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    async fn receive<S: Stream>(
+        &mut self,
+        on: &mut Connection<S>,
+        method: &str,
+    ) -> Result<Received, Failure> {
+        let read = self.reader.read(&mut on.stream).await;
+        let reply = read
+            .map_err(|error| self.receive_failure(error))?
+            .ok_or(Failure::Closed)?;
+        if self.reader.received() > 0 {
+            on.stage = Stage::Spoiled;
+        }
+        on.checked(method, reply)
     }
 
     /// A reset before the first byte is how a send to a peer that closed fails when the system
@@ -292,6 +340,29 @@ impl<S: Stream> Connection<S> {
             ReadError::Fault(fault) => Failure::BadReply(fault),
             other => Failure::Receive(other),
         }
+    }
+}
+
+/// The call that was at this stage when its deadline passed.
+fn timed_out(stage: Stage, address: &HostPort, method: &'static str) -> RpcError {
+    match stage {
+        Stage::Receiving => RpcError::RecvTimeout {
+            address: address.clone(),
+            method,
+        },
+        _ => Failure::SendTimeout.of(address, method),
+    }
+}
+
+fn in_time<T>(
+    stage: Stage,
+    result: Result<Result<T, Failure>, Elapsed>,
+    address: &HostPort,
+    method: &'static str,
+) -> Result<T, RpcError> {
+    match result {
+        Ok(result) => result.map_err(|failure| failure.of(address, method)),
+        Err(_) => Err(timed_out(stage, address, method)),
     }
 }
 

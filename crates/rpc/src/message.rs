@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use thiserror::Error;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::yield_now;
@@ -113,11 +113,6 @@ impl MessageReader {
         }
     }
 
-    /// Starts over with another limit, for the next message.
-    pub fn limit(&mut self, max_message: u64) {
-        self.scanner = Scanner::new(max_message);
-    }
-
     /// Bytes that arrived and belong to no message handed out yet.
     pub fn received(&self) -> usize {
         self.buf.len() - self.start
@@ -125,22 +120,26 @@ impl MessageReader {
 
     /// Waits for a whole message, or for the beginning of a large one; `None` if the peer ended the
     /// stream before.
-    pub async fn begin<S>(&mut self, stream: &mut S) -> Result<Option<Begun>, ReadError>
+    pub fn poll_begin<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<Result<Option<Begun>, ReadError>>
     where
         S: AsyncRead + Unpin,
     {
         loop {
             if let Some(message) = self.complete()? {
-                return Ok(Some(Begun::Whole(message)));
+                return Poll::Ready(Ok(Some(Begun::Whole(message))));
             }
             if self.received() >= SCRATCH {
-                return Ok(Some(Begun::Large));
+                return Poll::Ready(Ok(Some(Begun::Large)));
             }
-            if self.fill(stream).await? == 0 {
-                return match self.received() {
+            if ready!(self.poll_small(cx, stream))? == 0 {
+                return Poll::Ready(match self.received() {
                     0 => Ok(None),
                     received => Err(ReadError::Truncated { received }),
-                };
+                });
             }
         }
     }

@@ -13,15 +13,24 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 /// One connection.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// What comes next need not be acknowledged at once: nothing more is asked for a while.
     fn acknowledge_later(&self) {}
+
+    /// True if nothing has come that was not read, and the peer is there. What has come may be lost
+    /// by asking.
+    fn is_quiet(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let mut target = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(self).poll_read(&mut cx, &mut target).is_pending()
+    }
 }
 
 /// A network that connections and listeners come from.
@@ -74,6 +83,12 @@ impl Stream for TcpStream {
     fn acknowledge_later(&self) {
         // It only was a hint.
         let _ = rustix::net::sockopt::set_tcp_quickack(self, false);
+    }
+
+    fn is_quiet(&mut self) -> bool {
+        // Where there was no event since the last read, that is known without a system call.
+        let read = self.try_read(&mut [0; 1]);
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -200,6 +215,7 @@ async fn first_done(running: &mut Vec<Attempt>) -> io::Result<TcpStream> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn all_interfaces_take_ipv4_and_where_there_is_ipv6_that_too() {
@@ -214,6 +230,30 @@ mod tests {
             let (_far, peer) = Listener::accept(&mut listener).await.unwrap();
             assert_eq!(peer.ip().to_string(), host);
             assert!(near.nodelay().unwrap());
+        }
+    }
+
+    // K-1
+    #[tokio::test]
+    async fn a_connection_is_quiet_until_the_peer_speaks_or_leaves() {
+        let mut listener = TcpNet.listen("127.0.0.1", 0).await.unwrap();
+        let port = Listener::local_addr(&listener).unwrap().port();
+        let to = HostPort::new("127.0.0.1", port);
+        for leaves in [false, true] {
+            let mut near = TcpNet.connect(&to).await.unwrap();
+            let (mut far, _) = Listener::accept(&mut listener).await.unwrap();
+            assert!(near.is_quiet());
+            // After an answer as well, for which there was an event.
+            far.write_all(b"answer").await.unwrap();
+            near.read_exact(&mut [0; 6]).await.unwrap();
+            assert!(near.is_quiet());
+            assert!(near.is_quiet(), "asking changes nothing");
+            match leaves {
+                true => drop(far),
+                false => far.write_all(b"x").await.unwrap(),
+            }
+            near.readable().await.unwrap();
+            assert!(!near.is_quiet());
         }
     }
 

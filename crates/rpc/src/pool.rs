@@ -29,6 +29,10 @@ use tokio::time::Instant;
 
 mod idle;
 mod lease;
+mod small;
+
+pub use idle::Place;
+pub use small::{Ended, Later, Small, Started};
 
 /// What a connection is for. Its name is for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,35 +184,7 @@ impl<N: Net> Pool<N> {
             max_reply: limits.max_reply,
             gate: &self.gate,
         };
-        self.make(purpose, ask)
-    }
-
-    async fn make(
-        &self,
-        purpose: Purpose,
-        ask: Ask<'_, impl AsRef<[u8]>>,
-    ) -> Result<Reply<N>, RpcError> {
-        let mut lease = self.lease(ask.to, purpose);
-        let stale = lease.drop_stale().await;
-        if lease.connection.is_none() {
-            // Boxed, like all that few calls need: there are thousands of these futures at a time.
-            let opened = Box::pin(lease.open(ask.to, ask.deadline)).await;
-            opened.map_err(|reason| {
-                let address = ask.to.clone();
-                match stale {
-                    true => RpcError::Reconnect { address, reason },
-                    false => RpcError::Connect { address, reason },
-                }
-            })?;
-        }
-        match lease.begin(&ask).await {
-            Ok(Begun::Whole(reply)) => lease.whole(&ask, reply),
-            Ok(Begun::Large) => Box::pin(lease.rest(&ask)).await,
-            Err(RpcError::General { failure, .. }) if failure.calls_for_another_try() => {
-                Box::pin(lease.try_again(&ask)).await
-            }
-            Err(error) => Err(error),
-        }
+        make(self.lease(to, purpose), false, ask)
     }
 
     /// Closes the idle connections to an address; those in use are closed when their call ends.
@@ -236,12 +212,7 @@ impl<N: Net> Pool<N> {
     fn lease(&self, to: &HostPort, purpose: Purpose) -> Lease<N> {
         let (ticket, connection, closed) = self.state().lend(to, purpose, &self.shared.limits);
         drop(closed); // outside the lock: closing is a system call
-        Lease {
-            pool: Arc::clone(&self.shared),
-            ticket: Some(ticket),
-            connection,
-            keep: false,
-        }
+        Lease::new(&self.shared, ticket, connection)
     }
 
     fn state(&self) -> MutexGuard<'_, State<N::Stream>> {
@@ -254,6 +225,37 @@ impl<N: Net> Shared<N> {
         let state = self.state.lock();
         // Every method leaves the state whole, also where it might panic.
         state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call from its lease to its end; `stale` if a connection was idle and could not be used.
+async fn make<N: Net>(
+    mut lease: Lease<N>,
+    stale: bool,
+    ask: Ask<'_, impl AsRef<[u8]>>,
+) -> Result<Reply<N>, RpcError> {
+    let stale = lease.drop_stale() || stale;
+    if lease.connection.is_none() {
+        // Boxed, like all that few calls need: there are thousands of these futures at a time.
+        let opened = Box::pin(lease.open(ask.to, ask.deadline)).await;
+        opened.map_err(|reason| {
+            let address = ask.to.clone();
+            match stale {
+                true => RpcError::Reconnect { address, reason },
+                false => RpcError::Connect { address, reason },
+            }
+        })?;
+    }
+    match lease.begin(&ask).await {
+        Ok(Begun::Whole(reply)) => lease.whole(ask.to, ask.method, reply),
+        Ok(Begun::Large) => {
+            let rest = lease.rest(ask.to.clone(), ask.method, ask.deadline);
+            Box::pin(rest).await
+        }
+        Err(RpcError::General { failure, .. }) if failure.calls_for_another_try() => {
+            Box::pin(lease.try_again(&ask)).await
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -51,6 +51,13 @@ impl<'a, P: AsRef<[u8]>> Sending<'a, P> {
         }
     }
 
+    /// The same where the stream has taken so many bytes of it before.
+    pub(crate) fn after(parts: &'a [P], sent: u64) -> Self {
+        let mut sending = Self::new(parts);
+        sending.advance(usize::try_from(sent).unwrap_or(usize::MAX));
+        sending
+    }
+
     /// Bytes that the stream has taken.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
@@ -61,32 +68,31 @@ impl<'a, P: AsRef<[u8]>> Sending<'a, P> {
     where
         S: AsyncWrite + Unpin,
     {
-        self.run_while(stream, || Ok::<_, io::Error>(())).await
+        poll_fn(|cx| self.poll_while(cx, stream, || Ok::<_, io::Error>(()))).await
     }
 
-    /// The same while `go_on` says so; it is asked before every piece that the stream is given.
-    pub(crate) async fn run_while<S, E>(
+    /// The same by polling, while `go_on` says so; it is asked before every piece that the stream
+    /// is given.
+    pub(crate) fn poll_while<S, E>(
         &mut self,
+        cx: &mut Context<'_>,
         stream: &mut S,
         mut go_on: impl FnMut() -> Result<(), E>,
-    ) -> Result<(), E>
+    ) -> Poll<Result<(), E>>
     where
         S: AsyncWrite + Unpin,
         E: From<io::Error>,
     {
-        poll_fn(|cx| {
-            let mut stream = Pin::new(&mut *stream);
-            while self.skip_empty() {
-                go_on()?;
-                let n = ready!(self.poll_batch(cx, stream.as_mut()))?;
-                self.advance(n);
-                if n > LONG && GIVES_WAY.get() {
-                    std::thread::yield_now();
-                }
+        let mut stream = Pin::new(stream);
+        while self.skip_empty() {
+            go_on()?;
+            let n = ready!(self.poll_batch(cx, stream.as_mut()))?;
+            self.advance(n);
+            if n > LONG && GIVES_WAY.get() {
+                std::thread::yield_now();
             }
-            stream.poll_flush(cx).map_err(E::from)
-        })
-        .await
+        }
+        stream.poll_flush(cx).map_err(E::from)
     }
 
     /// True if there is anything left.

@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{Act, PATIENCE, Scripted};
-use statestore_rpc::{CallLimits, Failure, Pool, PoolLimits, Purpose, RpcError, TcpNet, elsewhere};
+use common::way::{BEATS, Caller, Way, end};
+use common::{Act, PATIENCE, Scripted, heartbeat};
+use statestore_rpc::pool::Ended;
+use statestore_rpc::{CallLimits, Failure, Pool, PoolLimits, RpcError, TcpNet, elsewhere};
 use statestore_wire::envelope::write_reply;
 use statestore_wire::{
     Envelope, HeartbeatRequest, HeartbeatResponse, MessageKind, Status, StatusCode,
@@ -12,8 +14,6 @@ use statestore_wire::{
 use std::future::pending;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
-
-const BEATS: Purpose = Purpose("subscriber-heartbeat");
 
 fn answer(text_bytes: usize) -> Vec<u8> {
     let envelope = Envelope {
@@ -39,19 +39,26 @@ fn bulk() -> Runtime {
         .unwrap()
 }
 
-async fn call(bulk: Handle, text_bytes: usize) -> Result<HeartbeatResponse, RpcError> {
-    let peer = Scripted::start(vec![Act::Send(answer(text_bytes))]).await;
+fn pool(bulk: Option<Handle>) -> Pool<TcpNet> {
     let limits = PoolLimits {
-        bulk: Some(bulk),
+        bulk,
         ..PoolLimits::default()
     };
-    let pool = Pool::new(TcpNet, limits);
-    let limits = CallLimits {
+    Pool::new(TcpNet, limits)
+}
+
+async fn call(bulk: Handle, text_bytes: usize) -> Result<HeartbeatResponse, RpcError> {
+    let peer = Scripted::start(vec![Act::Send(answer(text_bytes))]).await;
+    let pool = pool(Some(bulk));
+    let request = HeartbeatRequest::default();
+    pool.call(&peer.at, BEATS, &request, limits()).await
+}
+
+fn limits() -> CallLimits {
+    CallLimits {
         deadline: PATIENCE,
         max_reply: 64 << 20,
-    };
-    let request = HeartbeatRequest::default();
-    pool.call(&peer.at, BEATS, &request, limits).await
+    }
 }
 
 #[tokio::test]
@@ -60,6 +67,37 @@ async fn a_large_reply_arrives_whole_by_way_of_the_bulk_runtime() {
     for size in [100, 65_000, 66_000, 8 << 20] {
         let response = call(bulk.handle().clone(), size).await.unwrap();
         assert_eq!(response.status.message().len(), size);
+    }
+    bulk.shutdown_background();
+}
+
+// K-1
+#[tokio::test]
+async fn a_large_reply_to_a_polled_call_comes_later_and_whole() {
+    let bulk = bulk();
+    for (size, is_large) in [
+        (100, false),
+        (65_000, false),
+        (66_000, true),
+        (8 << 20, true),
+    ] {
+        for bulk in [None, Some(bulk.handle().clone())] {
+            let peer = [Act::AnswerThen(1, Act::Send(answer(size)).into())];
+            let peer = Scripted::start(peer.to_vec()).await;
+            let caller = Caller::new(Way::Polled, pool(bulk));
+            caller.call(&peer.at, PATIENCE).await.unwrap();
+            let small = caller.small(&peer.at, heartbeat(), limits());
+            let (was_large, result) = match end(small, &peer.at).await {
+                Ended::Now(result) => (false, result),
+                Ended::Later(later) => (true, later.await),
+            };
+            assert_eq!(was_large, is_large, "{size}");
+            let response: HeartbeatResponse = result.unwrap().decode(&peer.at).unwrap();
+            assert_eq!(response.status.message().len(), size);
+            // Its connection is as good as any.
+            caller.small(&peer.at, heartbeat(), limits());
+            assert_eq!(peer.accepted(), 1);
+        }
     }
     bulk.shutdown_background();
 }

@@ -59,7 +59,7 @@ async fn calls_follow_each_other_on_one_connection() {
         let mut got = vec![0; heartbeat().len()];
         far.read_exact(&mut got).await.unwrap();
         assert_eq!(got, heartbeat());
-        assert!(connection.is_fresh().await);
+        assert!(connection.is_fresh());
     }
 }
 
@@ -180,7 +180,7 @@ async fn an_exception_is_a_failed_call_with_the_peers_text() {
             .contains("Invalid method name: 'Heartbeat'")
     );
     // K-1: dropped after any failed call
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +195,7 @@ async fn a_result_without_success_is_an_unknown_result() {
             .contains("Heartbeat failed: unknown result"),
         "{error}"
     );
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +207,7 @@ async fn a_required_field_absent_in_a_reply_fails_the_call_and_drops_the_connect
     assert_eq!(error.code(), StatusCode::RPC_GENERAL_ERROR);
     let missing = Failure::BadReply(Fault::MissingField("HeartbeatResponse.status"));
     assert_eq!(failure(error).to_string(), missing.to_string());
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +228,7 @@ async fn what_is_no_answer_to_the_call_is_a_general_error() {
     for (what, bytes) in cases {
         let (mut connection, _far, error) = answered_with(&bytes).await;
         assert_eq!(error.code(), StatusCode::RPC_GENERAL_ERROR, "{what}");
-        assert!(!connection.is_fresh().await, "{what}");
+        assert!(!connection.is_fresh(), "{what}");
     }
 }
 
@@ -271,20 +271,20 @@ async fn a_connection_is_not_fresh_once_the_peer_spoke_unasked_or_left() {
     let twice = [reply("Heartbeat", 0), reply("Heartbeat", 0)].concat();
     far.write_all(&twice).await.unwrap();
     call(&mut connection).await.unwrap();
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
     assert!(matches!(
         failure(call(&mut connection).await.unwrap_err()),
         Failure::Unusable
     ));
 
     let (mut connection, mut far) = pair();
-    assert!(connection.is_fresh().await);
+    assert!(connection.is_fresh());
     far.write_all(b"x").await.unwrap();
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
 
     let (mut connection, far) = pair();
     drop(far);
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
 }
 
 #[tokio::test(start_paused = true)]
@@ -296,7 +296,7 @@ async fn a_call_that_was_dropped_in_the_middle_spoils_the_connection() {
         () = std::future::ready(()) => {}
     }
     far.write_all(&reply("Heartbeat", 0)).await.unwrap();
-    assert!(!connection.is_fresh().await);
+    assert!(!connection.is_fresh());
     assert!(matches!(
         failure(call(&mut connection).await.unwrap_err()),
         Failure::Unusable

@@ -5,7 +5,9 @@
 mod common;
 
 use bytes::Bytes;
+use common::way::{Caller, Way, end};
 use common::{heartbeat, reply};
+use statestore_rpc::pool::Ended;
 use statestore_rpc::{
     CallLimits, Failure, Gate, HostPort, Listener, Net, Pool, PoolLimits, Purpose, RpcError, Usage,
 };
@@ -18,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 
-const PURPOSE: Purpose = Purpose("test");
+const PURPOSE: Purpose = common::way::BEATS;
 const SECOND: Duration = Duration::from_secs(1);
 /// As much as a pipe holds.
 const PIPE: usize = 4096;
@@ -32,6 +34,8 @@ enum Peer {
     Closes,
     /// Reads one pipe's content a second.
     ReadsSlowly,
+    /// Answers a heartbeat, then does something else.
+    AnswersThen(&'static Peer),
 }
 
 /// Peers in the order of connections, and the bytes that each of them was sent.
@@ -94,7 +98,7 @@ impl Listener for Nobody {
     }
 }
 
-async fn behave(peer: Peer, mut far: DuplexStream, got: Arc<AtomicUsize>) -> io::Result<()> {
+async fn behave(mut peer: Peer, mut far: DuplexStream, got: Arc<AtomicUsize>) -> io::Result<()> {
     let mut chunk = vec![0; PIPE];
     let mut unanswered = 0;
     loop {
@@ -107,14 +111,17 @@ async fn behave(peer: Peer, mut far: DuplexStream, got: Arc<AtomicUsize>) -> io:
         match peer {
             Peer::ReadsSlowly => sleep(SECOND).await,
             _ if unanswered < heartbeat().len() => {}
-            Peer::Answers => {
-                unanswered = 0;
-                far.write_all(&reply("Heartbeat", 0)).await?;
-            }
             Peer::Closes => {
                 sleep(SECOND).await;
                 return Ok(());
             }
+            Peer::Answers | Peer::AnswersThen(_) => {
+                unanswered = 0;
+                far.write_all(&reply("Heartbeat", 0)).await?;
+            }
+        }
+        if let (0, Peer::AnswersThen(next)) = (unanswered, peer) {
+            peer = *next;
         }
     }
 }
@@ -202,6 +209,53 @@ async fn a_long_send_is_cut_off_in_the_middle_when_fenced_off() {
     }
     sleep(10 * SECOND).await;
     assert_eq!(net.got(), [usize::try_from(sent).unwrap()]);
+}
+
+// ha.md rule 3
+#[tokio::test(start_paused = true)]
+async fn a_polled_call_is_fenced_off_before_its_first_byte_and_in_the_middle() {
+    for seconds in [0, 5] {
+        let net = Pipes::new(&[Peer::AnswersThen(&Peer::ReadsSlowly)]);
+        let pool = Pool::new(net.clone(), PoolLimits::default());
+        beat(&pool).await.unwrap();
+        let before = net.got()[0];
+        let start = Instant::now();
+        let caller = Caller::new(Way::Polled, pool.behind(closing_after(seconds)));
+        let small = caller.small(&peer(), vec![7; 50_000], limits());
+        let Ended::Now(result) = end(small, &peer()).await else {
+            panic!("it is not sent once more");
+        };
+        let sent = sent(&result.unwrap_err());
+        assert_eq!(start.elapsed(), seconds * SECOND);
+        assert_eq!(sent > 0, seconds > 0);
+        assert!(sent < 50_000, "{sent}");
+        assert_eq!(pool.usage(PURPOSE), Usage::default());
+        // The peer gets what had left, then the end of the connection.
+        sleep(60 * SECOND).await;
+        assert_eq!((net.got()[0] - before) as u64, sent);
+        assert_eq!(net.got().len(), 1);
+    }
+}
+
+// ha.md rule 3, K-2
+#[tokio::test(start_paused = true)]
+async fn a_polled_call_is_fenced_off_between_first_and_second_try() {
+    for (seconds, tries) in [(10, [2, 1]), (1, [2, 0])] {
+        let net = Pipes::new(&[Peer::AnswersThen(&Peer::Closes), Peer::Answers]);
+        let pool = Pool::new(net.clone(), PoolLimits::default());
+        beat(&pool).await.unwrap();
+        let caller = Caller::new(Way::Polled, pool.behind(closing_after(seconds)));
+        let small = caller.small(&peer(), heartbeat(), limits());
+        let Ended::Later(later) = end(small, &peer()).await else {
+            panic!("it is sent once more");
+        };
+        match (seconds, later.await) {
+            (10, result) => assert!(result.is_ok()),
+            (_, result) => assert_eq!(sent(&result.unwrap_err()), 0),
+        }
+        let heartbeats: Vec<usize> = net.got().iter().map(|n| n / heartbeat().len()).collect();
+        assert_eq!(heartbeats, tries);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Small messages never leave the control thread; a large one never runs on it, so a heartbeat
-//! waits for no topic. Deliberately absent: when to call and what an outcome means.
+//! waits for no topic. Nearly all are of a single piece and go by [`small`]; what is here is what
+//! else there is. Deliberately absent: when to call and what an outcome means.
 //!
 //! Invariant: every failure, also one of ours, is an outcome of this one call and nothing else.
 
@@ -14,6 +15,7 @@ use crate::fence::FenceCell;
 use crate::flags::{
     DO_SUBSCRIBER_UPDATE, HANDSHAKE, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED,
 };
+use small::{Lines, trace};
 use statestore_core::port::{Body, Call, CallFault, Lane, Reply, TopicPart, Update};
 use statestore_core::topic::Version;
 use statestore_daemon::debug_actions::{DebugActions, Step};
@@ -22,15 +24,17 @@ use statestore_rpc::{
     CallLimits, Gate, Gauge, HostPort, Net, Pool, PoolLimits, Purpose, RpcError, Usage, elsewhere,
 };
 use statestore_wire::delta::{TopicParts, UpdateFrame};
-use statestore_wire::envelope::write_call;
 use statestore_wire::{
-    Epoch, HeartbeatRequest, NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest,
-    UpdateStateResponse,
+    Epoch, NetworkAddress, Rpc, Status, StatusCode, UpdateStateRequest, UpdateStateResponse,
 };
 use std::cell::RefCell;
 use std::pin::Pin;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
+
+mod small;
+
+pub(crate) use small::{Begun, Flight, Outcome, abandoned};
 
 /// Connections for topic updates, priority and normal.
 pub const UPDATE_STATE: Purpose = Purpose("subscriber-update-state");
@@ -72,6 +76,7 @@ pub struct Fanout<N: Net> {
     fence: FenceCell,
     /// Of the epoch of the last call that had one.
     gate: RefCell<Option<(Epoch, Gate)>>,
+    lines: RefCell<Lines>,
 }
 
 impl<N: Net> Fanout<N> {
@@ -102,6 +107,7 @@ impl<N: Net> Fanout<N> {
             debug,
             fence,
             gate: RefCell::default(),
+            lines: RefCell::default(),
         }
     }
 
@@ -138,27 +144,23 @@ impl<N: Net> Fanout<N> {
         }
     }
 
-    /// Makes one call, after what tests want to happen before.
+    /// Makes one call that is not [small](Self::begin).
     // An `async fn` would hold the call twice, and there are thousands of these at a time.
     #[expect(clippy::manual_async_fn)]
-    pub fn send(
-        &self,
-        call: Call,
-        injected: Vec<Step>,
-    ) -> impl Future<Output = Result<Reply, CallFault>> {
+    pub(crate) fn send(&self, call: Call) -> impl Future<Output = Result<Reply, CallFault>> {
         async move {
+            trace(&call);
             let receiver = &call.to;
-            let (lane, address) = (call.lane, &receiver.address);
-            tracing::trace!("{lane:?} message to '{}' at {address}", receiver.subscriber);
-            inject(&call, injected).await?;
             let to = receiver.host.as_ref().map_err(|error| {
+                let address = &receiver.address;
                 let text = format!("Couldn't open transport for {address} ({error})");
                 CallFault(Status::error(StatusCode::GENERAL, text))
             })?;
             let limits = CallLimits::small(call.timeout);
             let small = self.small.behind(self.gate(call.fence));
             let outcome = match call.body {
-                Body::Heartbeat(request) => heartbeat(&small, to, &request, limits).await,
+                // To an address that can be connected to, all of these are small.
+                Body::Heartbeat(_) => return Err(abandoned()),
                 Body::Update(update) => {
                     let limits = CallLimits {
                         max_reply: self.max_reply,
@@ -255,24 +257,6 @@ fn label(call: &Call) -> Option<&'static str> {
     }
 }
 
-async fn heartbeat<N: Net>(
-    pool: &Pool<N>,
-    to: &HostPort,
-    request: &HeartbeatRequest,
-    limits: CallLimits,
-) -> Result<Reply, RpcError> {
-    let mut message = Vec::with_capacity(HEARTBEAT_BYTES);
-    write_call(request, &mut message);
-    let method = HeartbeatRequest::METHOD;
-    let parts = [message];
-    let answer = pool.call_raw(to, HEARTBEAT, method, &parts, limits).await?;
-    let connection = answer.connection();
-    answer.decode(to).map(|response| Reply::Heartbeat {
-        response,
-        connection,
-    })
-}
-
 /// A call of which there are few at a time. Boxed, so that it takes no room in the others.
 fn seldom<'a, N: Net, R: Rpc>(
     pool: &'a Pool<N>,
@@ -284,7 +268,8 @@ fn seldom<'a, N: Net, R: Rpc>(
     Box::pin(pool.call(to, purpose, request, limits))
 }
 
-async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
+/// Lets happen to a call what tests want to happen before it.
+pub(crate) async fn inject(call: &Call, injected: Vec<Step>) -> Result<(), CallFault> {
     for step in injected {
         match step {
             Step::Sleep(time) => tokio::time::sleep(time).await,

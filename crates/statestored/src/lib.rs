@@ -19,6 +19,7 @@ pub mod clock;
 pub mod fanout;
 pub mod fence;
 pub mod flags;
+mod flights;
 mod ha_service;
 pub mod metrics;
 pub mod owner;
@@ -45,7 +46,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 
 /// The server's name in metrics and on `/rpcz`, and its service's.
 pub const SERVER: (&str, &str) = ("statestore", "StatestoreService");
@@ -125,9 +126,11 @@ pub async fn run<N: Net>(
         );
         serve_peer(server, owner.clone(), stopped);
     }
-    let timekeeper = owner.clone();
+    let (timekeeper, caller) = (owner.clone(), owner.clone());
     let mut tasks = JoinSet::new();
-    tasks.spawn_local(async move { timekeeper.keep_time().await });
+    // These say themselves when others have their turn.
+    tasks.spawn_local(unconstrained(async move { timekeeper.keep_time().await }));
+    tasks.spawn_local(unconstrained(async move { caller.attend_calls().await }));
     tasks.spawn_local(views::answer(questions, owner.clone()));
     tasks.spawn_local(keep_a_timer());
 

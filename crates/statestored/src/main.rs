@@ -111,6 +111,8 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
     };
     let control = Builder::new_current_thread()
         .enable_all()
+        // Its tasks have long turns, and what has arrived meanwhile is not to wait for many.
+        .event_interval(1)
         .build_local(LocalOptions::default())
         .map_err(|error| failed("the control thread", &error))?;
     let ended = async {

@@ -1,7 +1,7 @@
 //! The control thread: it alone owns the core's `Node`, and does what the core says.
 //!
 //! ```text
-//!   services --- Request --+                      +-- Call ------> fanout, a task each
+//!   services --- Request --+                      +-- Call ------> fanout, polled by `calls`
 //!   fanout  --- Completed --+--> step(now, ..) --->+-- Answer ----> the service's task
 //!   clock   ------- Timer --+     (never awaits)   +-- Recall ----> calls that carry a fence
 //!   pages   ------- look ---+                      +-- Log --------> log
@@ -15,26 +15,28 @@
 //! ends the process, because a half-changed node must not decide anything more.
 
 use crate::clock::Clock;
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, Flight};
 use crate::fence::FenceCell;
+use crate::flights::{Flights, Noted};
 use rand::Rng;
 use rand::rngs::StdRng;
 use statestore_core::ids::{CallId, RegistrationId, RequestId, StatestoreId};
 use statestore_core::node::Node;
 use statestore_core::port::{
-    Answer, Call, CallFault, Effect, Event, Identity, Input, Lane, Outbox, Reply, Request,
+    Answer, CallFault, Effect, Event, Identity, Input, Outbox, Reply, Request,
 };
 use statestore_core::time::{Now, Time};
 use statestore_rpc::Net;
-use statestore_wire::{
-    RegisterSubscriberRequest, RegisterSubscriberResponse, Status, StatusCode, UniqueId,
-};
+use statestore_wire::{RegisterSubscriberRequest, RegisterSubscriberResponse, UniqueId};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+mod calls;
 
 /// How long the peer is given to hear that we stop.
 const GOODBYE: Duration = Duration::from_millis(300);
@@ -71,7 +73,16 @@ struct Inner<N: Net> {
     decided: Notify,
     /// Calls to the peer under way.
     to_peer: Cell<usize>,
+    /// Small calls under way.
+    flights: RefCell<Flights<Flight<N>>>,
+    noted: Arc<Noted>,
+    /// Calls that ended, for the node to hear.
+    ended: RefCell<VecDeque<Ended>>,
+    /// When those who attend the calls will look at their deadlines.
+    watch: Cell<Option<Instant>>,
 }
+
+type Ended = (CallId, Result<Reply, CallFault>);
 
 impl<N: Net> Owner<N> {
     /// A fresh node; who it is, is drawn from `dice`.
@@ -83,6 +94,7 @@ impl<N: Net> Owner<N> {
     ) -> Self {
         let identity = Identity::new(draw(&mut dice));
         let now = clock.now();
+        let flights = Flights::default();
         Self(Rc::new(Inner {
             node: RefCell::new(Node::new(config, identity, now)),
             identity,
@@ -100,6 +112,10 @@ impl<N: Net> Owner<N> {
             recall: Notify::new(),
             decided: Notify::new(),
             to_peer: Cell::new(0),
+            noted: flights.noted(),
+            flights: RefCell::new(flights),
+            ended: RefCell::default(),
+            watch: Cell::new(None),
         }))
     }
 
@@ -197,7 +213,7 @@ impl<N: Net> Owner<N> {
 
     /// Wakes the node at its deadlines until it is closing.
     pub async fn keep_time(&self) {
-        loop {
+        while !self.0.closing.get() {
             let due = self.0.node.borrow().deadline();
             self.0.alarm.set(due);
             let Some(due) = due else {
@@ -212,9 +228,7 @@ impl<N: Net> Owner<N> {
                     () = tokio::time::sleep(wait) => {}
                 }
             }
-            if !self.step(Input::Timer) {
-                return;
-            }
+            self.step(Input::Timer);
             // However late we are, outcomes that have arrived get their turn.
             tokio::task::yield_now().await;
         }
@@ -222,11 +236,14 @@ impl<N: Net> Owner<N> {
 
     /// Puts one thing to the node; false if it is closing and hears nothing any more.
     fn step(&self, input: Input) -> bool {
+        self.step_at(self.0.clock.now(), input)
+    }
+
+    fn step_at(&self, now: Now, input: Input) -> bool {
         if self.0.closing.get() {
             return false;
         }
         let mut outbox = self.0.spare.borrow_mut().pop().unwrap_or_default();
-        let now = self.0.clock.now();
         let deadline = {
             let fatal = EndProcess;
             let mut node = self.0.node.borrow_mut();
@@ -239,7 +256,7 @@ impl<N: Net> Owner<N> {
             std::mem::forget(fatal);
             deadline
         };
-        outbox.drain(..).for_each(|effect| self.perform(effect));
+        self.perform_all(outbox.drain(..));
         self.0.spare.borrow_mut().push(outbox);
         if let Some(due) = deadline
             && self.0.alarm.get().is_none_or(|alarm| due < alarm)
@@ -259,77 +276,10 @@ impl<N: Net> Owner<N> {
                     let _ = asking.send(answer);
                 }
             }
-            Effect::Call(call) => {
-                let owner = self.clone();
-                if call.lane == Lane::Peer {
-                    self.0.to_peer.set(self.0.to_peer.get() + 1);
-                }
-                // Boxed, because the runtime moves what it spawns several times.
-                tokio::task::spawn_local(Box::pin(owner.call(call)));
-            }
-            Effect::Recall => self.0.recall.notify_waiters(),
+            Effect::Call(call) => self.call(call),
+            Effect::Recall => self.recall(),
             Effect::Disconnect(address) => self.0.fanout.disconnect(&address),
             Effect::Log(event) => log(&event),
-        }
-    }
-
-    /// One call from its beginning to its end.
-    // An `async fn` would hold the call twice, and there are thousands of these at a time.
-    #[expect(clippy::manual_async_fn)]
-    fn call(self, call: Call) -> impl Future<Output = ()> {
-        async move {
-            let recalled = self.0.recall.notified();
-            let outstanding = Outstanding {
-                owner: &self,
-                call: Some(call.id),
-                to_peer: call.lane == Lane::Peer,
-            };
-            let injected = {
-                let mut dice = self.0.dice.borrow_mut();
-                self.0.fanout.injections(&call, || dice.random())
-            };
-            let fenced = call.fence.is_some();
-            let sent = self.0.fanout.send(call, injected);
-            let outcome = tokio::select! {
-                biased;
-                () = recalled, if fenced => Err(recall_fault()),
-                outcome = sent => outcome,
-            };
-            outstanding.complete(outcome);
-        }
-    }
-}
-
-fn recall_fault() -> CallFault {
-    let text = "recalled: this statestored is no longer active";
-    CallFault(Status::error(StatusCode::INTERNAL_ERROR, text))
-}
-
-/// A call whose outcome the node has not heard yet.
-struct Outstanding<'a, N: Net> {
-    owner: &'a Owner<N>,
-    call: Option<CallId>,
-    to_peer: bool,
-}
-
-impl<N: Net> Outstanding<'_, N> {
-    fn complete(mut self, outcome: Result<Reply, CallFault>) {
-        if let Some(call) = self.call.take() {
-            self.owner.step(Input::Completed { call, outcome });
-        }
-    }
-}
-
-impl<N: Net> Drop for Outstanding<'_, N> {
-    fn drop(&mut self) {
-        let calls = &self.owner.0.to_peer;
-        calls.set(calls.get() - usize::from(self.to_peer));
-        if let Some(call) = self.call.take() {
-            let status = Status::error(StatusCode::INTERNAL_ERROR, "the call was abandoned");
-            self.owner.step(Input::Completed {
-                call,
-                outcome: Err(CallFault(status)),
-            });
         }
     }
 }

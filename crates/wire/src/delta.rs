@@ -110,6 +110,11 @@ impl<'a> UpdateFrame<'a> {
         Ok(frame)
     }
 
+    /// The message, if it is a single piece.
+    pub fn into_single(self) -> Option<Vec<u8>> {
+        self.shared.is_empty().then_some(self.small)
+    }
+
     /// The pieces in the order in which they go out; none is empty.
     pub fn pieces(&self) -> Vec<&[u8]> {
         let mut pieces = Vec::with_capacity(2 * self.shared.len() + 1);

@@ -94,6 +94,7 @@ impl Calls {
         out.push(Effect::Call(Call {
             id,
             to: pending.registration.receiver.clone(),
+            member: Some(pending.registration.key),
             lane: pending.lane,
             timeout: manner.timeout,
             first_attempt: manner.first_attempt,
@@ -115,6 +116,7 @@ impl Calls {
         out.push(Effect::Call(Call {
             id,
             to: peer.clone(),
+            member: None,
             lane: Lane::Peer,
             timeout: manner.timeout,
             first_attempt: manner.first_attempt,
@@ -122,6 +124,11 @@ impl Calls {
             body,
         }));
         self.all.put(id.0, Underway::ToPeer(asked));
+    }
+
+    /// A pending call.
+    pub(super) fn find(&self, id: CallId) -> Option<&Underway> {
+        self.all.find(id.0)
     }
 
     /// Takes the call that ended; none if it is not pending.

@@ -20,8 +20,9 @@
 //! | `forget` | the topics of an activation end with it (W10) |
 //! | `pages` | what the node looks like from outside |
 //!
-//! and four hold state: `topics` (the logs and how far everybody is), `audience` (who should hear
-//! of a change), `calls` (what is pending); `work` says how much a step may do.
+//! and some hold state: `topics` (the logs and how far everybody is), `audience` (who should hear
+//! of a change), `calls` (what is pending); `work` says how much a step may do, and `fetch` asks
+//! memory ahead of time.
 //!
 //! Deliberately absent: time (it comes with each input), and anything that waits. Invariants:
 //! each request is answered in its own step, a publication when it is written; each lane has at
@@ -34,6 +35,7 @@ mod audience;
 mod calls;
 mod complete;
 mod elect;
+mod fetch;
 mod forget;
 mod intake;
 mod leave;
@@ -175,8 +177,9 @@ impl Node {
     }
 
     /// Takes one input in, then does what is due, or as much of it as a step should: then
-    /// [`deadline`](Self::deadline) lies in the past. Pieces of long work are the timer's. Effects
-    /// are added to `out`, in the order in which they must happen.
+    /// [`deadline`](Self::deadline) lies in the past. After the end of a call nothing else is done,
+    /// and pieces of long work are the timer's. Effects are added to `out`, in the order in which
+    /// they must happen.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
         self.work = Work::of_a_step(&self.config, matches!(input, Input::Timer));
         self.observe_lease(now, out);
@@ -190,7 +193,11 @@ impl Node {
                 self.act_on_news(now, out);
             }
             Input::Stopping => self.say_goodbye(now, out),
-            Input::Completed { call, outcome } => self.complete(now, call, outcome, out),
+            Input::Completed { call, outcome } => {
+                // Dozens may end at once, and what is due is not for each of them to do.
+                self.complete(now, call, outcome, out);
+                return self.arm_pair(now);
+            }
             Input::NetworkDisabled(disabled) => {
                 if disabled != self.network_disabled {
                     out.push(Effect::Log(Event::NetworkSwitched { disabled }));
@@ -201,13 +208,25 @@ impl Node {
                 }
             }
         }
-        while !self.work.is_done()
-            && let Some((slot, task)) = self.schedule.pop_due(now.time, self.work.may_be_long())
-        {
+        self.do_what_is_due(now, out);
+        self.arm_pair(now);
+    }
+
+    fn do_what_is_due(&mut self, now: Now, out: &mut Outbox) {
+        for done in 0.. {
+            if self.work.is_done() {
+                break;
+            }
+            if done % fetch::AHEAD == 0 {
+                self.fetch_due(now.time);
+            }
+            let long = self.work.may_be_long();
+            let Some((slot, task)) = self.schedule.pop_due(now.time, long) else {
+                break;
+            };
             self.work.spend(Work::TASK);
             self.perform(now, slot, task, out);
         }
-        self.arm_pair(now);
     }
 
     fn answer(&mut self, now: Now, request_id: RequestId, request: Request, out: &mut Outbox) {

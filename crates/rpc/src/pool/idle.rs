@@ -1,13 +1,14 @@
 //! A pool's bookkeeping: who is idle, who is lent, who has been idle for longest.
 //!
 //! ```text
-//!   places: address -> slot     slot: its idle connections, used last at the end
+//!   places: address and purpose -> slot     slot: its idle connections, used last at the end
 //!   ages:   slot -> since when its first one is idle, walked by a hand
 //! ```
 //!
 //! With thousands of addresses each call finds none of this in a cache, so what it needs stands
 //! close together, and nothing is ordered by age: the hand looks at a few slots for each call that
-//! ends, and closes the oldest of some of them where there are too many.
+//! ends, and closes the oldest of some of them where there are too many. Who calls again and again
+//! remembers the slot as a [`Place`], and does not look the address up.
 //!
 //! Deliberately absent: locks, sockets, awaits. Connections leave by return value.
 //!
@@ -16,15 +17,17 @@
 
 use super::{PoolLimits, Purpose, Usage};
 use crate::client::Connection;
+use crate::net::Stream;
 use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 use statestore_wire::HostPort;
 use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
 use tokio::time::Instant;
 
-/// Idle connections of one address that need no memory of their own.
-const FEW: usize = 3;
+/// Idle connections of one slot that need no memory of their own.
+const FEW: usize = 1;
 /// Slots that are looked at for too old connections when a call ends.
 const LOOKS: usize = 2;
 /// Slots of which the oldest connection goes where there are too many: all, or so many.
@@ -34,13 +37,22 @@ const SEARCH: usize = 1_024;
 /// So many are closed at most when a call begins or ends: each is a system call.
 const CLOSES: usize = 4;
 
-/// Boxed: it is handed on at each stage of a call.
-pub(super) type Open<S> = Box<Connection<S>>;
+pub(super) type Open<S> = Connection<S>;
+
+/// Where a pool keeps the connections of one address and purpose, as long as it has any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    slot: u32,
+    /// Of the slot; 0 is none's.
+    number: u64,
+}
 
 pub(super) struct State<S> {
     places: HashTable<usize>,
     hasher: RandomState,
     slots: Slab<Slot<S>>,
+    /// Of the last slot that was opened.
+    number: u64,
     ages: Vec<Option<Instant>>,
     hand: usize,
     /// Idle connections of all slots.
@@ -57,6 +69,7 @@ impl<S> Default for State<S> {
             places: HashTable::new(),
             hasher: RandomState::new(),
             slots: Slab::new(),
+            number: 0,
             ages: Vec::new(),
             hand: 0,
             idle: 0,
@@ -66,17 +79,19 @@ impl<S> Default for State<S> {
     }
 }
 
-/// One address.
+/// One address and purpose.
 struct Slot<S> {
-    to: HostPort,
-    lent: usize,
+    /// Never used again.
+    number: u64,
+    lent: u32,
     /// Raised by `close`: what was lent before is not taken back.
-    epoch: u64,
+    epoch: u32,
     idle: SmallVec<[Idle<S>; FEW]>,
+    purpose: usize,
+    to: HostPort,
 }
 
 struct Idle<S> {
-    purpose: usize,
     since: Instant,
     connection: Open<S>,
 }
@@ -85,10 +100,22 @@ struct Idle<S> {
 pub(super) struct Ticket {
     slot: usize,
     purpose: usize,
-    epoch: u64,
+    epoch: u32,
 }
 
-impl<S> State<S> {
+impl Place {
+    pub(super) fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+impl Ticket {
+    pub(super) fn slot(&self) -> usize {
+        self.slot
+    }
+}
+
+impl<S: Stream> State<S> {
     /// Counts a call, and lends it an idle connection if there is one. If not, it will open one:
     /// others may have to be closed for that.
     pub(super) fn lend(
@@ -98,18 +125,9 @@ impl<S> State<S> {
         limits: &PoolLimits,
     ) -> (Ticket, Option<Open<S>>, Vec<Open<S>>) {
         let purpose = self.place_of(purpose);
-        let count = &mut self.counts[purpose].1;
-        count.in_use += 1;
-        count.total += 1;
-        self.lent += 1;
-        let place = self.find(to).unwrap_or_else(|| self.open_slot(to));
-        let slot = &mut self.slots[place];
-        slot.lent += 1;
-        let ticket = Ticket {
-            slot: place,
-            purpose,
-            epoch: slot.epoch,
-        };
+        let place = self.find(to, purpose);
+        let place = place.unwrap_or_else(|| self.open_slot(to, purpose));
+        let ticket = self.count(place);
         let idle = self.another(&ticket);
         let mut closed = Vec::new();
         if idle.is_none() {
@@ -118,16 +136,64 @@ impl<S> State<S> {
         (ticket, idle, closed)
     }
 
+    /// The same where there is an idle connection in this place; if not, nothing is counted.
+    pub(super) fn lend_at(&mut self, place: Place) -> Option<(Ticket, Open<S>)> {
+        let slot = self.slots.get(place.slot as usize)?;
+        if slot.number != place.number || slot.idle.is_empty() {
+            return None;
+        }
+        let ticket = self.count(place.slot as usize);
+        let idle = self.another(&ticket)?;
+        Some((ticket, idle))
+    }
+
+    /// Where connections to this address are, if there are any.
+    pub(super) fn place(&mut self, to: &HostPort, purpose: Purpose) -> Option<Place> {
+        let purpose = self.place_of(purpose);
+        let slot = self.find(to, purpose)?;
+        Some(Place {
+            slot: slot as u32,
+            number: self.slots[slot].number,
+        })
+    }
+
+    /// Asks memory for all that lending in these places, and giving back, will look at: for many
+    /// together, because the looks do not wait for one another.
+    pub(super) fn fetch(&mut self, places: impl Iterator<Item = usize>) {
+        let mut seen = 0;
+        for place in places {
+            let Some(slot) = self.slots.get_mut(place) else {
+                continue;
+            };
+            let age = self.ages.get(place).copied().flatten();
+            seen += slot.purpose + slot.lent as usize + usize::from(age.is_some());
+            if let Some(idle) = slot.idle.last_mut() {
+                seen += usize::from(idle.connection.is_fresh());
+            }
+        }
+        black_box(seen);
+    }
+
+    fn count(&mut self, place: usize) -> Ticket {
+        let slot = &mut self.slots[place];
+        slot.lent += 1;
+        self.lent += 1;
+        let count = &mut self.counts[slot.purpose].1;
+        count.in_use += 1;
+        count.total += 1;
+        Ticket {
+            slot: place,
+            purpose: slot.purpose,
+            epoch: slot.epoch,
+        }
+    }
+
     /// The idle connection used last.
     pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Open<S>> {
         let slot = &mut self.slots[ticket.slot];
-        let i = slot
-            .idle
-            .iter()
-            .rposition(|it| it.purpose == ticket.purpose)?;
-        let idle = slot.idle.remove(i);
+        let idle = slot.idle.pop()?;
         self.ages[ticket.slot] = slot.age();
-        self.leaves(&idle);
+        self.leaves(ticket.purpose);
         Some(idle.connection)
     }
 
@@ -150,7 +216,6 @@ impl<S> State<S> {
         match kept {
             Some(connection) if slot.epoch == ticket.epoch && room > 0 => {
                 slot.idle.push(Idle {
-                    purpose: ticket.purpose,
                     since: now,
                     connection,
                 });
@@ -167,8 +232,10 @@ impl<S> State<S> {
 
     /// What was idle at an address.
     pub(super) fn close(&mut self, to: &HostPort) -> Vec<Open<S>> {
-        let place = self.find(to);
-        place.map_or_else(Vec::new, |place| self.close_slot(place))
+        let purposes = 0..self.counts.len();
+        let places: Vec<usize> = purposes.filter_map(|it| self.find(to, it)).collect();
+        let closed = places.into_iter().map(|place| self.close_slot(place));
+        closed.flatten().collect()
     }
 
     pub(super) fn close_all(&mut self) -> Vec<Open<S>> {
@@ -197,23 +264,32 @@ impl<S> State<S> {
         })
     }
 
-    fn find(&self, to: &HostPort) -> Option<usize> {
-        let same = |place: &usize| self.slots[*place].to == *to;
-        let place = self.places.find(self.hasher.hash_one(to), same);
+    fn find(&self, to: &HostPort, purpose: usize) -> Option<usize> {
+        let same = |place: &usize| {
+            let slot = &self.slots[*place];
+            slot.purpose == purpose && slot.to == *to
+        };
+        let place = self.places.find(self.hasher.hash_one((to, purpose)), same);
         place.copied()
     }
 
-    fn open_slot(&mut self, to: &HostPort) -> usize {
+    fn open_slot(&mut self, to: &HostPort, purpose: usize) -> usize {
+        self.number += 1;
         let place = self.slots.insert(Slot {
-            to: to.clone(),
+            number: self.number,
             lent: 0,
             epoch: 0,
             idle: SmallVec::new(),
+            purpose,
+            to: to.clone(),
         });
         if place == self.ages.len() {
             self.ages.push(None);
         }
-        let hash = |place: &usize| self.hasher.hash_one(&self.slots[*place].to);
+        let hash = |place: &usize| {
+            let slot = &self.slots[*place];
+            self.hasher.hash_one((&slot.to, slot.purpose))
+        };
         self.places.insert_unique(hash(&place), place, hash);
         place
     }
@@ -230,17 +306,18 @@ impl<S> State<S> {
         let gone = kept.unwrap_or(slot.idle.len());
         let gone: SmallVec<[Idle<S>; FEW]> = slot.idle.drain(..gone).collect();
         self.ages[place] = slot.age();
+        let purpose = slot.purpose;
         for idle in gone {
-            self.leaves(&idle);
+            self.leaves(purpose);
             closed.push(idle.connection);
         }
         self.forget_if_unused(place);
     }
 
-    /// It is not idle any more.
-    fn leaves(&mut self, idle: &Idle<S>) {
+    /// One is not idle any more.
+    fn leaves(&mut self, purpose: usize) {
         self.idle -= 1;
-        self.counts[idle.purpose].1.total -= 1;
+        self.counts[purpose].1.total -= 1;
     }
 
     fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Open<S>>) {
@@ -301,7 +378,7 @@ impl<S> State<S> {
         if slot.lent > 0 || !slot.idle.is_empty() {
             return;
         }
-        let hash = self.hasher.hash_one(&slot.to);
+        let hash = self.hasher.hash_one((&slot.to, slot.purpose));
         if let Ok(entry) = self.places.find_entry(hash, |it| *it == place) {
             entry.remove();
         }

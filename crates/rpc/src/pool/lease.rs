@@ -7,14 +7,16 @@
 
 use super::idle::{Open, Ticket};
 use super::{Reply, Shared};
-use crate::client::{Ask, open};
+use crate::client::{Ask, Connection, Exchange, open};
 use crate::elsewhere::elsewhere;
 use crate::error::{Failure, RpcError};
+use crate::gate::Gate;
 use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
 use statestore_wire::HostPort;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 /// The right to one connection, counted until dropped.
@@ -23,15 +25,31 @@ pub(super) struct Lease<N: Net> {
     /// Until it is dropped.
     pub(super) ticket: Option<Ticket>,
     pub(super) connection: Option<Open<N::Stream>>,
+    /// Of the call under way.
+    pub(super) exchange: Option<Exchange>,
     pub(super) keep: bool,
 }
 
 impl<N: Net> Lease<N> {
+    pub(super) fn new(
+        pool: &Arc<Shared<N>>,
+        ticket: Ticket,
+        connection: Option<Open<N::Stream>>,
+    ) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            ticket: Some(ticket),
+            connection,
+            exchange: None,
+            keep: false,
+        }
+    }
+
     /// Drops idle connections that the peer has closed or spoken on; true if there were any.
-    pub(super) async fn drop_stale(&mut self) -> bool {
+    pub(super) fn drop_stale(&mut self) -> bool {
         let mut stale = false;
         while let Some(connection) = &mut self.connection {
-            if connection.is_fresh().await {
+            if connection.is_fresh() {
                 break;
             }
             stale = true;
@@ -45,7 +63,7 @@ impl<N: Net> Lease<N> {
 
     pub(super) async fn open(&mut self, to: &HostPort, deadline: Instant) -> Result<(), String> {
         let open = open(&self.pool.net, to, &self.pool.limits.budget, deadline);
-        self.connection = Some(Box::new(open.await?));
+        self.connection = Some(open.await?);
         Ok(())
     }
 
@@ -54,10 +72,29 @@ impl<N: Net> Lease<N> {
         &mut self,
         ask: &Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Begun, RpcError> {
-        match &mut self.connection {
-            Some(open) => open.begin(ask).await,
-            None => Err(Failure::Unusable.of(ask.to, ask.method)),
-        }
+        let Some(on) = &mut self.connection else {
+            return Err(Failure::Unusable.of(ask.to, ask.method));
+        };
+        let exchange = self
+            .exchange
+            .insert(Exchange::new(on, Instant::now(), ask.max_reply));
+        exchange.begin(on, ask).await
+    }
+
+    /// The same by polling, without a deadline, for a call that began at `started`.
+    pub(super) fn poll_begin(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: (&[impl AsRef<[u8]>], &Gate),
+        (started, max_reply): (Instant, u64),
+    ) -> Poll<Result<Begun, Failure>> {
+        let Some(on) = &mut self.connection else {
+            return Poll::Ready(Err(Failure::Unusable));
+        };
+        let exchange = self
+            .exchange
+            .get_or_insert_with(|| Exchange::new(on, started, max_reply));
+        exchange.poll_begin(cx, on, request)
     }
 
     /// The same over a new connection, after the first one failed, to the end (K-2).
@@ -72,8 +109,11 @@ impl<N: Net> Lease<N> {
             RpcError::Reconnect { address, reason }
         })?;
         let reply = match self.begin(ask).await {
-            Ok(Begun::Whole(reply)) => self.whole(ask, reply),
-            Ok(Begun::Large) => self.rest(ask).await,
+            Ok(Begun::Whole(reply)) => self.whole(ask.to, ask.method, reply),
+            Ok(Begun::Large) => {
+                let rest = self.rest(ask.to.clone(), ask.method, ask.deadline);
+                rest.await
+            }
             Err(error) => Err(error),
         };
         reply.map_err(|error| match error {
@@ -85,27 +125,33 @@ impl<N: Net> Lease<N> {
     /// The answer that began as a whole one.
     pub(super) fn whole(
         mut self,
-        ask: &Ask<'_, impl AsRef<[u8]>>,
+        to: &HostPort,
+        method: &'static str,
         reply: Received,
     ) -> Result<Reply<N>, RpcError> {
         let received = match &mut self.connection {
-            Some(open) => open.checked(ask.method, reply),
+            Some(open) => open.checked(method, reply),
             None => Err(Failure::Unusable),
         };
-        let received = received.map_err(|failure| failure.of(ask.to, ask.method))?;
-        Ok(self.reply(ask.method, received))
+        let received = received.map_err(|failure| failure.of(to, method))?;
+        Ok(self.reply(method, received))
     }
 
     /// The answer that turned out large, its rest received elsewhere if that is wanted.
-    pub(super) async fn rest(self, ask: &Ask<'_, impl AsRef<[u8]>>) -> Result<Reply<N>, RpcError> {
+    pub(super) async fn rest(
+        self,
+        to: HostPort,
+        method: &'static str,
+        deadline: Instant,
+    ) -> Result<Reply<N>, RpcError> {
         let bulk = self.pool.limits.bulk.clone();
-        let rest = self.receive(ask.to.clone(), ask.method, ask.deadline);
+        let rest = self.receive(to.clone(), method, deadline);
         let Some(bulk) = bulk else {
             return rest.await;
         };
         elsewhere(&bulk, rest).await.unwrap_or_else(|error| {
             let error = ReadError::Io(io::Error::other(error));
-            Err(Failure::Receive(error).of(ask.to, ask.method))
+            Err(Failure::Receive(error).of(&to, method))
         })
     }
 
@@ -115,10 +161,10 @@ impl<N: Net> Lease<N> {
         method: &'static str,
         deadline: Instant,
     ) -> Result<Reply<N>, RpcError> {
-        let Some(open) = &mut self.connection else {
+        let (Some(on), Some(exchange)) = (&mut self.connection, &mut self.exchange) else {
             return Err(Failure::Unusable.of(&to, method));
         };
-        let received = open.rest(&to, method, deadline).await?;
+        let received = exchange.rest(on, &to, method, deadline).await?;
         Ok(self.reply(method, received))
     }
 
@@ -134,16 +180,18 @@ impl<N: Net> Lease<N> {
 
 impl<N: Net> Drop for Lease<N> {
     fn drop(&mut self) {
-        let connection = self.connection.take();
-        let kept = connection.filter(|connection| self.keep && connection.is_ready());
-        let limits = &self.pool.limits;
         let Some(ticket) = self.ticket.take() else {
             return;
         };
+        let connection = self.connection.take();
+        let kept = connection.filter(|connection| self.keep && connection.is_ready());
+        // When it was asked tells how old it is, and takes no look at a clock.
+        let asked = kept.as_ref().and_then(Connection::asked);
+        let now = asked.unwrap_or_else(Instant::now);
         let closed = self
             .pool
             .state()
-            .give_back(Instant::now(), ticket, kept, limits);
+            .give_back(now, ticket, kept, &self.pool.limits);
         drop(closed); // outside the lock: closing is a system call
     }
 }

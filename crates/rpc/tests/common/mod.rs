@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
+pub mod way;
+
 /// Generous: only a broken test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -178,8 +180,8 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 pub enum Act {
     /// Answers this many calls, then closes orderly.
     Answer(usize),
-    /// Answers a call, then resets the connection at the next.
-    AnswerThenReset,
+    /// Answers this many calls, then does something else with the same connection.
+    AnswerThen(usize, Box<Self>),
     /// Reads a call and resets the connection.
     Reset,
     /// Reads calls, never answers.
@@ -228,12 +230,26 @@ impl Scripted {
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
+
+    /// Counts calls from here.
+    pub fn forget_calls(&self) {
+        self.calls.store(0, Ordering::SeqCst);
+    }
 }
 
-async fn perform(act: Act, mut stream: TcpStream, calls: Arc<AtomicUsize>) {
-    let hold = std::future::pending::<()>;
+async fn perform(mut act: Act, mut stream: TcpStream, calls: Arc<AtomicUsize>) {
+    while let Act::AnswerThen(many, then) = act {
+        for _ in 0..many {
+            if !read_call(&mut stream).await {
+                return;
+            }
+            calls.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(&reply("Heartbeat", 0)).await.unwrap();
+        }
+        act = *then;
+    }
     if matches!(act, Act::Deaf) {
-        return hold().await;
+        return std::future::pending().await;
     }
     let mut call = 0;
     while read_call(&mut stream).await {
@@ -248,16 +264,13 @@ async fn perform(act: Act, mut stream: TcpStream, calls: Arc<AtomicUsize>) {
                     return;
                 }
             }
-            Act::AnswerThenReset if call == 1 => {
-                stream.write_all(&reply("Heartbeat", 0)).await.unwrap();
-            }
-            Act::AnswerThenReset | Act::Reset => {
+            Act::Reset => {
                 return rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))
                     .unwrap();
             }
             Act::Send(bytes) => stream.write_all(bytes).await.unwrap(),
             Act::SendAndClose(bytes) => return stream.write_all(bytes).await.unwrap(),
-            Act::Silent | Act::Deaf => {}
+            Act::Silent | Act::Deaf | Act::AnswerThen(..) => {}
         }
     }
 }

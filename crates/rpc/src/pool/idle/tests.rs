@@ -4,13 +4,20 @@
 use super::*;
 use crate::budget::Budget;
 use proptest::prelude::*;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
 
 const PURPOSES: [Purpose; 2] = [Purpose("one"), Purpose("other")];
 
+/// One whose peer is gone.
 fn connection() -> Open<DuplexStream> {
-    Box::new(Connection::new(duplex(1).0, &Budget::unlimited()))
+    pair().0
+}
+
+fn pair() -> (Open<DuplexStream>, DuplexStream) {
+    let (near, far) = duplex(1);
+    (Connection::new(near, &Budget::unlimited()), far)
 }
 
 fn serials(connections: &[Open<DuplexStream>]) -> Vec<u64> {
@@ -27,8 +34,8 @@ fn limits(max_open: usize) -> PoolLimits {
 
 fn check(state: &State<DuplexStream>) {
     let idle: usize = state.slots.iter().map(|(_, slot)| slot.idle.len()).sum();
-    let lent: usize = state.slots.iter().map(|(_, slot)| slot.lent).sum();
-    assert_eq!((state.idle, state.lent), (idle, lent));
+    let lent: u32 = state.slots.iter().map(|(_, slot)| slot.lent).sum();
+    assert_eq!((state.idle, state.lent), (idle, lent as usize));
     assert_eq!(state.places.len(), state.slots.len());
     for (place, age) in state.ages.iter().enumerate() {
         let slot = state.slots.get(place);
@@ -40,67 +47,173 @@ fn check(state: &State<DuplexStream>) {
     }
 }
 
+/// The bookkeeping, and a list that is to do the same.
+struct Both {
+    state: State<DuplexStream>,
+    limits: PoolLimits,
+    /// What is idle: whose, and its serial; the one idle for longest first.
+    list: Vec<(Key, u64)>,
+    /// What is lent; false once its address was closed.
+    lent: Vec<(Ticket, Key, bool)>,
+    /// Places as they were when last asked for, some of them out of date.
+    places: HashMap<Key, Place>,
+    /// The peers, who say nothing and stay.
+    far: Vec<DuplexStream>,
+}
+
+/// An address and a purpose.
+type Key = (u16, usize);
+
+fn to((at, _): Key) -> HostPort {
+    HostPort::new("host", at + 1)
+}
+
+impl Both {
+    fn new(limits: PoolLimits) -> Self {
+        Self {
+            state: State::default(),
+            limits,
+            list: Vec::new(),
+            lent: Vec::new(),
+            places: HashMap::new(),
+            far: Vec::new(),
+        }
+    }
+
+    fn close(&mut self, key: Key) {
+        let mut closed = serials(&self.state.close(&to(key)));
+        closed.sort_unstable();
+        let gone = self.list.extract_if(.., |(of, _)| of.0 == key.0);
+        let mut gone: Vec<u64> = gone.map(|(_, serial)| serial).collect();
+        gone.sort_unstable();
+        assert_eq!(closed, gone);
+        for (_, of, taken) in &mut self.lent {
+            *taken &= of.0 != key.0;
+        }
+    }
+
+    /// Ends the oldest call.
+    fn give_back(&mut self, now: Instant, keeps: bool) {
+        let (ticket, key, taken) = self.lent.remove(0);
+        let kept = keeps.then(pair).map(|(near, far)| {
+            self.far.push(far);
+            near
+        });
+        let serial = kept.as_ref().map(|it| it.serial());
+        let closed = self.state.give_back(now, ticket, kept, &self.limits);
+        let taken = taken && self.lent.len() < self.limits.max_open;
+        let mut gone: Vec<u64> = serial.into_iter().filter(|_| !taken).collect();
+        let taken = serial.filter(|_| taken);
+        self.list.extend(taken.map(|serial| (key, serial)));
+        gone.extend(self.too_many());
+        assert_eq!(serials(&closed), gone);
+    }
+
+    fn lend(&mut self, key: Key) {
+        let (ticket, idle, closed) = self.state.lend(&to(key), PURPOSES[key.1], &self.limits);
+        let last = self.last(key);
+        assert_eq!(idle.as_ref().map(|it| it.serial()), last);
+        assert!(idle.is_none_or(|mut it| it.is_fresh()));
+        self.lent.push((ticket, key, true));
+        let gone = match last {
+            Some(_) => Vec::new(),
+            None => self.too_many(),
+        };
+        assert_eq!(serials(&closed), gone);
+    }
+
+    /// Lends by the place that is known, then by the one that is right.
+    fn lend_at(&mut self, key: Key) {
+        let is_used =
+            self.list.iter().any(|it| it.0 == key) || self.lent.iter().any(|it| it.1 == key);
+        let known = self.places.get(&key).copied().unwrap_or_default();
+        let place = self.state.place(&to(key), PURPOSES[key.1]);
+        assert_eq!(place.is_some(), is_used);
+        if place != Some(known) {
+            assert!(self.state.lend_at(known).is_none(), "out of date");
+        }
+        let place = place.unwrap_or_default();
+        self.places.insert(key, place);
+        let (ticket, idle) = self.state.lend_at(place).unzip();
+        assert_eq!(idle.as_ref().map(|it| it.serial()), self.last(key));
+        assert!(idle.is_none_or(|mut it| it.is_fresh()));
+        self.lent.extend(ticket.map(|ticket| (ticket, key, true)));
+    }
+
+    /// Takes the one used last out of the list.
+    fn last(&mut self, key: Key) -> Option<u64> {
+        let last = self.list.iter().rposition(|it| it.0 == key)?;
+        Some(self.list.remove(last).1)
+    }
+
+    /// Takes those out that are too many.
+    fn too_many(&mut self) -> Vec<u64> {
+        let many = self.list.len() + self.lent.len();
+        let many = many.saturating_sub(self.limits.max_open);
+        let gone = self.list.drain(..many.min(self.list.len()));
+        gone.map(|(_, serial)| serial).collect()
+    }
+
+    fn check(&self) {
+        for (i, purpose) in PURPOSES.into_iter().enumerate() {
+            let in_use = self.lent.iter().filter(|it| it.1.1 == i).count();
+            let total = in_use + self.list.iter().filter(|it| it.0.1 == i).count();
+            assert_eq!(self.state.usage(purpose), Usage { in_use, total });
+        }
+        check(&self.state);
+    }
+}
+
 proptest! {
     // K-1
     #[test]
     fn it_lends_and_closes_what_a_list_by_age_does(
         most in 1..6usize,
-        steps in prop::collection::vec((0..8u8, 0..4u16, 0..2usize, any::<bool>()), 0..200),
+        steps in prop::collection::vec((0..11u8, 0..4u16, 0..2usize, any::<bool>()), 0..200),
     ) {
-        let limits = limits(most);
-        let mut state = State::default();
-        // (address, purpose, serial), the one idle for longest first
-        let mut list: Vec<(u16, usize, u64)> = Vec::new();
+        let mut both = Both::new(limits(most));
         let start = Instant::now();
-        let mut lent: Vec<(Ticket, u16, usize, bool)> = Vec::new();
         for (n, (verb, at, purpose, keeps)) in steps.into_iter().enumerate() {
             let now = start + Duration::from_micros(n as u64);
-            let to = HostPort::new("host", at + 1);
+            let key = (at, purpose);
             match verb {
-                0 => {
-                    let mut closed = serials(&state.close(&to));
-                    closed.sort_unstable();
-                    let gone = list.extract_if(.., |(of, ..)| *of == at);
-                    let mut gone: Vec<u64> = gone.map(|(.., serial)| serial).collect();
-                    gone.sort_unstable();
-                    prop_assert_eq!(closed, gone);
-                    lent.iter_mut().for_each(|(_, of, _, taken)| *taken &= *of != at);
-                }
-                1..4 if !lent.is_empty() => {
-                    let (ticket, at, purpose, taken) = lent.remove(0);
-                    let kept = keeps.then(connection);
-                    let serial = kept.as_ref().map(|it| it.serial());
-                    let closed = state.give_back(now, ticket, kept, &limits);
-                    let taken = taken && lent.len() < most;
-                    let mut gone: Vec<u64> = serial.into_iter().filter(|_| !taken).collect();
-                    list.extend(serial.filter(|_| taken).map(|serial| (at, purpose, serial)));
-                    while !list.is_empty() && list.len() + lent.len() > most {
-                        gone.push(list.remove(0).2);
-                    }
-                    prop_assert_eq!(serials(&closed), gone);
-                }
-                _ => {
-                    let (ticket, idle, closed) = state.lend(&to, PURPOSES[purpose], &limits);
-                    let last = list.iter().rposition(|it| (it.0, it.1) == (at, purpose));
-                    let last = last.map(|i| list.remove(i).2);
-                    prop_assert_eq!(idle.map(|it| it.serial()), last);
-                    lent.push((ticket, at, purpose, true));
-                    let mut gone = Vec::new();
-                    while last.is_none() && !list.is_empty() && list.len() + lent.len() > most {
-                        gone.push(list.remove(0).2);
-                    }
-                    prop_assert_eq!(serials(&closed), gone);
-                }
+                0 => both.close(key),
+                1..4 if !both.lent.is_empty() => both.give_back(now, keeps),
+                // Some of these slots are there, one never is.
+                4 => both.state.fetch([at.into(), n, usize::MAX, at.into()].into_iter()),
+                5..8 => both.lend_at(key),
+                _ => both.lend(key),
             }
-            for (i, purpose) in PURPOSES.into_iter().enumerate() {
-                let in_use = lent.iter().filter(|it| it.2 == i).count();
-                let total = in_use + list.iter().filter(|it| it.1 == i).count();
-                prop_assert_eq!(state.usage(purpose), Usage { in_use, total });
-            }
-            check(&state);
+            both.check();
         }
-        state.close_all();
-        prop_assert_eq!(state.idle, 0);
+        both.state.close_all();
+        prop_assert_eq!(both.state.idle, 0);
+    }
+}
+
+// K-1
+#[test]
+fn a_place_that_was_given_up_does_not_answer_for_who_has_its_slot_now() {
+    let (one, other) = (HostPort::new("host", 1), HostPort::new("other", 1));
+    let mut state = idle(1, Instant::now());
+    let old = state.place(&one, PURPOSES[0]).unwrap();
+    state.close(&one);
+    assert_eq!(state.place(&one, PURPOSES[0]), None);
+    assert!(state.lend_at(old).is_none());
+    for to in [other, one] {
+        let (ticket, ..) = state.lend(&to, PURPOSES[0], &limits(9));
+        state.give_back(Instant::now(), ticket, Some(connection()), &limits(9));
+        let place = state.place(&to, PURPOSES[0]).unwrap();
+        assert_eq!(place.slot, old.slot, "the slot is used again");
+        for none in [old, Place::default()] {
+            assert!(state.lend_at(none).is_none());
+        }
+        assert_eq!((state.idle, state.lent), (1, 0));
+        let (ticket, _) = state.lend_at(place).unwrap();
+        assert!(state.lend_at(place).is_none(), "nothing is idle any more");
+        assert_eq!((state.idle, state.lent), (0, 1));
+        state.give_back(Instant::now(), ticket, None, &limits(9));
+        check(&state);
     }
 }
 

@@ -1,0 +1,186 @@
+//! [`Small`]: a call with a small message over an idle connection, by polling.
+//!
+//! Whoever makes thousands of calls at a time keeps them in a table of its own and polls those
+//! that are woken: no future, no task, no timer for each. Only what most calls need is here; the
+//! others go on as a [future](Later).
+//!
+//! Deliberately absent: time. Whoever polls knows when a [deadline](Small::deadline) has passed.
+//!
+//! Invariant: a call does here what [`Pool::call_raw`] does (K-1 to K-3).
+
+use super::lease::Lease;
+use super::{Place, Pool, Purpose, Reply, make};
+use crate::client::{Ask, CallLimits};
+use crate::error::{Failure, RpcError};
+use crate::gate::Gate;
+use crate::message::Begun;
+use crate::net::Net;
+use statestore_wire::HostPort;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// A call under way.
+pub struct Small<N: Net> {
+    lease: Lease<N>,
+    gate: Gate,
+    method: &'static str,
+    /// The request, envelope included.
+    message: Vec<u8>,
+    started: Instant,
+    limits: CallLimits,
+    /// What the connection has come to.
+    begun: Option<Result<Begun, Failure>>,
+}
+
+/// A call that needs more than most do: its end.
+pub type Later<N> = Pin<Box<dyn Future<Output = Result<Reply<N>, RpcError>>>>;
+
+/// How a call begins.
+// Nearly all are small, and a box for each would cost more than the room.
+#[expect(clippy::large_enum_variant)]
+pub enum Started<N: Net> {
+    /// Over a connection that was idle.
+    Small(Small<N>),
+    /// By opening one.
+    Later(Later<N>),
+}
+
+/// How a call ends that began as a small one.
+// Nearly all end now.
+#[expect(clippy::large_enum_variant)]
+pub enum Ended<N: Net> {
+    /// So.
+    Now(Result<Reply<N>, RpcError>),
+    /// It is sent once more, or its answer is large.
+    Later(Later<N>),
+}
+
+impl<N: Net> Pool<N> {
+    /// A call with a message of a single piece; nothing is sent before it is polled. `place`
+    /// remembers where the idle connections to this address are, and is for this address and
+    /// purpose alone. The deadline counts from here.
+    pub fn start(
+        &self,
+        (to, purpose, place): (&HostPort, Purpose, &mut Place),
+        (method, message): (&'static str, Vec<u8>),
+        limits: CallLimits,
+    ) -> Started<N> {
+        let lease = self.lease_at(place, to, purpose);
+        let mut small = Small {
+            lease: lease.unwrap_or_else(|| self.lease(to, purpose)),
+            gate: self.gate.clone(),
+            method,
+            message,
+            started: Instant::now(),
+            limits,
+            begun: None,
+        };
+        let stale = small.lease.drop_stale();
+        match small.lease.connection {
+            Some(_) => Started::Small(small),
+            None => Started::Later(small.anew(to.clone(), stale)),
+        }
+    }
+
+    /// Calls start soon where these are: what they need is fetched. It has no other effect.
+    pub fn fetch(&self, places: impl IntoIterator<Item = Place>) {
+        let slots = places.into_iter().map(Place::slot);
+        self.state().fetch(slots);
+    }
+
+    /// These end soon: the same.
+    pub fn fetch_ends<'a>(&self, calls: impl IntoIterator<Item = &'a Small<N>>) {
+        let tickets = calls.into_iter().filter_map(|it| it.lease.ticket.as_ref());
+        self.state().fetch(tickets.map(|ticket| ticket.slot()));
+    }
+
+    /// An idle connection, if there is one.
+    fn lease_at(&self, place: &mut Place, to: &HostPort, purpose: Purpose) -> Option<Lease<N>> {
+        let mut state = self.state();
+        let idle = state.lend_at(*place).or_else(|| {
+            *place = state.place(to, purpose).unwrap_or_default();
+            state.lend_at(*place)
+        });
+        drop(state);
+        let (ticket, connection) = idle?;
+        Some(Lease::new(&self.shared, ticket, Some(connection)))
+    }
+}
+
+impl<N: Net> Small<N> {
+    /// When the call ends at the latest.
+    pub fn deadline(&self) -> Instant {
+        self.started + self.limits.deadline
+    }
+
+    /// Goes on as far as it can without waiting; once it is ready, ask for its [end](Self::end).
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let parts = [&self.message[..]];
+        let request = (&parts[..], &self.gate);
+        let limits = (self.started, self.limits.max_reply);
+        let begun = ready!(self.lease.poll_begin(cx, request, limits));
+        self.begun = Some(begun);
+        Poll::Ready(())
+    }
+
+    /// How the call ends, or goes on. One that is not ready has reached its deadline.
+    pub fn end(self, to: &HostPort) -> Ended<N> {
+        let Self { lease, method, .. } = self;
+        let failure = match (self.begun, &lease.connection) {
+            (Some(Ok(Begun::Whole(reply))), _) => {
+                return Ended::Now(lease.whole(to, method, reply));
+            }
+            (Some(Ok(Begun::Large)), _) => {
+                let deadline = self.started + self.limits.deadline;
+                let rest = lease.rest(to.clone(), method, deadline);
+                return Ended::Later(Box::pin(rest));
+            }
+            (Some(Err(failure)), _) => failure,
+            (None, Some(on)) => return Ended::Now(Err(on.timed_out(to, method))),
+            (None, None) => Failure::Unusable,
+        };
+        if !failure.calls_for_another_try() {
+            return Ended::Now(Err(failure.of(to, method)));
+        }
+        let (message, gate, limits) = (self.message, self.gate, self.limits);
+        let (to, deadline) = (to.clone(), self.started + limits.deadline);
+        Ended::Later(Box::pin(async move {
+            let parts = [message];
+            let ask = Ask {
+                to: &to,
+                method,
+                parts: &parts,
+                deadline,
+                max_reply: limits.max_reply,
+                gate: &gate,
+            };
+            lease.try_again(&ask).await
+        }))
+    }
+
+    /// The call as a future that opens a connection; `stale` if one was idle and of no use.
+    fn anew(self, to: HostPort, stale: bool) -> Later<N> {
+        Box::pin(async move {
+            let ask = Ask {
+                to: &to,
+                method: self.method,
+                parts: &[self.message],
+                deadline: self.started + self.limits.deadline,
+                max_reply: self.limits.max_reply,
+                gate: &self.gate,
+            };
+            make(self.lease, stale, ask).await
+        })
+    }
+}
+
+impl<N: Net> fmt::Debug for Small<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Small")
+            .field("method", &self.method)
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
+}

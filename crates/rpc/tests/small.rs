@@ -1,0 +1,175 @@
+//! What only a call has that is polled: a place, a deadline that somebody else keeps, and two
+//! kinds of ends. The rules of all calls are shown in `pool`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::way::{BEATS, Caller, Way, end, whole};
+use common::{Act, PATIENCE, Scripted, heartbeat, until};
+use statestore_rpc::pool::{Ended, Place};
+use statestore_rpc::{CallLimits, Failure, PoolLimits, Reply, RpcError, TcpNet, Usage};
+use statestore_wire::HeartbeatResponse;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Short, where the test waits for it.
+const SHORT: Duration = Duration::from_millis(150);
+/// More than a connection takes that nobody reads from.
+const MUCH: usize = 64 << 20;
+
+fn caller() -> Caller<TcpNet> {
+    Way::PolledKept.caller(PoolLimits::default())
+}
+
+fn limits() -> CallLimits {
+    CallLimits::small(PATIENCE)
+}
+
+fn now(ended: Ended<TcpNet>) -> Result<Reply<TcpNet>, RpcError> {
+    match ended {
+        Ended::Now(result) => result,
+        Ended::Later(_) => panic!("there is something left to do"),
+    }
+}
+
+// K-1
+#[tokio::test]
+async fn a_place_that_is_out_of_date_leads_to_nobody_else() {
+    let one = Scripted::start(vec![Act::Answer(usize::MAX)]).await;
+    let two = Scripted::start(vec![Act::Answer(usize::MAX)]).await;
+    let caller = caller();
+    for _ in 0..2 {
+        caller.call(&one.at, PATIENCE).await.unwrap();
+    }
+    let old = caller.place(&one.at);
+    assert_ne!(old, Place::default());
+    caller.pool.close(&one.at);
+    // Now the other has what the first one had.
+    caller.call(&two.at, PATIENCE).await.unwrap();
+    for _ in 0..2 {
+        caller.set_place(&one.at, old);
+        caller.call(&one.at, PATIENCE).await.unwrap();
+        assert_ne!(caller.place(&one.at), old);
+    }
+    assert_eq!((one.calls(), two.calls()), (4, 1));
+    assert_eq!((one.accepted(), two.accepted()), (2, 1));
+}
+
+// K-1, F-4: what is in use when its address is closed is not lent again, by any place
+#[tokio::test]
+async fn a_place_whose_connections_are_all_closed_or_in_use_lends_none() {
+    let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
+    caller.call(&peer.at, PATIENCE).await.unwrap();
+    let first = caller.small(&peer.at, heartbeat(), limits());
+    let second = caller.reply((&peer.at, BEATS), heartbeat(), limits());
+    let second = second.await.unwrap();
+    assert_eq!(peer.accepted(), 2);
+    caller.pool.close(&peer.at);
+    for reply in [now(end(first, &peer.at).await).unwrap(), second] {
+        reply.decode::<HeartbeatResponse>(&peer.at).unwrap();
+    }
+    assert_eq!(caller.pool.usage(BEATS), Usage::default());
+    caller.call(&peer.at, PATIENCE).await.unwrap();
+    assert_eq!(peer.accepted(), 3);
+}
+
+// K-3: by what it waits for
+#[tokio::test]
+async fn a_call_that_ends_before_it_is_ready_has_timed_out_now() {
+    for (act, bytes) in [(Act::Deaf, vec![0; MUCH]), (Act::Silent, heartbeat())] {
+        let (caller, peer) = Way::PolledKept.meet(vec![act.clone()]).await;
+        let start = Instant::now();
+        let small = caller.small(&peer.at, bytes, CallLimits::small(SHORT));
+        assert!(small.deadline() >= start + SHORT);
+        let error = now(end(small, &peer.at).await).unwrap_err();
+        assert!(start.elapsed() >= SHORT);
+        let is_right = match act {
+            Act::Deaf => matches!(failure(&error), Some(Failure::SendTimeout)),
+            _ => matches!(error, RpcError::RecvTimeout { .. }),
+        };
+        assert!(is_right, "{act:?}: {error}");
+        assert_eq!(caller.pool.usage(BEATS), Usage::default());
+        assert_eq!(peer.accepted(), 1);
+    }
+}
+
+fn failure(error: &RpcError) -> Option<&Failure> {
+    match error {
+        RpcError::General { failure, .. } => Some(failure),
+        _ => None,
+    }
+}
+
+// K-1, K-3
+#[tokio::test]
+async fn a_call_that_is_never_polled_sends_nothing_and_drops_its_connection() {
+    for ends in [true, false] {
+        let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
+        let small = caller.small(&peer.at, heartbeat(), limits());
+        let (in_use, total) = (1, 1);
+        assert_eq!(caller.pool.usage(BEATS), Usage { in_use, total });
+        if ends {
+            let error = now(small.end(&peer.at)).unwrap_err();
+            assert!(matches!(failure(&error), Some(Failure::SendTimeout)));
+        } else {
+            drop(small);
+        }
+        assert_eq!(caller.pool.usage(BEATS), Usage::default());
+        caller.call(&peer.at, PATIENCE).await.unwrap();
+        assert_eq!((peer.accepted(), peer.calls()), (2, 1));
+    }
+}
+
+// K-5, W14
+#[tokio::test]
+async fn the_deadline_counts_from_the_beginning_also_where_a_call_goes_on_as_a_future() {
+    for acts in [
+        vec![Act::Silent],
+        vec![Act::AnswerThen(1, Act::Silent.into())],
+        vec![Act::AnswerThen(1, Act::Reset.into()), Act::Silent],
+    ] {
+        let (caller, peer) = (caller(), Scripted::start(acts.clone()).await);
+        if matches!(acts[0], Act::AnswerThen(..)) {
+            caller.call(&peer.at, PATIENCE).await.unwrap();
+        }
+        let start = Instant::now();
+        let to = (&peer.at, BEATS, &mut Place::default());
+        let request = ("Heartbeat", heartbeat());
+        let started = caller.pool.start(to, request, CallLimits::small(SHORT));
+        let error = whole(started, &peer.at).await.unwrap_err();
+        assert!(error.to_string().contains("recv timed out"), "{error}");
+        assert!(start.elapsed() >= SHORT);
+        assert!(start.elapsed() < PATIENCE / 2);
+    }
+}
+
+// K-1, K-2
+#[tokio::test]
+async fn what_is_fetched_before_is_lent_as_if_it_were_not() {
+    for (act, accepted) in [(Act::Answer(usize::MAX), 1), (Act::Answer(1), 2)] {
+        let (caller, peer) = Way::PolledKept.meet(vec![act, Act::Answer(9)]).await;
+        // One of the two peers closes after this.
+        caller.call(&peer.at, PATIENCE).await.unwrap();
+        let place = caller.place(&peer.at);
+        caller.pool.fetch([place, Place::default(), place]);
+        caller.call(&peer.at, PATIENCE).await.unwrap();
+        let (in_use, total) = (0, 1);
+        assert_eq!(caller.pool.usage(BEATS), Usage { in_use, total });
+        assert_eq!(peer.accepted(), accepted);
+    }
+}
+
+// K-1
+#[tokio::test]
+async fn calls_are_not_disturbed_by_fetching_their_ends() {
+    let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
+    let mut small = caller.small(&peer.at, heartbeat(), limits());
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let _ = small.poll(&mut cx);
+    until("the call is answered", || peer.calls() == 1).await;
+    caller.pool.fetch_ends([&small]);
+    let reply = now(end(small, &peer.at).await).unwrap();
+    reply.decode::<HeartbeatResponse>(&peer.at).unwrap();
+    caller.call(&peer.at, PATIENCE).await.unwrap();
+    assert_eq!((peer.accepted(), peer.calls()), (1, 2));
+}

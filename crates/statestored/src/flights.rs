@@ -1,0 +1,214 @@
+//! [`Flights`]: the small calls under way, in a table for all of them.
+//!
+//! ```text
+//!   launch --> under way --(woken)--> noted: 7, 3, ..  --> polled in turn --> landed
+//!                       \--(its deadline passed)---------------------------/
+//! ```
+//!
+//! A waker only notes the place of its call, and one task polls what is noted: no task, timer or
+//! future for each call. Places are used again, the last one first, so what all calls share stays
+//! in the cache.
+//!
+//! Deliberately absent: what a call is, and what becomes of it.
+//!
+//! Invariants: what was put in comes out once; a place is free or holds a call whose deadline
+//! stands among the deadlines.
+
+use futures::task::AtomicWaker;
+use std::collections::{BTreeSet, VecDeque};
+use std::hint::black_box;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::time::Instant;
+
+/// Calls under way.
+pub(crate) struct Flights<F> {
+    places: Vec<Place<F>>,
+    free: Vec<usize>,
+    deadlines: BTreeSet<(Instant, usize)>,
+    noted: Arc<Noted>,
+    /// Noted ones whose turn comes next.
+    next: VecDeque<usize>,
+}
+
+struct Place<F> {
+    flight: Option<(Instant, F)>,
+    bell: Arc<Bell>,
+    /// Rings the bell.
+    waker: Waker,
+}
+
+/// Places of calls that were woken.
+#[derive(Default)]
+pub(crate) struct Noted {
+    places: Mutex<VecDeque<usize>>,
+    /// Whoever polls them.
+    task: AtomicWaker,
+}
+
+impl Noted {
+    /// The task of this context polls them.
+    pub(crate) fn listen(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
+    }
+
+    /// Wakes that task.
+    pub(crate) fn ring(&self) {
+        self.task.wake();
+    }
+
+    fn places(&self) -> MutexGuard<'_, VecDeque<usize>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Bell {
+    place: usize,
+    noted: Arc<Noted>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut places = self.noted.places();
+        places.push_back(self.place);
+        let first = places.len() == 1;
+        drop(places);
+        if first {
+            self.noted.ring();
+        }
+    }
+}
+
+impl<F> Default for Flights<F> {
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            deadlines: BTreeSet::new(),
+            noted: Arc::default(),
+            next: VecDeque::new(),
+        }
+    }
+}
+
+impl<F> Flights<F> {
+    /// What wakes whoever polls.
+    pub(crate) fn noted(&self) -> Arc<Noted> {
+        Arc::clone(&self.noted)
+    }
+
+    /// When the first call ends at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Puts a call in and polls it; gives it back if it is ready at once.
+    pub(crate) fn launch(
+        &mut self,
+        deadline: Instant,
+        flight: F,
+        poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
+    ) -> Option<F> {
+        let at = self.free.pop().unwrap_or_else(|| self.add_place());
+        self.places[at].flight = Some((deadline, flight));
+        self.deadlines.insert((deadline, at));
+        self.poll(at, poll)
+    }
+
+    /// True if calls were noted that were not polled yet.
+    pub(crate) fn have_noted(&self) -> bool {
+        !self.next.is_empty() || !self.noted.places().is_empty()
+    }
+
+    /// Those that [`poll_noted`](Self::poll_noted) polls next.
+    pub(crate) fn noted_next(&mut self) -> impl Iterator<Item = &F> {
+        if self.next.is_empty() {
+            std::mem::swap(&mut self.next, &mut self.noted.places());
+        }
+        let places = self.next.iter().filter_map(|at| self.places.get(*at));
+        places.filter_map(|place| place.flight.as_ref().map(|(_, flight)| flight))
+    }
+
+    /// Polls at most so many of the noted calls; those that are ready have landed.
+    pub(crate) fn poll_noted(
+        &mut self,
+        most: usize,
+        mut poll: impl FnMut(&mut Context<'_>, &mut F) -> Poll<()>,
+        mut landed: impl FnMut(F),
+    ) {
+        for _ in 0..most {
+            let Some(at) = self.next.pop_front() else {
+                return;
+            };
+            if let Some(flight) = self.poll(at, &mut poll) {
+                landed(flight);
+            }
+        }
+    }
+
+    /// Takes out a call whose deadline has passed.
+    pub(crate) fn take_late(&mut self, now: Instant) -> Option<F> {
+        let (deadline, at) = *self.deadlines.first()?;
+        match deadline <= now {
+            true => self.take(at),
+            false => None,
+        }
+    }
+
+    /// Takes out those that are to go.
+    pub(crate) fn extract(&mut self, mut goes: impl FnMut(&F) -> bool) -> Vec<F> {
+        let going = |place: &Place<F>| place.flight.as_ref().is_some_and(|(_, it)| goes(it));
+        let going: Vec<bool> = self.places.iter().map(going).collect();
+        let going = going.into_iter().enumerate().filter(|(_, goes)| *goes);
+        going.filter_map(|(at, _)| self.take(at)).collect()
+    }
+
+    /// Asks memory for the places of so many calls that come next.
+    pub(crate) fn fetch(&self, many: usize) {
+        let next = self.free.iter().rev().take(many);
+        let places = next.filter_map(|at| self.places.get(*at));
+        let seen = places.map(|it| it.flight.iter().count() + Arc::strong_count(&it.bell));
+        black_box(seen.sum::<usize>());
+    }
+
+    /// The call of this place if it is ready, or nothing if that one ended before.
+    fn poll(
+        &mut self,
+        at: usize,
+        poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
+    ) -> Option<F> {
+        let place = self.places.get_mut(at)?;
+        let (_, flight) = place.flight.as_mut()?;
+        match poll(&mut Context::from_waker(&place.waker), flight) {
+            Poll::Ready(()) => self.take(at),
+            Poll::Pending => None,
+        }
+    }
+
+    fn take(&mut self, at: usize) -> Option<F> {
+        let (deadline, flight) = self.places.get_mut(at)?.flight.take()?;
+        self.deadlines.remove(&(deadline, at));
+        self.free.push(at);
+        Some(flight)
+    }
+
+    fn add_place(&mut self) -> usize {
+        let bell = Arc::new(Bell {
+            place: self.places.len(),
+            noted: Arc::clone(&self.noted),
+        });
+        self.places.push(Place {
+            flight: None,
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
+        });
+        self.places.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! The calls of the node, from the effect that asks for one to the outcome that it hears.
+//!
+//! ```text
+//!   Effect::Call --> small: a flight, polled by `attend_calls` --+--> ended --> step(Completed)
+//!               \-> else:  a task of its own --------------------------------> step(Completed)
+//! ```
+//!
+//! Small calls are polled and heard some at a time: what each of them needs is fetched for all of
+//! these before the first has its turn. Then others have theirs, so that the requests that are due
+//! do not go out before the answers to the last ones were read.
+//!
+//! Deliberately absent: bytes (`fanout`), the table (`flights`).
+//!
+//! Invariant: each call comes back once, whatever happens to it.
+
+use super::{Ended, Owner};
+use crate::fanout::{Begun, Flight, Outcome, abandoned, inject};
+use rand::Rng;
+use statestore_core::ids::CallId;
+use statestore_core::port::{Call, CallFault, Effect, Input, Lane, Reply};
+use statestore_daemon::debug_actions::Step;
+use statestore_rpc::Net;
+use statestore_wire::{Status, StatusCode};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::spawn_local;
+use tokio::time::{Sleep, sleep};
+
+/// So many calls are fetched together: what they need fits into a core's own cache.
+const SOME: usize = 16;
+/// So many times as many end before others have their turn.
+const ROUNDS: usize = 8;
+/// To the next look at deadlines where there are none.
+const FAR: Duration = Duration::from_secs(3_600);
+
+impl<N: Net> Owner<N> {
+    /// Polls small calls, and lets the node hear of their ends, until it is closing.
+    pub async fn attend_calls(&self) {
+        let mut watch = pin!(sleep(FAR));
+        poll_fn(|cx| self.poll_calls(cx, watch.as_mut())).await;
+    }
+
+    fn poll_calls(&self, cx: &mut Context<'_>, mut watch: Pin<&mut Sleep>) -> Poll<()> {
+        self.0.noted.listen(cx);
+        for _ in 0..ROUNDS {
+            if self.0.closing.get() {
+                return Poll::Ready(());
+            }
+            self.poll_some();
+            self.hear_ended();
+        }
+        let late = self.end_late(&mut watch);
+        self.0.watch.set(Some(watch.deadline()));
+        let again = late || watch.poll(cx).is_ready();
+        if again || !self.0.ended.borrow().is_empty() || self.0.flights.borrow().have_noted() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Polls some of the small calls that were woken.
+    fn poll_some(&self) {
+        let mut flights = self.0.flights.borrow_mut();
+        let ids = flights.noted_next().take(SOME).map(|flight| flight.id);
+        self.0.node.borrow().fetch(ids);
+        self.0.fanout.fetch_ends(flights.noted_next().take(SOME));
+        let landed = |flight| self.land(flight);
+        flights.poll_noted(SOME, |cx, flight| flight.poll(cx), landed);
+    }
+
+    /// Ends calls whose deadline has passed, and sets the watch to the next one; true if there were
+    /// any.
+    fn end_late(&self, watch: &mut Pin<&mut Sleep>) -> bool {
+        let mut flights = self.0.flights.borrow_mut();
+        let (mut any, elapsed) = (false, watch.is_elapsed());
+        while elapsed && let Some(flight) = flights.take_late(watch.deadline()) {
+            any = true;
+            self.land(flight);
+        }
+        match flights.deadline() {
+            Some(next) if elapsed || next < watch.deadline() => watch.as_mut().reset(next),
+            None if elapsed => watch.set(sleep(FAR)),
+            _ => {}
+        }
+        any
+    }
+
+    /// Lets the node hear of all calls that ended, at one time.
+    fn hear_ended(&self) {
+        let next = || self.0.ended.borrow_mut().pop_front();
+        let Some(mut ended) = next() else {
+            return;
+        };
+        let now = self.0.clock.now();
+        loop {
+            let (call, outcome) = ended;
+            self.step_at(now, Input::Completed { call, outcome });
+            match next() {
+                Some(more) => ended = more,
+                None => return,
+            }
+        }
+    }
+
+    /// Does these things in order.
+    pub(super) fn perform_all(&self, mut effects: std::vec::Drain<'_, Effect>) {
+        for done in 0.. {
+            if done % SOME == 0 && effects.len() > 1 {
+                self.0.fanout.fetch(effects.as_slice().iter().take(SOME));
+                self.0.flights.borrow().fetch(SOME.min(effects.len()));
+            }
+            let Some(effect) = effects.next() else {
+                return;
+            };
+            self.perform(effect);
+        }
+    }
+
+    /// Makes a call, after what tests want to happen before.
+    pub(super) fn call(&self, call: Call) {
+        let injected = {
+            let mut dice = self.0.dice.borrow_mut();
+            self.0.fanout.injections(&call, || dice.random())
+        };
+        if injected.is_empty() {
+            return self.begin(call);
+        }
+        let outstanding = Outstanding::new(self, call.id, call.lane);
+        spawn_local(self.clone().begin_after(call, injected, outstanding));
+    }
+
+    fn begin(&self, call: Call) {
+        let (id, lane, fenced) = (call.id, call.lane, call.fence.is_some());
+        match self.0.fanout.begin(call) {
+            Begun::Flight(flight) => {
+                let deadline = flight.deadline();
+                let launched =
+                    self.0
+                        .flights
+                        .borrow_mut()
+                        .launch(deadline, flight, |cx, flight| flight.poll(cx));
+                if let Some(flight) = launched {
+                    self.land(flight);
+                } else if self.0.watch.get().is_none_or(|watch| deadline < watch) {
+                    self.0.noted.ring();
+                }
+            }
+            Begun::Outcome(outcome) => self.came_of((id, fenced), outcome),
+            Begun::Large(call) => {
+                let outstanding = Outstanding::new(self, id, lane);
+                let owner = self.clone();
+                // Boxed, because the runtime moves what it spawns several times.
+                spawn_local(Box::pin(async move {
+                    let sent = owner.0.fanout.send(call);
+                    owner.follow(outstanding, fenced, sent).await;
+                }));
+            }
+        }
+    }
+
+    async fn begin_after(self, call: Call, injected: Vec<Step>, mut outstanding: Outstanding<N>) {
+        let recalled = self.0.recall.notified();
+        let ready = tokio::select! {
+            biased;
+            () = recalled, if call.fence.is_some() => Err(recall_fault()),
+            ready = inject(&call, injected) => ready,
+        };
+        match ready {
+            Ok(()) => {
+                outstanding.call = None;
+                self.begin(call);
+            }
+            Err(fault) => outstanding.complete(Err(fault)),
+        }
+    }
+
+    fn land(&self, flight: Flight<N>) {
+        let call = (flight.id, flight.fenced);
+        self.came_of(call, self.0.fanout.end(flight));
+    }
+
+    fn came_of(&self, (id, fenced): (CallId, bool), outcome: Outcome) {
+        match outcome {
+            Outcome::Now(outcome) => self.note_end((id, outcome)),
+            Outcome::Later(later) => {
+                let outstanding = Outstanding::new(self, id, Lane::Heartbeat);
+                let owner = self.clone();
+                spawn_local(async move { owner.follow(outstanding, fenced, later).await });
+            }
+        }
+    }
+
+    fn note_end(&self, ended: Ended) {
+        let mut all = self.0.ended.borrow_mut();
+        all.push_back(ended);
+        if all.len() == 1 {
+            self.0.noted.ring();
+        }
+    }
+
+    /// A call that goes on by itself, to its end.
+    async fn follow(
+        &self,
+        outstanding: Outstanding<N>,
+        fenced: bool,
+        sent: impl Future<Output = Result<Reply, CallFault>>,
+    ) {
+        let recalled = self.0.recall.notified();
+        let outcome = tokio::select! {
+            biased;
+            () = recalled, if fenced => Err(recall_fault()),
+            outcome = sent => outcome,
+        };
+        outstanding.complete(outcome);
+    }
+
+    /// Ends all calls that carry a fence.
+    pub(super) fn recall(&self) {
+        let recalled = self.0.flights.borrow_mut().extract(|flight| flight.fenced);
+        for flight in recalled {
+            self.note_end((flight.id, Err(recall_fault())));
+        }
+        self.0.recall.notify_waiters();
+    }
+}
+
+fn recall_fault() -> CallFault {
+    let text = "recalled: this statestored is no longer active";
+    CallFault(Status::error(StatusCode::INTERNAL_ERROR, text))
+}
+
+/// A call in a task of its own, whose outcome the node has not heard yet.
+struct Outstanding<N: Net> {
+    owner: Owner<N>,
+    call: Option<CallId>,
+    to_peer: bool,
+}
+
+impl<N: Net> Outstanding<N> {
+    fn new(owner: &Owner<N>, call: CallId, lane: Lane) -> Self {
+        let to_peer = lane == Lane::Peer;
+        let calls = &owner.0.to_peer;
+        calls.set(calls.get() + usize::from(to_peer));
+        Self {
+            owner: owner.clone(),
+            call: Some(call),
+            to_peer,
+        }
+    }
+
+    fn complete(mut self, outcome: Result<Reply, CallFault>) {
+        if let Some(call) = self.call.take() {
+            self.owner.step(Input::Completed { call, outcome });
+        }
+    }
+}
+
+impl<N: Net> Drop for Outstanding<N> {
+    fn drop(&mut self) {
+        let calls = &self.owner.0.to_peer;
+        calls.set(calls.get() - usize::from(self.to_peer));
+        if let Some(call) = self.call.take() {
+            let outcome = Err(abandoned());
+            self.owner.step(Input::Completed { call, outcome });
+        }
+    }
+}
