@@ -24,7 +24,8 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn acknowledge_later(&self) {}
 
     /// True if nothing has come that was not read, and the peer is there. What has come may be lost
-    /// by asking.
+    /// by asking. By default a read tells, which also has to wait where the task has used its turn
+    /// up; what has come is then found by the next call.
     fn is_quiet(&mut self) -> bool {
         let mut byte = [0; 1];
         let mut target = ReadBuf::new(&mut byte);

@@ -150,13 +150,14 @@ impl<F> Flights<F> {
         }
     }
 
-    /// Takes out a call whose deadline has passed.
-    pub(crate) fn take_late(&mut self, now: Instant) -> Option<F> {
-        let (deadline, at) = *self.deadlines.first()?;
-        match deadline <= now {
-            true => self.take(at),
-            false => None,
-        }
+    /// Takes out a call whose deadline has passed, once it was polled for the last time.
+    pub(crate) fn take_late(
+        &mut self,
+        now: Instant,
+        poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
+    ) -> Option<F> {
+        let (_, at) = *self.deadlines.first().filter(|(first, _)| *first <= now)?;
+        self.poll(at, poll).or_else(|| self.take(at))
     }
 
     /// Takes out those that are to go.

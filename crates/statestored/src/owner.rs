@@ -68,7 +68,7 @@ struct Inner<N: Net> {
     serving: Cell<bool>,
     closing: Cell<bool>,
     /// Rings when calls that carry a fence are to end.
-    recall: Notify,
+    recall: Arc<Notify>,
     /// Rings when the start-up handshake is decided (H-4).
     decided: Notify,
     /// Calls to the peer under way.
@@ -109,7 +109,7 @@ impl<N: Net> Owner<N> {
             sooner: Notify::new(),
             serving: Cell::new(false),
             closing: Cell::new(false),
-            recall: Notify::new(),
+            recall: Arc::default(),
             decided: Notify::new(),
             to_peer: Cell::new(0),
             noted: flights.noted(),
@@ -244,19 +244,20 @@ impl<N: Net> Owner<N> {
             return false;
         }
         let mut outbox = self.0.spare.borrow_mut().pop().unwrap_or_default();
+        // What was asked is answered before those who are told because of it hear of it.
+        let answers = matches!(input, Input::Request { .. });
+        let fatal = EndProcess;
         let deadline = {
-            let fatal = EndProcess;
             let mut node = self.0.node.borrow_mut();
             node.step(now, input, &mut outbox);
             self.0.fence.set(node.fence());
             if node.is_decided() {
                 self.0.decided.notify_waiters();
             }
-            let deadline = node.deadline();
-            std::mem::forget(fatal);
-            deadline
+            node.deadline()
         };
-        self.perform_all(outbox.drain(..));
+        self.perform_all(outbox.drain(..), answers);
+        std::mem::forget(fatal);
         self.0.spare.borrow_mut().push(outbox);
         if let Some(due) = deadline
             && self.0.alarm.get().is_none_or(|alarm| due < alarm)
@@ -267,7 +268,7 @@ impl<N: Net> Owner<N> {
     }
 
     /// Does one thing; never steps, so that effects keep their order.
-    fn perform(&self, effect: Effect) {
+    fn perform(&self, effect: Effect, answers: bool) {
         match effect {
             Effect::Answer { request_id, answer } => {
                 let asking = self.0.asking.borrow_mut().remove(&request_id);
@@ -276,7 +277,7 @@ impl<N: Net> Owner<N> {
                     let _ = asking.send(answer);
                 }
             }
-            Effect::Call(call) => self.call(call),
+            Effect::Call(call) => self.call(call, answers),
             Effect::Recall => self.recall(),
             Effect::Disconnect(address) => self.0.fanout.disconnect(&address),
             Effect::Log(event) => log(&event),
@@ -323,8 +324,8 @@ mod tests {
     use statestore_rpc::{PoolLimits, TcpNet};
     use tokio::runtime::Handle;
 
-    #[tokio::test]
-    async fn one_that_is_closing_answers_nobody_and_keeps_no_time() {
+    /// One that calls nobody.
+    pub(super) fn owner() -> Owner<TcpNet> {
         let clock = Arc::new(SystemClock);
         let limits = FanoutLimits {
             max_reply: 1 << 20,
@@ -334,7 +335,12 @@ mod tests {
         let debug = Default::default();
         let fanout = Fanout::new(TcpNet, limits, debug, Handle::current(), fence);
         let dice = rand::SeedableRng::seed_from_u64(1);
-        let owner = Owner::new(Config::default(), clock, dice, fanout);
+        Owner::new(Config::default(), clock, dice, fanout)
+    }
+
+    #[tokio::test]
+    async fn one_that_is_closing_answers_nobody_and_keeps_no_time() {
+        let owner = owner();
         let leave = || Request::Unregister(Default::default());
         assert!(owner.ask(leave()).await.is_some());
         owner.close();

@@ -20,9 +20,9 @@ use core::array;
 use core::hint::black_box;
 
 /// Whose lines are fetched together.
-pub(super) const AHEAD: usize = 16;
+pub const AHEAD: usize = 16;
 
-type Some<'a> = [Option<&'a Member>; AHEAD];
+type Batch<'a> = [Option<&'a Member>; AHEAD];
 
 impl Node {
     /// What the next tasks are about; after [`AHEAD`] of them it is to be called again.
@@ -50,7 +50,7 @@ impl Node {
 
 /// Looks at a value of each line that a call touches: at first those that are found by a member,
 /// then those that are found by these.
-fn fetch(members: Some<'_>) {
+fn fetch(members: Batch<'_>) {
     let members = members.iter().flatten();
     let mut seen = 0;
     for member in members.clone() {

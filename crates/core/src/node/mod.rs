@@ -77,6 +77,7 @@ use topics::Topics;
 use unasked::Writing;
 use work::Work;
 
+pub use fetch::AHEAD;
 pub use unasked::too_large;
 
 /// One statestored.
@@ -217,7 +218,7 @@ impl Node {
             if self.work.is_done() {
                 break;
             }
-            if done % fetch::AHEAD == 0 {
+            if done % AHEAD == 0 {
                 self.fetch_due(now.time);
             }
             let long = self.work.may_be_long();

@@ -37,8 +37,6 @@ const SEARCH: usize = 1_024;
 /// So many are closed at most when a call begins or ends: each is a system call.
 const CLOSES: usize = 4;
 
-pub(super) type Open<S> = Connection<S>;
-
 /// Where a pool keeps the connections of one address and purpose, as long as it has any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place {
@@ -93,7 +91,7 @@ struct Slot<S> {
 
 struct Idle<S> {
     since: Instant,
-    connection: Open<S>,
+    connection: Connection<S>,
 }
 
 /// A call that was counted; to be [given back](State::give_back) once.
@@ -123,7 +121,7 @@ impl<S: Stream> State<S> {
         to: &HostPort,
         purpose: Purpose,
         limits: &PoolLimits,
-    ) -> (Ticket, Option<Open<S>>, Vec<Open<S>>) {
+    ) -> (Ticket, Option<Connection<S>>, Vec<Connection<S>>) {
         let purpose = self.place_of(purpose);
         let place = self.find(to, purpose);
         let place = place.unwrap_or_else(|| self.open_slot(to, purpose));
@@ -137,7 +135,7 @@ impl<S: Stream> State<S> {
     }
 
     /// The same where there is an idle connection in this place; if not, nothing is counted.
-    pub(super) fn lend_at(&mut self, place: Place) -> Option<(Ticket, Open<S>)> {
+    pub(super) fn lend_at(&mut self, place: Place) -> Option<(Ticket, Connection<S>)> {
         let slot = self.slots.get(place.slot as usize)?;
         if slot.number != place.number || slot.idle.is_empty() {
             return None;
@@ -158,7 +156,8 @@ impl<S: Stream> State<S> {
     }
 
     /// Asks memory for all that lending in these places, and giving back, will look at: for many
-    /// together, because the looks do not wait for one another.
+    /// together, because the looks do not wait for one another. A connection may be found to be
+    /// of no use, as it would be when it is lent.
     pub(super) fn fetch(&mut self, places: impl Iterator<Item = usize>) {
         let mut seen = 0;
         for place in places {
@@ -189,7 +188,7 @@ impl<S: Stream> State<S> {
     }
 
     /// The idle connection used last.
-    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Open<S>> {
+    pub(super) fn another(&mut self, ticket: &Ticket) -> Option<Connection<S>> {
         let slot = &mut self.slots[ticket.slot];
         let idle = slot.idle.pop()?;
         self.ages[ticket.slot] = slot.age();
@@ -202,9 +201,9 @@ impl<S: Stream> State<S> {
         &mut self,
         now: Instant,
         ticket: Ticket,
-        kept: Option<Open<S>>,
+        kept: Option<Connection<S>>,
         limits: &PoolLimits,
-    ) -> Vec<Open<S>> {
+    ) -> Vec<Connection<S>> {
         let count = &mut self.counts[ticket.purpose].1;
         count.in_use -= 1;
         count.total -= 1;
@@ -231,20 +230,20 @@ impl<S: Stream> State<S> {
     }
 
     /// What was idle at an address.
-    pub(super) fn close(&mut self, to: &HostPort) -> Vec<Open<S>> {
+    pub(super) fn close(&mut self, to: &HostPort) -> Vec<Connection<S>> {
         let purposes = 0..self.counts.len();
         let places: Vec<usize> = purposes.filter_map(|it| self.find(to, it)).collect();
         let closed = places.into_iter().map(|place| self.close_slot(place));
         closed.flatten().collect()
     }
 
-    pub(super) fn close_all(&mut self) -> Vec<Open<S>> {
+    pub(super) fn close_all(&mut self) -> Vec<Connection<S>> {
         let places: Vec<usize> = self.slots.iter().map(|(place, _)| place).collect();
         let closed = places.into_iter().map(|place| self.close_slot(place));
         closed.flatten().collect()
     }
 
-    fn close_slot(&mut self, place: usize) -> Vec<Open<S>> {
+    fn close_slot(&mut self, place: usize) -> Vec<Connection<S>> {
         self.slots[place].epoch += 1;
         let mut closed = Vec::new();
         self.close_first(place, |_| true, &mut closed);
@@ -299,7 +298,7 @@ impl<S: Stream> State<S> {
         &mut self,
         place: usize,
         mut goes: impl FnMut(&Idle<S>) -> bool,
-        closed: &mut Vec<Open<S>>,
+        closed: &mut Vec<Connection<S>>,
     ) {
         let slot = &mut self.slots[place];
         let kept = slot.idle.iter().position(|idle| !goes(idle));
@@ -320,7 +319,7 @@ impl<S: Stream> State<S> {
         self.counts[purpose].1.total -= 1;
     }
 
-    fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Open<S>>) {
+    fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Connection<S>>) {
         let old = |since: Instant| now.saturating_duration_since(since) > limits.max_idle_time;
         for _ in 0..LOOKS.min(self.ages.len()) {
             let place = self.next();
@@ -339,7 +338,7 @@ impl<S: Stream> State<S> {
 
     /// Closes those idle for longest, as far as that is soon done; what is left goes with the
     /// next calls.
-    fn close_too_many(&mut self, limits: &PoolLimits, closed: &mut Vec<Open<S>>) {
+    fn close_too_many(&mut self, limits: &PoolLimits, closed: &mut Vec<Connection<S>>) {
         let room = self.room(limits);
         for _ in 0..CLOSES.min(self.idle.saturating_sub(room)) {
             let Some(place) = self.oldest() else {

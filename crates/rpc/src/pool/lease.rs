@@ -5,7 +5,7 @@
 //! Invariant: it is counted until it is dropped, and its connection goes back to the pool only if
 //! whoever made the call has said so.
 
-use super::idle::{Open, Ticket};
+use super::idle::Ticket;
 use super::{Reply, Shared};
 use crate::client::{Ask, Connection, Exchange, open};
 use crate::elsewhere::elsewhere;
@@ -24,7 +24,7 @@ pub(super) struct Lease<N: Net> {
     pub(super) pool: Arc<Shared<N>>,
     /// Until it is dropped.
     pub(super) ticket: Option<Ticket>,
-    pub(super) connection: Option<Open<N::Stream>>,
+    pub(super) connection: Option<Connection<N::Stream>>,
     /// Of the call under way.
     pub(super) exchange: Option<Exchange>,
     pub(super) keep: bool,
@@ -34,7 +34,7 @@ impl<N: Net> Lease<N> {
     pub(super) fn new(
         pool: &Arc<Shared<N>>,
         ticket: Ticket,
-        connection: Option<Open<N::Stream>>,
+        connection: Option<Connection<N::Stream>>,
     ) -> Self {
         Self {
             pool: Arc::clone(pool),

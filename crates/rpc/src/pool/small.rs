@@ -38,11 +38,9 @@ pub struct Small<N: Net> {
 pub type Later<N> = Pin<Box<dyn Future<Output = Result<Reply<N>, RpcError>>>>;
 
 /// How a call begins.
-// Nearly all are small, and a box for each would cost more than the room.
-#[expect(clippy::large_enum_variant)]
 pub enum Started<N: Net> {
     /// Over a connection that was idle.
-    Small(Small<N>),
+    Small(Box<Small<N>>),
     /// By opening one.
     Later(Later<N>),
 }
@@ -68,7 +66,8 @@ impl<N: Net> Pool<N> {
         limits: CallLimits,
     ) -> Started<N> {
         let lease = self.lease_at(place, to, purpose);
-        let mut small = Small {
+        // Boxed, because it is handed on several times.
+        let mut small = Box::new(Small {
             lease: lease.unwrap_or_else(|| self.lease(to, purpose)),
             gate: self.gate.clone(),
             method,
@@ -76,7 +75,7 @@ impl<N: Net> Pool<N> {
             started: Instant::now(),
             limits,
             begun: None,
-        };
+        });
         let stale = small.lease.drop_stale();
         match small.lease.connection {
             Some(_) => Started::Small(small),
@@ -84,13 +83,13 @@ impl<N: Net> Pool<N> {
         }
     }
 
-    /// Calls start soon where these are: what they need is fetched. It has no other effect.
+    /// Calls start soon where these are: what they need is fetched.
     pub fn fetch(&self, places: impl IntoIterator<Item = Place>) {
         let slots = places.into_iter().map(Place::slot);
         self.state().fetch(slots);
     }
 
-    /// These end soon: the same.
+    /// These end soon: what that needs is fetched.
     pub fn fetch_ends<'a>(&self, calls: impl IntoIterator<Item = &'a Small<N>>) {
         let tickets = calls.into_iter().filter_map(|it| it.lease.ticket.as_ref());
         self.state().fetch(tickets.map(|ticket| ticket.slot()));
@@ -161,7 +160,7 @@ impl<N: Net> Small<N> {
     }
 
     /// The call as a future that opens a connection; `stale` if one was idle and of no use.
-    fn anew(self, to: HostPort, stale: bool) -> Later<N> {
+    fn anew(self: Box<Self>, to: HostPort, stale: bool) -> Later<N> {
         Box::pin(async move {
             let ask = Ask {
                 to: &to,

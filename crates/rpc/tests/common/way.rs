@@ -117,7 +117,7 @@ impl<N: Net> Caller<N> {
     /// The same over a connection that is there.
     pub fn small(&self, to: &HostPort, message: Vec<u8>, limits: CallLimits) -> Small<N> {
         match self.start((to, BEATS), message, limits) {
-            Started::Small(small) => small,
+            Started::Small(small) => *small,
             Started::Later(_) => panic!("nothing is idle"),
         }
     }
@@ -145,7 +145,7 @@ impl<N: Net> Drop for Caller<N> {
 pub async fn whole<N: Net>(started: Started<N>, to: &HostPort) -> Result<Reply<N>, RpcError> {
     match started {
         Started::Later(later) => later.await,
-        Started::Small(small) => match end(small, to).await {
+        Started::Small(small) => match end(*small, to).await {
             Ended::Now(result) => result,
             Ended::Later(later) => later.await,
         },

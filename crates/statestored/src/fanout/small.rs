@@ -1,4 +1,4 @@
-//! Small calls: heartbeats, and updates of a single piece, over connections that are there.
+//! Small calls: heartbeats, and updates of up to 2 KiB, over connections that are there.
 //!
 //! They are nearly all calls, so each keeps what it needs in a [`Flight`] that is polled, and the
 //! connections of a registration are found by the registration's place. Whatever else a call may
@@ -6,10 +6,11 @@
 //!
 //! Deliberately absent: who polls, and deadlines.
 //!
-//! Invariant: a panic while a call is polled or ends is that call's fault and nobody else's.
+//! Invariant: a panic while a call begins, is polled or ends is that call's end and nobody else's.
 
 use super::{BULK, Fanout, HEARTBEAT, HEARTBEAT_BYTES, UPDATE_STATE, encode, ended, failed};
 use statestore_core::ids::{CallId, Key, MemberKey};
+use statestore_core::members::rhythm_of;
 use statestore_core::port::{Body, Call, CallFault, Effect, Lane, Receiver, Reply};
 use statestore_rpc::pool::{self, Later, Place, Small, Started};
 use statestore_rpc::{CallLimits, HostPort, Net, RpcError, elsewhere};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 
-/// Updates with more bytes of items than this go out in pieces that are shared.
+/// Updates with fewer bytes of items than this are a single piece, whatever the items are.
 const WHOLE: usize = 2048;
 
 /// A small call under way.
@@ -32,7 +33,7 @@ pub(crate) struct Flight<N: Net> {
     pub(crate) fenced: bool,
     to: Arc<Receiver>,
     lane: Lane,
-    small: Small<N>,
+    small: Box<Small<N>>,
     broken: bool,
 }
 
@@ -45,8 +46,6 @@ pub(crate) enum Outcome {
 }
 
 /// What comes of a call that is to begin.
-// Nearly all are to be polled.
-#[expect(clippy::large_enum_variant)]
 pub(crate) enum Begun<N: Net> {
     /// It is to be polled.
     Flight(Flight<N>),
@@ -83,20 +82,12 @@ impl Lines {
                 ..Line::default()
             };
         }
-        &mut line.places[index(lane)]
+        &mut line.places[rhythm_of(lane).unwrap_or_default()]
     }
 
     fn known(&self, key: Key, lane: Lane) -> Option<Place> {
         let line = self.all.get(key.place as usize)?;
-        Some(line.places[index(lane)])
-    }
-}
-
-fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Heartbeat => 0,
-        Lane::Priority => 1,
-        _ => 2,
+        Some(line.places[rhythm_of(lane)?])
     }
 }
 
@@ -118,6 +109,11 @@ impl<N: Net> Flight<N> {
 impl<N: Net> Fanout<N> {
     /// Begins a call if it is a small one; nothing is sent before it is polled.
     pub(crate) fn begin(&self, call: Call) -> Begun<N> {
+        let begun = catch_unwind(AssertUnwindSafe(|| self.begun(call)));
+        begun.unwrap_or_else(|_| Begun::Outcome(Outcome::Now(Err(abandoned()))))
+    }
+
+    fn begun(&self, call: Call) -> Begun<N> {
         let (receiver, Some(MemberKey(key))) = (&call.to, call.member) else {
             return Begun::Large(call);
         };
@@ -133,7 +129,7 @@ impl<N: Net> Fanout<N> {
             }
             Body::Update(update) => {
                 let bytes: usize = update.topics.iter().map(|part| part.delta.bytes).sum();
-                let frame = (bytes <= WHOLE).then(|| encode(update));
+                let frame = (bytes < WHOLE).then(|| encode(update));
                 let Some(message) = frame.and_then(|it| UpdateFrame::into_single(it.ok()?)) else {
                     return Begun::Large(call);
                 };
@@ -220,7 +216,7 @@ impl<N: Net> Fanout<N> {
 
     /// These end soon: the same.
     pub(crate) fn fetch_ends<'a>(&self, flights: impl Iterator<Item = &'a Flight<N>>) {
-        self.small.fetch_ends(flights.map(|flight| &flight.small));
+        self.small.fetch_ends(flights.map(|flight| &*flight.small));
     }
 }
 

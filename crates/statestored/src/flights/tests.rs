@@ -105,7 +105,7 @@ proptest! {
                 }
                 (3, _) => {
                     let mut late = Vec::new();
-                    while let Some(flight) = flights.take_late(at) {
+                    while let Some(flight) = flights.take_late(at, poll) {
                         late.push(flight.number);
                     }
                     late.sort_unstable();
@@ -135,7 +135,7 @@ fn a_call_that_ended_is_not_polled_for_its_last_wake() {
     let at = Instant::now();
     flights.launch(at, Told::new(1, false), poll);
     let waker = each(&mut flights).next().unwrap().waker.clone().unwrap();
-    assert_eq!(flights.take_late(at).unwrap().number, 1);
+    assert_eq!(flights.take_late(at, poll).unwrap().number, 1);
     waker.wake_by_ref();
     assert!(landed(&mut flights).is_empty());
     // Another one in its place is polled, and that does it no harm.
@@ -143,7 +143,7 @@ fn a_call_that_ended_is_not_polled_for_its_last_wake() {
     waker.wake();
     assert!(flights.have_noted());
     assert!(landed(&mut flights).is_empty());
-    assert_eq!(flights.take_late(at).unwrap().number, 2);
+    assert_eq!(flights.take_late(at, poll).unwrap().number, 2);
 }
 
 /// Counts how often the task is woken that polls.

@@ -7,7 +7,7 @@
 //!
 //! Small calls are polled and heard some at a time: what each of them needs is fetched for all of
 //! these before the first has its turn. Then others have theirs, so that the requests that are due
-//! do not go out before the answers to the last ones were read.
+//! do not go out before the answers to the last ones were read, however many come at once.
 //!
 //! Deliberately absent: bytes (`fanout`), the table (`flights`).
 //!
@@ -17,26 +17,29 @@ use super::{Ended, Owner};
 use crate::fanout::{Begun, Flight, Outcome, abandoned, inject};
 use rand::Rng;
 use statestore_core::ids::CallId;
+use statestore_core::node::AHEAD;
 use statestore_core::port::{Call, CallFault, Effect, Input, Lane, Reply};
 use statestore_daemon::debug_actions::Step;
 use statestore_rpc::Net;
 use statestore_wire::{Status, StatusCode};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::vec::Drain;
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::spawn_local;
 use tokio::time::{Sleep, sleep};
 
-/// So many calls are fetched together: what they need fits into a core's own cache.
-const SOME: usize = 16;
-/// So many times as many end before others have their turn.
+/// So many times [`AHEAD`] calls end before others have their turn.
 const ROUNDS: usize = 8;
 /// To the next look at deadlines where there are none.
 const FAR: Duration = Duration::from_secs(3_600);
 
 impl<N: Net> Owner<N> {
-    /// Polls small calls, and lets the node hear of their ends, until it is closing.
+    /// Polls small calls, and lets the node hear of their ends. Once it is closing nobody does any
+    /// more; then this is to be dropped.
     pub async fn attend_calls(&self) {
         let mut watch = pin!(sleep(FAR));
         poll_fn(|cx| self.poll_calls(cx, watch.as_mut())).await;
@@ -48,26 +51,32 @@ impl<N: Net> Owner<N> {
             if self.0.closing.get() {
                 return Poll::Ready(());
             }
+            if !self.has_work() {
+                break;
+            }
             self.poll_some();
-            self.hear_ended();
+            self.hear_some();
         }
         let late = self.end_late(&mut watch);
         self.0.watch.set(Some(watch.deadline()));
-        let again = late || watch.poll(cx).is_ready();
-        if again || !self.0.ended.borrow().is_empty() || self.0.flights.borrow().have_noted() {
+        if late || watch.poll(cx).is_ready() || self.has_work() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
 
+    fn has_work(&self) -> bool {
+        !self.0.ended.borrow().is_empty() || self.0.flights.borrow().have_noted()
+    }
+
     /// Polls some of the small calls that were woken.
     fn poll_some(&self) {
         let mut flights = self.0.flights.borrow_mut();
-        let ids = flights.noted_next().take(SOME).map(|flight| flight.id);
+        let ids = flights.noted_next().take(AHEAD).map(|flight| flight.id);
         self.0.node.borrow().fetch(ids);
-        self.0.fanout.fetch_ends(flights.noted_next().take(SOME));
+        self.0.fanout.fetch_ends(flights.noted_next().take(AHEAD));
         let landed = |flight| self.land(flight);
-        flights.poll_noted(SOME, |cx, flight| flight.poll(cx), landed);
+        flights.poll_noted(AHEAD, |cx, flight| flight.poll(cx), landed);
     }
 
     /// Ends calls whose deadline has passed, and sets the watch to the next one; true if there were
@@ -75,7 +84,10 @@ impl<N: Net> Owner<N> {
     fn end_late(&self, watch: &mut Pin<&mut Sleep>) -> bool {
         let mut flights = self.0.flights.borrow_mut();
         let (mut any, elapsed) = (false, watch.is_elapsed());
-        while elapsed && let Some(flight) = flights.take_late(watch.deadline()) {
+        // Those that fell due while this waited for its turn are not looked at yet: their answers
+        // may be among what was noted.
+        let at = watch.deadline();
+        while elapsed && let Some(flight) = flights.take_late(at, |cx, flight| flight.poll(cx)) {
             any = true;
             self.land(flight);
         }
@@ -87,48 +99,46 @@ impl<N: Net> Owner<N> {
         any
     }
 
-    /// Lets the node hear of all calls that ended, at one time.
-    fn hear_ended(&self) {
-        let next = || self.0.ended.borrow_mut().pop_front();
-        let Some(mut ended) = next() else {
-            return;
-        };
+    /// Lets the node hear of some calls that ended, at one time.
+    fn hear_some(&self) {
         let now = self.0.clock.now();
-        loop {
-            let (call, outcome) = ended;
+        for _ in 0..AHEAD {
+            let Some((call, outcome)) = self.0.ended.borrow_mut().pop_front() else {
+                return;
+            };
             self.step_at(now, Input::Completed { call, outcome });
-            match next() {
-                Some(more) => ended = more,
-                None => return,
-            }
         }
     }
 
     /// Does these things in order.
-    pub(super) fn perform_all(&self, mut effects: std::vec::Drain<'_, Effect>) {
+    pub(super) fn perform_all(&self, mut effects: Drain<'_, Effect>, answers: bool) {
         for done in 0.. {
-            if done % SOME == 0 && effects.len() > 1 {
-                self.0.fanout.fetch(effects.as_slice().iter().take(SOME));
-                self.0.flights.borrow().fetch(SOME.min(effects.len()));
+            if done % AHEAD == 0 && effects.len() > 1 {
+                self.0.fanout.fetch(effects.as_slice().iter().take(AHEAD));
+                self.0.flights.borrow().fetch(AHEAD.min(effects.len()));
             }
             let Some(effect) = effects.next() else {
                 return;
             };
-            self.perform(effect);
+            self.perform(effect, answers);
         }
     }
 
-    /// Makes a call, after what tests want to happen before.
-    pub(super) fn call(&self, call: Call) {
+    /// Makes a call, after what tests want to happen before, and `after_others` have had a turn.
+    pub(super) fn call(&self, call: Call, after_others: bool) {
         let injected = {
             let mut dice = self.0.dice.borrow_mut();
             self.0.fanout.injections(&call, || dice.random())
         };
-        if injected.is_empty() {
+        if injected.is_empty() && !after_others {
             return self.begin(call);
         }
-        let outstanding = Outstanding::new(self, call.id, call.lane);
-        spawn_local(self.clone().begin_after(call, injected, outstanding));
+        let outstanding = Outstanding::new(self, call.id, call.lane == Lane::Peer);
+        spawn_local(Box::pin(self.clone().begin_after(
+            call,
+            injected,
+            outstanding,
+        )));
     }
 
     fn begin(&self, call: Call) {
@@ -149,7 +159,7 @@ impl<N: Net> Owner<N> {
             }
             Begun::Outcome(outcome) => self.came_of((id, fenced), outcome),
             Begun::Large(call) => {
-                let outstanding = Outstanding::new(self, id, lane);
+                let outstanding = Outstanding::new(self, id, lane == Lane::Peer);
                 let owner = self.clone();
                 // Boxed, because the runtime moves what it spawns several times.
                 spawn_local(Box::pin(async move {
@@ -161,10 +171,9 @@ impl<N: Net> Owner<N> {
     }
 
     async fn begin_after(self, call: Call, injected: Vec<Step>, mut outstanding: Outstanding<N>) {
-        let recalled = self.0.recall.notified();
         let ready = tokio::select! {
             biased;
-            () = recalled, if call.fence.is_some() => Err(recall_fault()),
+            () = &mut outstanding.recalled, if call.fence.is_some() => Err(recall_fault()),
             ready = inject(&call, injected) => ready,
         };
         match ready {
@@ -185,7 +194,7 @@ impl<N: Net> Owner<N> {
         match outcome {
             Outcome::Now(outcome) => self.note_end((id, outcome)),
             Outcome::Later(later) => {
-                let outstanding = Outstanding::new(self, id, Lane::Heartbeat);
+                let outstanding = Outstanding::new(self, id, false);
                 let owner = self.clone();
                 spawn_local(async move { owner.follow(outstanding, fenced, later).await });
             }
@@ -203,14 +212,13 @@ impl<N: Net> Owner<N> {
     /// A call that goes on by itself, to its end.
     async fn follow(
         &self,
-        outstanding: Outstanding<N>,
+        mut outstanding: Outstanding<N>,
         fenced: bool,
         sent: impl Future<Output = Result<Reply, CallFault>>,
     ) {
-        let recalled = self.0.recall.notified();
         let outcome = tokio::select! {
             biased;
-            () = recalled, if fenced => Err(recall_fault()),
+            () = &mut outstanding.recalled, if fenced => Err(recall_fault()),
             outcome = sent => outcome,
         };
         outstanding.complete(outcome);
@@ -236,17 +244,19 @@ struct Outstanding<N: Net> {
     owner: Owner<N>,
     call: Option<CallId>,
     to_peer: bool,
+    /// Rings for what is recalled from now on, also before the task had its first turn.
+    recalled: Pin<Box<OwnedNotified>>,
 }
 
 impl<N: Net> Outstanding<N> {
-    fn new(owner: &Owner<N>, call: CallId, lane: Lane) -> Self {
-        let to_peer = lane == Lane::Peer;
+    fn new(owner: &Owner<N>, call: CallId, to_peer: bool) -> Self {
         let calls = &owner.0.to_peer;
         calls.set(calls.get() + usize::from(to_peer));
         Self {
             owner: owner.clone(),
             call: Some(call),
             to_peer,
+            recalled: Box::pin(Arc::clone(&owner.0.recall).notified_owned()),
         }
     }
 
@@ -267,3 +277,6 @@ impl<N: Net> Drop for Outstanding<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

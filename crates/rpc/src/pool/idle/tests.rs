@@ -11,16 +11,16 @@ use tokio::io::{DuplexStream, duplex};
 const PURPOSES: [Purpose; 2] = [Purpose("one"), Purpose("other")];
 
 /// One whose peer is gone.
-fn connection() -> Open<DuplexStream> {
+fn connection() -> Connection<DuplexStream> {
     pair().0
 }
 
-fn pair() -> (Open<DuplexStream>, DuplexStream) {
+fn pair() -> (Connection<DuplexStream>, DuplexStream) {
     let (near, far) = duplex(1);
     (Connection::new(near, &Budget::unlimited()), far)
 }
 
-fn serials(connections: &[Open<DuplexStream>]) -> Vec<u64> {
+fn serials(connections: &[Connection<DuplexStream>]) -> Vec<u64> {
     connections.iter().map(|it| it.serial()).collect()
 }
 
