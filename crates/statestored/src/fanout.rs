@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Small messages never leave the control thread; a large one never runs on it, so a heartbeat
-//! waits for no topic. Nearly all are of a single piece and go by [`small`]; what is here is what
+//! waits for no topic. Nearly all are of a single piece and go by `small`; what is here is what
 //! else there is. Deliberately absent: when to call and what an outcome means.
 //!
 //! Invariant: every failure, also one of ours, is an outcome of this one call and nothing else.
