@@ -15,7 +15,7 @@ use super::work::Work;
 use super::{AT_ONCE, Node};
 use crate::members::{MemberKey, rhythm_of};
 use crate::schedule::Task;
-use crate::time::Now;
+use crate::time::{Now, Time};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::IntoIter;
 use core::time::Duration;
@@ -35,6 +35,9 @@ pub(super) struct Telling {
 struct Turn {
     topic: Text,
     rhythm: usize,
+    /// When it began. All become due at this time, however many steps the telling takes: what fell
+    /// due later does not go before the last of them.
+    since: Time,
     /// Not of a change: from now on all are to tell how far they are (T-10), within this time.
     polled_within: Option<Duration>,
     members: IntoIter<MemberKey>,
@@ -128,7 +131,7 @@ impl Node {
             telling.next.push_back(name.clone());
         }
         if telling.turn.is_none() {
-            self.next_turn();
+            self.next_turn(now);
             self.tell_more(now);
         }
     }
@@ -142,12 +145,12 @@ impl Node {
                     let rhythm = &mut member.rhythms[turn.rhythm];
                     match turn.polled_within {
                         Some(period) => rhythm.due_by(now.time + period, &mut self.schedule),
-                        None => rhythm.hurry(now.time, push, &mut self.schedule),
+                        None => rhythm.hurry(turn.since, push, &mut self.schedule),
                     }
                 }
                 self.work.spend(Work::WISH);
                 if self.work.is_done() {
-                    self.schedule.add(now.time + AT_ONCE, Task::Tell);
+                    self.schedule.add(turn.since + AT_ONCE, Task::Tell);
                     return;
                 }
             }
@@ -158,12 +161,12 @@ impl Node {
                     self.tell_later(&name);
                 }
             }
-            self.next_turn();
+            self.next_turn(now);
         }
     }
 
     /// The first topic that waits, if there still is something to tell.
-    fn next_turn(&mut self) {
+    fn next_turn(&mut self, now: Now) {
         self.telling.turn = None;
         while let Some(name) = self.telling.next.pop_front() {
             self.telling.waiting.remove(&name);
@@ -181,6 +184,7 @@ impl Node {
             self.telling.turn = Some(Turn {
                 topic: name,
                 rhythm,
+                since: now.time,
                 polled_within: anew.then(|| self.config.lane(lane).period),
                 members: members.into_iter(),
             });

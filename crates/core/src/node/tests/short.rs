@@ -17,6 +17,15 @@ fn follower(n: i64) -> wire::RegisterSubscriberRequest {
     request(&format!("s{n}"), &["impala-membership"])
 }
 
+/// One entry.
+fn change() -> TopicDelta {
+    TopicDelta {
+        topic_name: Text::from("impala-membership"),
+        topic_entries: ItemBatch::from_items([(&b"key"[..], &b"value"[..], false)]),
+        ..Default::default()
+    }
+}
+
 fn answer(node: &mut Node, now: Now, call: &Call, updates: Vec<TopicDelta>) -> Vec<Call> {
     let outcome = Ok(match call.body {
         Body::Heartbeat(_) => Reply::Heartbeat {
@@ -69,12 +78,7 @@ fn a_change_is_told_to_very_many_in_short_steps() {
     for call in &calls[2..] {
         answer(&mut node, at(5), call, Vec::new());
     }
-    let update = TopicDelta {
-        topic_name: Text::from("impala-membership"),
-        topic_entries: ItemBatch::from_items([(&b"key"[..], &b"value"[..], false)]),
-        ..Default::default()
-    };
-    let mut told = answer(&mut node, at(50), &calls[1], Vec::from([update]));
+    let mut told = answer(&mut node, at(50), &calls[1], Vec::from([change()]));
     // Each part of telling asks for the next one a moment later.
     let parts: Vec<_> = (51..60)
         .flat_map(|millis| steps(&mut node, at(millis)))
@@ -87,6 +91,30 @@ fn a_change_is_told_to_very_many_in_short_steps() {
         (2_999, 2_999),
         "all but the writer"
     );
+}
+
+// P5: a change is due for all of them when it comes, not when the telling comes to them.
+#[test]
+fn what_falls_due_while_a_change_is_told_does_not_go_before_it() {
+    let mut config = Config::default();
+    config.heartbeat.period = Duration::from_millis(47);
+    config.heartbeat.slack = Duration::ZERO;
+    let mut node = node(config);
+    let mut calls = Vec::new();
+    for n in 0..2_000 {
+        calls.extend(register(&mut node, at(5), n, follower(n)));
+    }
+    let (publisher, others) = calls.split_at(2);
+    for call in others.iter().chain(&publisher[..1]) {
+        answer(&mut node, at(5), call, Vec::new());
+    }
+    let mut told = answer(&mut node, at(50), &publisher[1], Vec::from([change()]));
+    // Heartbeats are due at 52.
+    let parts = (51..90).map(|millis| step(&mut node, at(millis), Input::Timer));
+    told.extend(parts.flatten());
+    let lanes = told.iter().map(|call| call.lane == Lane::Priority);
+    assert_eq!(lanes.take_while(|first| *first).count(), 1_999);
+    assert_eq!(told.len(), 2 * 1_999 + 1);
 }
 
 // P4, S-6: publications that use a step's work up do not keep from happening what is due.
