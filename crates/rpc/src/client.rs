@@ -207,7 +207,9 @@ impl<S: Stream> Connection<S> {
     /// The reply, if it is an answer to `method`; another one spoils the connection.
     pub(crate) fn checked(&mut self, method: &str, reply: Received) -> Result<Received, Failure> {
         let stage = std::mem::replace(&mut self.stage, Stage::Spoiled);
-        check_answer(method, reply.bytes())?;
+        if !reply.is_usual() {
+            check_answer(method, reply.bytes())?;
+        }
         if stage == Stage::Receiving {
             self.stage = Stage::Ready;
         }
@@ -243,7 +245,8 @@ impl Exchange {
         on: &mut Connection<S>,
         ask: &Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Begun, RpcError> {
-        let begun = poll_fn(|cx| self.poll_begin(cx, on, (ask.parts, ask.gate)));
+        let usual = Bytes::new();
+        let begun = poll_fn(|cx| self.poll_begin(cx, on, (ask.parts, ask.gate), &usual));
         let begun = timeout_at(ask.deadline, begun).await;
         in_time(on.stage, begun, ask.to, ask.method)
     }
@@ -260,12 +263,13 @@ impl Exchange {
         in_time(on.stage, received, address, method)
     }
 
-    /// [`begin`](Self::begin) without a deadline.
+    /// [`begin`](Self::begin) without a deadline. `usual` is an answer that was accepted before.
     pub(crate) fn poll_begin<S: Stream>(
         &mut self,
         cx: &mut Context<'_>,
         on: &mut Connection<S>,
         request: (&[impl AsRef<[u8]>], &Gate),
+        usual: &Bytes,
     ) -> Poll<Result<Begun, Failure>> {
         if !self.begun {
             if !on.is_ready() {
@@ -277,7 +281,7 @@ impl Exchange {
         if on.stage == Stage::Sending {
             ready!(self.poll_send(cx, on, request))?;
         }
-        let begun = ready!(self.reader.poll_begin(cx, &mut on.stream));
+        let begun = ready!(self.reader.poll_begin(cx, &mut on.stream, usual));
         if self.reader.received() > 0 && matches!(begun, Ok(Some(Begun::Whole(_)))) {
             // Nobody asked for more.
             on.stage = Stage::Spoiled;

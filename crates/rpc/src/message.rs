@@ -69,12 +69,19 @@ pub enum ReadError {
 pub struct Received {
     bytes: Bytes,
     charge: Charge,
+    /// It is the one that was expected.
+    usual: bool,
 }
 
 impl Received {
     /// The message, from its envelope on. A clone or slice pins all of it, uncounted.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// True if it is the one that was expected.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.usual
     }
 
     /// Frees the message, but not its share of the budget.
@@ -100,6 +107,8 @@ pub struct MessageReader {
     start: usize,
     scanner: Scanner,
     charge: Charge,
+    /// What has arrived instead, if that is a message that was expected.
+    usual: Option<Bytes>,
 }
 
 impl MessageReader {
@@ -110,6 +119,7 @@ impl MessageReader {
             start: 0,
             scanner: Scanner::new(max_message),
             charge: budget.charge(),
+            usual: None,
         }
     }
 
@@ -119,11 +129,12 @@ impl MessageReader {
     }
 
     /// Waits for a whole message, or for the beginning of a large one; `None` if the peer ended the
-    /// stream before.
+    /// stream before. One that arrives in a piece and is `usual` is not scanned.
     pub fn poll_begin<S>(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut S,
+        usual: &Bytes,
     ) -> Poll<Result<Option<Begun>, ReadError>>
     where
         S: AsyncRead + Unpin,
@@ -135,11 +146,8 @@ impl MessageReader {
             if self.received() >= SCRATCH {
                 return Poll::Ready(Ok(Some(Begun::Large)));
             }
-            if ready!(self.poll_small(cx, stream))? == 0 {
-                return Poll::Ready(match self.received() {
-                    0 => Ok(None),
-                    received => Err(ReadError::Truncated { received }),
-                });
+            if ready!(self.poll_small(cx, stream, usual))? == 0 {
+                return Poll::Ready(self.ended());
             }
         }
     }
@@ -154,10 +162,7 @@ impl MessageReader {
                 return Ok(Some(message));
             }
             if self.fill(stream).await? == 0 {
-                return match self.received() {
-                    0 => Ok(None),
-                    received => Err(ReadError::Truncated { received }),
-                };
+                return self.ended();
             }
             if self.received() >= SCRATCH {
                 // A sender that is fast enough would have the thread for itself.
@@ -168,6 +173,13 @@ impl MessageReader {
 
     /// The next message if all of it is here.
     pub fn complete(&mut self) -> Result<Option<Received>, ReadError> {
+        if let Some(bytes) = self.usual.take() {
+            return Ok(Some(Received {
+                bytes,
+                charge: self.charge.take(),
+                usual: true,
+            }));
+        }
         if self.received() == 0 {
             return Ok(None);
         }
@@ -184,13 +196,19 @@ impl MessageReader {
         S: AsyncRead + Unpin,
     {
         if self.received() < SCRATCH {
-            return Ok(poll_fn(|cx| self.poll_small(cx, stream)).await?);
+            let usual = Bytes::new();
+            return Ok(poll_fn(|cx| self.poll_small(cx, stream, &usual)).await?);
         }
         let most = self.make_room()?;
         Ok(self.buf.read_from(stream, most).await?)
     }
 
-    fn poll_small<S>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<usize>>
+    fn poll_small<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+        usual: &Bytes,
+    ) -> Poll<io::Result<usize>>
     where
         S: AsyncRead + Unpin,
     {
@@ -199,12 +217,25 @@ impl MessageReader {
         let mut target = ReadBuf::new(&mut scratch);
         let poll = Pin::new(stream).poll_read(cx, &mut target).map(|read| {
             read?;
-            self.discard_handed_out();
-            self.buf.extend(target.filled())?;
-            Ok(target.filled().len())
+            let arrived = target.filled();
+            if self.received() == 0 && !arrived.is_empty() && arrived == usual {
+                self.usual = Some(usual.clone());
+            } else {
+                self.discard_handed_out();
+                self.buf.extend(arrived)?;
+            }
+            Ok(arrived.len())
         });
         SPARE.set(Some(scratch));
         poll
+    }
+
+    /// The peer ended the stream.
+    fn ended<T>(&self) -> Result<Option<T>, ReadError> {
+        match self.received() {
+            0 => Ok(None),
+            received => Err(ReadError::Truncated { received }),
+        }
     }
 
     /// Room for the next bytes of a large message; how many may be read into it.
@@ -238,6 +269,7 @@ impl MessageReader {
             return Received {
                 bytes: std::mem::take(&mut self.buf).into_bytes(),
                 charge: self.charge.take(),
+                usual: false,
             };
         }
         // The peer sent ahead: copy the message, keep the rest.
@@ -250,6 +282,10 @@ impl MessageReader {
         }
         let mut charge = self.charge.another();
         charge.force(len as u64);
-        Received { bytes, charge }
+        Received {
+            bytes,
+            charge,
+            usual: false,
+        }
     }
 }

@@ -30,9 +30,11 @@ use tokio::time::Instant;
 mod idle;
 mod lease;
 mod small;
+mod usual;
 
 pub use idle::Place;
 pub use small::{Ended, Later, Small, Started};
+pub use usual::Usual;
 
 /// What a connection is for. Its name is for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -277,6 +279,11 @@ impl<N: Net> Reply<N> {
     /// The [serial](crate::Connection::serial) of the connection it came over.
     pub fn connection(&self) -> u64 {
         self.connection
+    }
+
+    /// It is a good one, whose result is known.
+    fn accept(mut self) {
+        self.lease.keep = true;
     }
 
     /// The result in it. `from` is the address that was called, which an error names.

@@ -5,10 +5,11 @@
 mod common;
 
 use common::way::{BEATS, Caller, Way, end, whole};
-use common::{Act, PATIENCE, Scripted, heartbeat, until};
+use common::{Act, PATIENCE, Scripted, envelope, heartbeat, reply, until};
 use statestore_rpc::pool::{Ended, Place};
 use statestore_rpc::{CallLimits, Failure, PoolLimits, Reply, RpcError, TcpNet, Usage};
-use statestore_wire::HeartbeatResponse;
+use statestore_wire::envelope::write_reply;
+use statestore_wire::{HeartbeatResponse, MessageKind, Status, StatusCode};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -65,7 +66,10 @@ async fn a_place_whose_connections_are_all_closed_or_in_use_lends_none() {
     let second = second.await.unwrap();
     assert_eq!(peer.accepted(), 2);
     caller.pool.close(&peer.at);
-    for reply in [now(end(first, &peer.at).await).unwrap(), second] {
+    for reply in [
+        now(end(first, &peer.at, &caller.usual()).await).unwrap(),
+        second,
+    ] {
         reply.decode::<HeartbeatResponse>(&peer.at).unwrap();
     }
     assert_eq!(caller.pool.usage(BEATS), Usage::default());
@@ -81,7 +85,7 @@ async fn a_call_that_ends_before_it_is_ready_has_timed_out_now() {
         let start = Instant::now();
         let small = caller.small(&peer.at, bytes, CallLimits::small(SHORT));
         assert!(small.deadline() >= start + SHORT);
-        let error = now(end(small, &peer.at).await).unwrap_err();
+        let error = now(end(small, &peer.at, &caller.usual()).await).unwrap_err();
         assert!(start.elapsed() >= SHORT);
         let is_right = match act {
             Act::Deaf => matches!(failure(&error), Some(Failure::SendTimeout)),
@@ -136,7 +140,7 @@ async fn the_deadline_counts_from_the_beginning_also_where_a_call_goes_on_as_a_f
         let to = (&peer.at, BEATS, &mut Place::default());
         let request = ("Heartbeat", heartbeat());
         let started = caller.pool.start(to, request, CallLimits::small(SHORT));
-        let error = whole(started, &peer.at).await.unwrap_err();
+        let error = whole(started, &peer.at, &caller.usual()).await.unwrap_err();
         assert!(error.to_string().contains("recv timed out"), "{error}");
         assert!(start.elapsed() >= SHORT);
         assert!(start.elapsed() < PATIENCE / 2);
@@ -165,11 +169,67 @@ async fn calls_are_not_disturbed_by_fetching_their_ends() {
     let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
     let mut small = caller.small(&peer.at, heartbeat(), limits());
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let _ = small.poll(&mut cx);
+    let _ = small.poll(&mut cx, &caller.usual());
     until("the call is answered", || peer.calls() == 1).await;
     caller.pool.fetch_ends([&small]);
-    let reply = now(end(small, &peer.at).await).unwrap();
+    let reply = now(end(small, &peer.at, &caller.usual()).await).unwrap();
     reply.decode::<HeartbeatResponse>(&peer.at).unwrap();
     caller.call(&peer.at, PATIENCE).await.unwrap();
     assert_eq!((peer.accepted(), peer.calls()), (1, 2));
+}
+
+/// An answer that tells an error in so many letters.
+fn refusal(letters: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let call = envelope(MessageKind::Call, "Heartbeat", 0);
+    let response = HeartbeatResponse {
+        status: Status::error(StatusCode::GENERAL, "x".repeat(letters)),
+        ..HeartbeatResponse::default()
+    };
+    write_reply(&call, &response, &mut out);
+    out
+}
+
+// K-1
+#[tokio::test]
+async fn an_answer_is_what_it_says_whatever_was_usual() {
+    let caller = caller();
+    let fine = Scripted::start(vec![Act::Answer(usize::MAX)]).await;
+    for letters in [0, 1, 100, 600] {
+        let later = Act::AnswerThen(1, Act::Send(refusal(letters)).into());
+        let other = Scripted::start(vec![later]).await;
+        caller.call(&other.at, PATIENCE).await.unwrap();
+        for _ in 0..2 {
+            let answer = caller.call(&fine.at, PATIENCE).await.unwrap();
+            assert_eq!(answer, HeartbeatResponse::default());
+            assert_eq!(caller.usual(), reply("Heartbeat", 0));
+        }
+        let answer = caller.call(&other.at, PATIENCE).await.unwrap();
+        assert_eq!(answer.status.message().len(), letters);
+        // A long one is not worth to be remembered.
+        assert_eq!(caller.usual() == refusal(letters), letters < 512);
+        assert_eq!(other.accepted(), 1);
+    }
+    assert_eq!((fine.accepted(), fine.calls()), (1, 8));
+}
+
+// K-1: what came with it, before or after, is not what was asked for
+#[tokio::test]
+async fn the_usual_answer_is_known_only_if_it_is_all_that_came() {
+    let usual = reply("Heartbeat", 0);
+    let (first, last) = (usual[..9].to_vec(), usual[..usual.len() - 1].to_vec());
+    let twice = usual.repeat(2);
+    for (bytes, comes) in [(first, false), (last, false), (twice, true)] {
+        let act = Act::AnswerThen(2, Act::SendAndClose(bytes).into());
+        let peer = Scripted::start(vec![act, Act::Deaf]).await;
+        let caller = caller();
+        for _ in 0..2 {
+            caller.call(&peer.at, PATIENCE).await.unwrap();
+        }
+        assert_eq!(caller.usual(), usual);
+        let answer = caller.call(&peer.at, PATIENCE).await;
+        assert_eq!(answer.is_ok(), comes, "{answer:?}");
+        let (in_use, total) = (0, 0);
+        assert_eq!(caller.pool.usage(BEATS), Usage { in_use, total });
+    }
 }

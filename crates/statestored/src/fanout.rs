@@ -15,7 +15,7 @@ use crate::fence::FenceCell;
 use crate::flags::{
     DO_SUBSCRIBER_UPDATE, HANDSHAKE, SEND_UPDATE_CATALOGD, SEND_UPDATE_STATESTORED,
 };
-use small::{Lines, trace};
+use small::{Answers, Lines, trace};
 use statestore_core::port::{Body, Call, CallFault, Lane, Reply, TopicPart, Update};
 use statestore_core::topic::Version;
 use statestore_daemon::debug_actions::{DebugActions, Step};
@@ -77,6 +77,7 @@ pub struct Fanout<N: Net> {
     /// Of the epoch of the last call that had one.
     gate: RefCell<Option<(Epoch, Gate)>>,
     lines: RefCell<Lines>,
+    answers: RefCell<Answers>,
 }
 
 impl<N: Net> Fanout<N> {
@@ -108,6 +109,7 @@ impl<N: Net> Fanout<N> {
             fence,
             gate: RefCell::default(),
             lines: RefCell::default(),
+            answers: RefCell::default(),
         }
     }
 

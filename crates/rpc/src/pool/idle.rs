@@ -23,8 +23,9 @@ use slab::Slab;
 use smallvec::SmallVec;
 use statestore_wire::HostPort;
 use std::hash::{BuildHasher, RandomState};
-use std::hint::black_box;
 use tokio::time::Instant;
+
+mod fetch;
 
 /// Idle connections of one slot that need no memory of their own.
 const FEW: usize = 1;
@@ -153,24 +154,6 @@ impl<S: Stream> State<S> {
             slot: slot as u32,
             number: self.slots[slot].number,
         })
-    }
-
-    /// Asks memory for all that lending in these places, and giving back, will look at: for many
-    /// together, because the looks do not wait for one another. A connection may be found to be
-    /// of no use, as it would be when it is lent.
-    pub(super) fn fetch(&mut self, places: impl Iterator<Item = usize>) {
-        let mut seen = 0;
-        for place in places {
-            let Some(slot) = self.slots.get_mut(place) else {
-                continue;
-            };
-            let age = self.ages.get(place).copied().flatten();
-            seen += slot.purpose + slot.lent as usize + usize::from(age.is_some());
-            if let Some(idle) = slot.idle.last_mut() {
-                seen += usize::from(idle.connection.is_fresh());
-            }
-        }
-        black_box(seen);
     }
 
     fn count(&mut self, place: usize) -> Ticket {

@@ -13,6 +13,7 @@ use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
 use crate::message::{Begun, ReadError, Received};
 use crate::net::Net;
+use bytes::Bytes;
 use statestore_wire::HostPort;
 use std::io;
 use std::sync::Arc;
@@ -87,6 +88,7 @@ impl<N: Net> Lease<N> {
         cx: &mut Context<'_>,
         request: (&[impl AsRef<[u8]>], &Gate),
         (started, max_reply): (Instant, u64),
+        usual: &Bytes,
     ) -> Poll<Result<Begun, Failure>> {
         let Some(on) = &mut self.connection else {
             return Poll::Ready(Err(Failure::Unusable));
@@ -94,7 +96,7 @@ impl<N: Net> Lease<N> {
         let exchange = self
             .exchange
             .get_or_insert_with(|| Exchange::new(on, started, max_reply));
-        exchange.poll_begin(cx, on, request)
+        exchange.poll_begin(cx, on, request, usual)
     }
 
     /// The same over a new connection, after the first one failed, to the end (K-2).

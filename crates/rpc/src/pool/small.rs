@@ -15,6 +15,7 @@ use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
 use crate::message::Begun;
 use crate::net::Net;
+use bytes::Bytes;
 use statestore_wire::HostPort;
 use std::fmt;
 use std::pin::Pin;
@@ -115,11 +116,12 @@ impl<N: Net> Small<N> {
     }
 
     /// Goes on as far as it can without waiting; once it is ready, ask for its [end](Self::end).
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// `usual` is the [usual](super::Usual) answer to calls of its method, or empty.
+    pub fn poll(&mut self, cx: &mut Context<'_>, usual: &Bytes) -> Poll<()> {
         let parts = [&self.message[..]];
         let request = (&parts[..], &self.gate);
         let limits = (self.started, self.limits.max_reply);
-        let begun = ready!(self.lease.poll_begin(cx, request, limits));
+        let begun = ready!(self.lease.poll_begin(cx, request, limits, usual));
         self.begun = Some(begun);
         Poll::Ready(())
     }

@@ -1,7 +1,8 @@
 //! One call by each way through a pool: the same rules hold for all (K-1 to K-3).
 
 use super::{Act, PATIENCE, Scripted, heartbeat};
-use statestore_rpc::pool::{Ended, Place, Small, Started};
+use bytes::Bytes;
+use statestore_rpc::pool::{Ended, Place, Small, Started, Usual};
 use statestore_rpc::{
     CallLimits, HostPort, Net, Pool, PoolLimits, Purpose, Reply, RpcError, TcpNet,
 };
@@ -60,6 +61,7 @@ pub struct Caller<N: Net> {
     pub pool: Pool<N>,
     way: Way,
     places: RefCell<HashMap<(HostPort, Purpose), Place>>,
+    usual: RefCell<Usual<HeartbeatResponse>>,
 }
 
 impl<N: Net> Caller<N> {
@@ -68,6 +70,7 @@ impl<N: Net> Caller<N> {
             pool,
             way,
             places: RefCell::default(),
+            usual: RefCell::default(),
         }
     }
 
@@ -79,7 +82,15 @@ impl<N: Net> Caller<N> {
     ) -> Result<HeartbeatResponse, RpcError> {
         let limits = CallLimits::small(deadline);
         let reply = self.reply((to, BEATS), heartbeat(), limits).await?;
-        reply.decode(to)
+        match self.way {
+            Way::Future | Way::FutureKept => reply.decode(to),
+            Way::Polled | Way::PolledKept => self.usual.borrow_mut().decode(reply, to),
+        }
+    }
+
+    /// The last answer to a call that was polled.
+    pub fn usual(&self) -> Bytes {
+        self.usual.borrow().bytes().clone()
     }
 
     /// The answer to a message.
@@ -94,7 +105,12 @@ impl<N: Net> Caller<N> {
             let call = self.pool.call_raw(to, purpose, METHOD, &parts, limits);
             return call.await;
         }
-        whole(self.start((to, purpose), message, limits), to).await
+        whole(
+            self.start((to, purpose), message, limits),
+            to,
+            &self.usual(),
+        )
+        .await
     }
 
     /// The beginning of a call that is polled.
@@ -142,10 +158,14 @@ impl<N: Net> Drop for Caller<N> {
 }
 
 /// The rest of a call, however it goes on.
-pub async fn whole<N: Net>(started: Started<N>, to: &HostPort) -> Result<Reply<N>, RpcError> {
+pub async fn whole<N: Net>(
+    started: Started<N>,
+    to: &HostPort,
+    usual: &Bytes,
+) -> Result<Reply<N>, RpcError> {
     match started {
         Started::Later(later) => later.await,
-        Started::Small(small) => match end(*small, to).await {
+        Started::Small(small) => match end(*small, to, usual).await {
             Ended::Now(result) => result,
             Ended::Later(later) => later.await,
         },
@@ -153,8 +173,8 @@ pub async fn whole<N: Net>(started: Started<N>, to: &HostPort) -> Result<Reply<N
 }
 
 /// Polls a call until it is ready, or its deadline is over.
-pub async fn end<N: Net>(mut small: Small<N>, to: &HostPort) -> Ended<N> {
-    let ready = timeout_at(small.deadline(), poll_fn(|cx| small.poll(cx))).await;
+pub async fn end<N: Net>(mut small: Small<N>, to: &HostPort, usual: &Bytes) -> Ended<N> {
+    let ready = timeout_at(small.deadline(), poll_fn(|cx| small.poll(cx, usual))).await;
     drop(ready); // the call knows whether it was
     small.end(to)
 }

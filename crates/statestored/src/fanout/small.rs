@@ -9,14 +9,18 @@
 //! Invariant: a panic while a call begins, is polled or ends is that call's end and nobody else's.
 
 use super::{BULK, Fanout, HEARTBEAT, HEARTBEAT_BYTES, UPDATE_STATE, encode, ended, failed};
+use bytes::Bytes;
 use statestore_core::ids::{CallId, Key, MemberKey};
 use statestore_core::members::rhythm_of;
 use statestore_core::port::{Body, Call, CallFault, Effect, Lane, Receiver, Reply};
-use statestore_rpc::pool::{self, Later, Place, Small, Started};
+use statestore_rpc::pool::{self, Later, Place, Small, Started, Usual};
 use statestore_rpc::{CallLimits, HostPort, Net, RpcError, elsewhere};
 use statestore_wire::delta::UpdateFrame;
 use statestore_wire::envelope::write_call;
-use statestore_wire::{HeartbeatRequest, Rpc, Status, StatusCode, UpdateStateRequest};
+use statestore_wire::{
+    HeartbeatRequest, HeartbeatResponse, Rpc, Status, StatusCode, UpdateStateRequest,
+    UpdateStateResponse,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -95,13 +99,37 @@ impl<N: Net> Flight<N> {
     pub(crate) fn deadline(&self) -> Instant {
         self.small.deadline()
     }
+}
 
-    /// Goes on as far as it can; once it is ready, it is to be [ended](Fanout::end).
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.small.poll(cx)));
-        polled.unwrap_or_else(|_| {
-            self.broken = true;
-            Poll::Ready(())
+/// What most subscribers answer.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    heartbeat: Usual<HeartbeatResponse>,
+    update: Usual<UpdateStateResponse>,
+}
+
+impl Answers {
+    fn usual(&self, lane: Lane) -> &Bytes {
+        match lane {
+            Lane::Heartbeat => self.heartbeat.bytes(),
+            _ => self.update.bytes(),
+        }
+    }
+
+    fn decode<N: Net>(
+        &mut self,
+        lane: Lane,
+        answer: pool::Reply<N>,
+        from: &HostPort,
+    ) -> Result<Reply, RpcError> {
+        if lane != Lane::Heartbeat {
+            return self.update.decode(answer, from).map(Reply::Update);
+        }
+        let connection = answer.connection();
+        let response = self.heartbeat.decode(answer, from)?;
+        Ok(Reply::Heartbeat {
+            response,
+            connection,
         })
     }
 }
@@ -160,6 +188,17 @@ impl<N: Net> Fanout<N> {
         }
     }
 
+    /// A call goes on as far as it can; once it is ready, it is to be [ended](Self::end).
+    pub(crate) fn poll(&self, cx: &mut Context<'_>, flight: &mut Flight<N>) -> Poll<()> {
+        let answers = self.answers.borrow();
+        let usual = answers.usual(flight.lane);
+        let polled = catch_unwind(AssertUnwindSafe(|| flight.small.poll(cx, usual)));
+        polled.unwrap_or_else(|_| {
+            flight.broken = true;
+            Poll::Ready(())
+        })
+    }
+
     /// What comes of a call that is ready, or whose deadline has passed.
     pub(crate) fn end(&self, flight: Flight<N>) -> Outcome {
         if flight.broken {
@@ -181,7 +220,8 @@ impl<N: Net> Fanout<N> {
                 self.later(to, lane, Box::pin(async move { Ok(answer) }))
             }
             pool::Ended::Now(answer) => {
-                let reply = answer.and_then(|answer| decode(lane, answer, from));
+                let mut answers = self.answers.borrow_mut();
+                let reply = answer.and_then(|answer| answers.decode(lane, answer, from));
                 Outcome::Now(reply.map_err(failed))
             }
             pool::Ended::Later(later) => self.later(to, lane, later),
@@ -197,10 +237,14 @@ impl<N: Net> Fanout<N> {
                 return Err(abandoned());
             };
             if answer.bytes().len() <= BULK {
-                return decode(lane, answer, from).map_err(failed);
+                return Answers::default()
+                    .decode(lane, answer, from)
+                    .map_err(failed);
             }
             let from = from.clone();
-            let decoded = elsewhere(&bulk, async move { decode(lane, answer, &from) });
+            let decoded = elsewhere(&bulk, async move {
+                Answers::default().decode(lane, answer, &from)
+            });
             decoded.await.map_err(ended)?.map_err(failed)
         }))
     }
@@ -218,18 +262,6 @@ impl<N: Net> Fanout<N> {
     pub(crate) fn fetch_ends<'a>(&self, flights: impl Iterator<Item = &'a Flight<N>>) {
         self.small.fetch_ends(flights.map(|flight| &*flight.small));
     }
-}
-
-/// What a subscriber says in its answer.
-fn decode<N: Net>(lane: Lane, answer: pool::Reply<N>, from: &HostPort) -> Result<Reply, RpcError> {
-    if lane != Lane::Heartbeat {
-        return answer.decode(from).map(Reply::Update);
-    }
-    let connection = answer.connection();
-    answer.decode(from).map(|response| Reply::Heartbeat {
-        response,
-        connection,
-    })
 }
 
 /// A call goes out.

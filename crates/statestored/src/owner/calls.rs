@@ -76,7 +76,7 @@ impl<N: Net> Owner<N> {
         self.0.node.borrow().fetch(ids);
         self.0.fanout.fetch_ends(flights.noted_next().take(AHEAD));
         let landed = |flight| self.land(flight);
-        flights.poll_noted(AHEAD, |cx, flight| flight.poll(cx), landed);
+        flights.poll_noted(AHEAD, |cx, flight| self.0.fanout.poll(cx, flight), landed);
     }
 
     /// Ends calls whose deadline has passed, and sets the watch to the next one; true if there were
@@ -87,7 +87,9 @@ impl<N: Net> Owner<N> {
         // Those that fell due while this waited for its turn are not looked at yet: their answers
         // may be among what was noted.
         let at = watch.deadline();
-        while elapsed && let Some(flight) = flights.take_late(at, |cx, flight| flight.poll(cx)) {
+        while elapsed
+            && let Some(flight) = flights.take_late(at, |cx, flight| self.0.fanout.poll(cx, flight))
+        {
             any = true;
             self.land(flight);
         }
@@ -150,7 +152,9 @@ impl<N: Net> Owner<N> {
                     self.0
                         .flights
                         .borrow_mut()
-                        .launch(deadline, flight, |cx, flight| flight.poll(cx));
+                        .launch(deadline, flight, |cx, flight| {
+                            self.0.fanout.poll(cx, flight)
+                        });
                 if let Some(flight) = launched {
                     self.land(flight);
                 } else if self.0.watch.get().is_none_or(|watch| deadline < watch) {
