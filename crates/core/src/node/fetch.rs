@@ -12,7 +12,9 @@
 use super::Node;
 use super::calls::Underway;
 use crate::ids::CallId;
-use crate::members::Member;
+use crate::lanes::Rhythm;
+use crate::members::{Member, rhythm_of};
+use crate::port::Lane;
 use crate::schedule::Task;
 use crate::time::Time;
 use alloc::sync::Arc;
@@ -22,60 +24,72 @@ use core::hint::black_box;
 /// Whose lines are fetched together.
 pub const AHEAD: usize = 16;
 
-type Batch<'a> = [Option<&'a Member>; AHEAD];
+/// Members, and the lane that it is about.
+type Batch<'a> = [Option<(&'a Member, Lane)>; AHEAD];
 
 impl Node {
     /// What the next tasks are about; after [`AHEAD`] of them it is to be called again.
     pub(super) fn fetch_due(&self, now: Time) {
         let mut due = self.schedule.due(now).take(AHEAD);
         fetch(array::from_fn(|_| match due.next() {
-            Some(Task::Send(key, _)) => self.members.find(key),
+            Some(Task::Send(key, lane)) => Some((self.members.find(key)?, lane)),
             _ => None,
         }));
     }
 
-    /// These calls end soon: what they are about is fetched. It has no other effect.
+    /// These calls, [`AHEAD`] of them at most, end soon: what they are about is fetched. It has no
+    /// other effect.
     pub fn fetch(&self, calls: impl IntoIterator<Item = CallId>) {
         let mut calls = calls.into_iter();
-        while let Some(first) = calls.next() {
-            let mut calls = core::iter::once(first).chain(&mut calls);
-            let pending: [_; AHEAD] = array::from_fn(|_| match self.calls.find(calls.next()?) {
-                Some(Underway::ToMember(pending, _)) => Some(pending),
-                _ => None,
-            });
-            fetch(pending.map(|it| self.members.find(it?.registration.key)));
-        }
+        let pending: [_; AHEAD] = array::from_fn(|_| match self.calls.find(calls.next()?) {
+            Some(Underway::ToMember(pending, _)) => Some(pending),
+            _ => None,
+        });
+        fetch(pending.map(|it| {
+            let it = it?;
+            Some((self.members.find(it.registration.key)?, it.lane))
+        }));
     }
 }
 
 /// Looks at a value of each line that a call touches: at first those that are found by a member,
-/// then those that are found by these.
+/// then those that are found by these. Topics are looked at for updates only.
 fn fetch(members: Batch<'_>) {
-    let members = members.iter().flatten();
+    let all = members.into_iter().flatten();
+    let updates = all.clone().filter(|(_, lane)| *lane != Lane::Heartbeat);
     let mut seen = 0;
-    for member in members.clone() {
-        let calling = member.rhythms.iter().filter(|it| it.is_calling());
-        seen += calling.count() + member.pulse.missed() as usize + member.progress.len();
+    for (member, lane) in all.clone() {
+        let rhythm = rhythm_of(lane).map(|rhythm| &member.rhythms[rhythm]);
+        seen += usize::from(rhythm.is_some_and(Rhythm::is_calling)) + member.progress.len();
         seen += usize::from(member.followed) + usize::from(member.astray.is_suspected());
+        seen += match lane {
+            Lane::Heartbeat => member.pulse.missed() as usize,
+            _ => 0,
+        };
     }
-    for member in members.clone() {
+    for (member, _) in all.clone() {
         let registration = &member.registration;
         seen += Arc::strong_count(registration) + registration.id.len();
         seen += registration.topics.len() + usize::from(registration.publishes);
+    }
+    for (member, _) in updates.clone() {
         for progress in &member.progress {
             seen += usize::from(progress.sending.is_some());
             seen += usize::from(progress.ready.is_some()) + usize::from(progress.anew);
         }
     }
-    for member in members.clone() {
+    for (member, _) in all {
         let receiver = &member.registration.receiver;
         seen += Arc::strong_count(receiver) + usize::from(receiver.host.is_ok());
+    }
+    for (member, _) in updates.clone() {
         for subscription in &member.registration.topics {
             seen += subscription.topic.len() + usize::from(subscription.transient);
         }
     }
-    for member in members {
-        for subscription in &member.registration.topics {
+    for (member, lane) in updates {
+        let topics = member.registration.topics.iter();
+        for subscription in topics.filter(|it| it.lane == lane) {
             let first = subscription.topic.as_bytes().first();
             seen += first.copied().map_or(0, usize::from);
         }
