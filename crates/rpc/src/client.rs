@@ -196,7 +196,13 @@ impl<S: Stream> Connection<S> {
 
     /// Why a call on it that is still under way at its deadline failed.
     pub(crate) fn timed_out(&self, address: &HostPort, method: &'static str) -> RpcError {
-        timed_out(self.stage, address, method)
+        match self.stage {
+            Stage::Receiving => RpcError::RecvTimeout {
+                address: address.clone(),
+                method,
+            },
+            _ => Failure::SendTimeout.of(address, method),
+        }
     }
 
     /// True if the last call ended well; what the peer did since is not looked at.
@@ -248,7 +254,7 @@ impl Exchange {
         let usual = Bytes::new();
         let begun = poll_fn(|cx| self.poll_begin(cx, on, (ask.parts, ask.gate), &usual));
         let begun = timeout_at(ask.deadline, begun).await;
-        in_time(on.stage, begun, ask.to, ask.method)
+        in_time(on, begun, ask.to, ask.method)
     }
 
     /// The answer to what has begun as a large one.
@@ -260,7 +266,7 @@ impl Exchange {
         deadline: Instant,
     ) -> Result<Received, RpcError> {
         let received = timeout_at(deadline, self.receive(on, method)).await;
-        in_time(on.stage, received, address, method)
+        in_time(on, received, address, method)
     }
 
     /// [`begin`](Self::begin) without a deadline. `usual` is an answer that was accepted before.
@@ -282,9 +288,8 @@ impl Exchange {
             ready!(self.poll_send(cx, on, request))?;
         }
         let begun = ready!(self.reader.poll_begin(cx, &mut on.stream, usual));
-        if self.reader.received() > 0 && matches!(begun, Ok(Some(Begun::Whole(_)))) {
-            // Nobody asked for more.
-            on.stage = Stage::Spoiled;
+        if matches!(begun, Ok(Some(Begun::Whole(_)))) {
+            self.expect_no_more(on);
         }
         Poll::Ready(match begun {
             Ok(Some(begun)) => Ok(begun),
@@ -328,10 +333,15 @@ impl Exchange {
         let reply = read
             .map_err(|error| self.receive_failure(error))?
             .ok_or(Failure::Closed)?;
+        self.expect_no_more(on);
+        on.checked(method, reply)
+    }
+
+    /// After the answer: whoever said more than was asked for is not asked again.
+    fn expect_no_more<S>(&self, on: &mut Connection<S>) {
         if self.reader.received() > 0 {
             on.stage = Stage::Spoiled;
         }
-        on.checked(method, reply)
     }
 
     /// A reset before the first byte is how a send to a peer that closed fails when the system
@@ -347,26 +357,15 @@ impl Exchange {
     }
 }
 
-/// The call that was at this stage when its deadline passed.
-fn timed_out(stage: Stage, address: &HostPort, method: &'static str) -> RpcError {
-    match stage {
-        Stage::Receiving => RpcError::RecvTimeout {
-            address: address.clone(),
-            method,
-        },
-        _ => Failure::SendTimeout.of(address, method),
-    }
-}
-
-fn in_time<T>(
-    stage: Stage,
+fn in_time<S: Stream, T>(
+    on: &Connection<S>,
     result: Result<Result<T, Failure>, Elapsed>,
     address: &HostPort,
     method: &'static str,
 ) -> Result<T, RpcError> {
     match result {
         Ok(result) => result.map_err(|failure| failure.of(address, method)),
-        Err(_) => Err(timed_out(stage, address, method)),
+        Err(_) => Err(on.timed_out(address, method)),
     }
 }
 

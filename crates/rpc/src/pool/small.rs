@@ -19,20 +19,40 @@ use bytes::Bytes;
 use statestore_wire::HostPort;
 use std::fmt;
 use std::pin::Pin;
+use std::slice;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 /// A call under way.
 pub struct Small<N: Net> {
     lease: Lease<N>,
-    gate: Gate,
-    method: &'static str,
-    /// The request, envelope included.
-    message: Vec<u8>,
+    request: Request,
     started: Instant,
-    limits: CallLimits,
     /// What the connection has come to.
     begun: Option<Result<Begun, Failure>>,
+}
+
+/// What is asked.
+struct Request {
+    method: &'static str,
+    /// Envelope included.
+    message: Vec<u8>,
+    deadline: Instant,
+    max_reply: u64,
+    gate: Gate,
+}
+
+impl Request {
+    fn ask<'a>(&'a self, to: &'a HostPort) -> Ask<'a, Vec<u8>> {
+        Ask {
+            to,
+            method: self.method,
+            parts: slice::from_ref(&self.message),
+            deadline: self.deadline,
+            max_reply: self.max_reply,
+            gate: &self.gate,
+        }
+    }
 }
 
 /// A call that needs more than most do: its end.
@@ -68,13 +88,17 @@ impl<N: Net> Pool<N> {
     ) -> Started<N> {
         let lease = self.lease_at(place, to, purpose);
         // Boxed, because it is handed on several times.
+        let started = Instant::now();
         let mut small = Box::new(Small {
             lease: lease.unwrap_or_else(|| self.lease(to, purpose)),
-            gate: self.gate.clone(),
-            method,
-            message,
-            started: Instant::now(),
-            limits,
+            request: Request {
+                method,
+                message,
+                deadline: started + limits.deadline,
+                max_reply: limits.max_reply,
+                gate: self.gate.clone(),
+            },
+            started,
             begun: None,
         });
         let stale = small.lease.drop_stale();
@@ -112,31 +136,30 @@ impl<N: Net> Pool<N> {
 impl<N: Net> Small<N> {
     /// When the call ends at the latest.
     pub fn deadline(&self) -> Instant {
-        self.started + self.limits.deadline
+        self.request.deadline
     }
 
     /// Goes on as far as it can without waiting; once it is ready, ask for its [end](Self::end).
     /// `usual` is the [usual](super::Usual) answer to calls of its method, or empty.
     pub fn poll(&mut self, cx: &mut Context<'_>, usual: &Bytes) -> Poll<()> {
-        let parts = [&self.message[..]];
-        let request = (&parts[..], &self.gate);
-        let limits = (self.started, self.limits.max_reply);
-        let begun = ready!(self.lease.poll_begin(cx, request, limits, usual));
+        let request = &self.request;
+        let parts = (slice::from_ref(&request.message), &request.gate);
+        let bounds = (self.started, request.max_reply);
+        let begun = ready!(self.lease.poll_begin(cx, parts, bounds, usual));
         self.begun = Some(begun);
         Poll::Ready(())
     }
 
     /// How the call ends, or goes on. One that is not ready has reached its deadline.
     pub fn end(self, to: &HostPort) -> Ended<N> {
-        let Self { lease, method, .. } = self;
+        let Self { lease, request, .. } = self;
+        let (method, deadline) = (request.method, request.deadline);
         let failure = match (self.begun, &lease.connection) {
             (Some(Ok(Begun::Whole(reply))), _) => {
                 return Ended::Now(lease.whole(to, method, reply));
             }
             (Some(Ok(Begun::Large)), _) => {
-                let deadline = self.started + self.limits.deadline;
-                let rest = lease.rest(to.clone(), method, deadline);
-                return Ended::Later(Box::pin(rest));
+                return Ended::Later(Box::pin(lease.rest(to.clone(), method, deadline)));
             }
             (Some(Err(failure)), _) => failure,
             (None, Some(on)) => return Ended::Now(Err(on.timed_out(to, method))),
@@ -145,42 +168,22 @@ impl<N: Net> Small<N> {
         if !failure.calls_for_another_try() {
             return Ended::Now(Err(failure.of(to, method)));
         }
-        let (message, gate, limits) = (self.message, self.gate, self.limits);
-        let (to, deadline) = (to.clone(), self.started + limits.deadline);
-        Ended::Later(Box::pin(async move {
-            let parts = [message];
-            let ask = Ask {
-                to: &to,
-                method,
-                parts: &parts,
-                deadline,
-                max_reply: limits.max_reply,
-                gate: &gate,
-            };
-            lease.try_again(&ask).await
-        }))
+        let to = to.clone();
+        Ended::Later(Box::pin(
+            async move { lease.try_again(&request.ask(&to)).await },
+        ))
     }
 
     /// The call as a future that opens a connection; `stale` if one was idle and of no use.
     fn anew(self: Box<Self>, to: HostPort, stale: bool) -> Later<N> {
-        Box::pin(async move {
-            let ask = Ask {
-                to: &to,
-                method: self.method,
-                parts: &[self.message],
-                deadline: self.started + self.limits.deadline,
-                max_reply: self.limits.max_reply,
-                gate: &self.gate,
-            };
-            make(self.lease, stale, ask).await
-        })
+        Box::pin(async move { make(self.lease, stale, self.request.ask(&to)).await })
     }
 }
 
 impl<N: Net> fmt::Debug for Small<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Small")
-            .field("method", &self.method)
+            .field("method", &self.request.method)
             .field("begun", &self.begun)
             .finish_non_exhaustive()
     }

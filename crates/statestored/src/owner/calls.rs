@@ -103,6 +103,9 @@ impl<N: Net> Owner<N> {
 
     /// Lets the node hear of some calls that ended, at one time.
     fn hear_some(&self) {
+        if self.0.ended.borrow().is_empty() {
+            return;
+        }
         let now = self.0.clock.now();
         for _ in 0..AHEAD {
             let Some((call, outcome)) = self.0.ended.borrow_mut().pop_front() else {
