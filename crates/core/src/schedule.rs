@@ -8,9 +8,13 @@
 //! Lanes fall due at few moments, a hundred at each, so those of one moment stand together: adding
 //! one is a push, and taking it a pop.
 //!
+//! There are queues, of which each has a turn: a change of a large topic makes thousands of its
+//! lane due at once, a pause of the process everything, and nothing of another kind waits behind.
+//!
 //! Deliberately absent: how often anything is due (`lanes`), and what is then done. Invariants:
-//! what is due comes in the order of time, and of addition within a moment; a moment holds a task,
-//! and its first one is not cancelled; there are no more holes than tasks, but for a few.
+//! what is due of one queue comes in the order of time, and of addition within a moment; long work
+//! comes before nothing that is due before it; a moment holds a task, and its first one is not
+//! cancelled; there are no more holes than tasks, but for a few.
 
 use crate::ids::MemberKey;
 use crate::port::Lane;
@@ -19,6 +23,10 @@ use alloc::collections::VecDeque;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 use core::time::Duration;
 
+/// Queues that take turns.
+const SHORT: usize = 3;
+/// The queue of long work.
+const LONG: usize = SHORT;
 /// How many instants a slack has.
 const INSTANTS: u32 = 2;
 /// 2^32 by the golden ratio: its multiples, cut to 32 bits, are spread evenly however many.
@@ -66,74 +74,88 @@ pub struct Slot {
 }
 
 impl Task {
-    /// True for a piece of what takes longer than one step. Not for telling of a change, which is
-    /// soon done, and has to be.
-    fn is_long(self) -> bool {
-        matches!(self, Self::Absorb | Self::Expire | Self::Collect)
+    /// The one it waits in. Telling of a change is in the first one, for it is soon done, and has
+    /// to be.
+    fn queue(self) -> usize {
+        match self {
+            Self::Send(_, Lane::Priority) => 1,
+            Self::Send(_, Lane::Bulk) => 2,
+            Self::Absorb | Self::Expire | Self::Collect => LONG,
+            _ => 0,
+        }
+    }
+}
+
+impl Slot {
+    fn new(at: Time, number: u64, queue: usize) -> Self {
+        let seq = number * (SHORT + 1) as u64 + queue as u64;
+        Self { at, seq }
+    }
+
+    fn queue(self) -> usize {
+        (self.seq % (SHORT + 1) as u64) as usize
     }
 }
 
 /// Everything that is going to happen by itself.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    /// Each of these is soon done.
-    short: Moments,
-    /// Pieces of what takes longer than one step.
-    long: Moments,
+    queues: [Moments; SHORT + 1],
+    /// The queue whose turn is next.
+    turn: usize,
     next_seq: u64,
 }
 
 impl Schedule {
     /// Adds a task.
     pub fn add(&mut self, at: Time, task: Task) -> Slot {
-        let slot = Slot {
-            at,
-            seq: self.next_seq,
-        };
+        let slot = Slot::new(at, self.next_seq, task.queue());
         self.next_seq += 1;
-        let moments = match task.is_long() {
-            true => &mut self.long,
-            false => &mut self.short,
-        };
-        moments.add(slot, task);
+        self.queues[slot.queue()].add(slot, task);
         slot
     }
 
     /// Takes a task out, if it is still there.
     pub fn cancel(&mut self, slot: Slot) {
-        if !self.short.cancel(slot) {
-            self.long.cancel(slot);
-        }
+        self.queues[slot.queue()].cancel(slot);
     }
 
     /// When the earliest task is due.
     pub fn first(&self) -> Option<Time> {
-        let both = [self.short.first(), self.long.first()];
-        both.into_iter().flatten().min().map(|slot| slot.at)
+        earliest(&self.queues)
     }
 
     /// When the earliest one is due that is no long work.
     pub fn first_short(&self) -> Option<Time> {
-        self.short.first().map(|slot| slot.at)
+        earliest(&self.queues[..SHORT])
     }
 
-    /// The earliest task that is due, of all or of those that are no long work.
+    /// The next task that is due, of all or of those that are no long work.
     pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
-        let long = self.long.first().filter(|_| long_work);
-        let slot = self.short.first().into_iter().chain(long).min()?;
-        if slot.at > now {
-            return None;
+        let due = |queue: &Moments| queue.first().filter(|slot| slot.at <= now);
+        let short: [_; SHORT] = core::array::from_fn(|at| due(&self.queues[at]));
+        if long_work && let Some(long) = due(&self.queues[LONG]) {
+            let first = short.iter().flatten().min();
+            if first.is_none_or(|first| long < *first) {
+                return self.queues[LONG].pop();
+            }
         }
-        match Some(slot) == long {
-            true => self.long.pop(),
-            false => self.short.pop(),
-        }
+        let mut turns = (0..SHORT).map(|n| (self.turn + n) % SHORT);
+        let next = turns.find(|at| short[*at].is_some())?;
+        self.turn = next + 1;
+        self.queues[next].pop()
     }
 
     /// What is due of what is soon done, in order.
     pub(crate) fn due(&self, now: Time) -> impl Iterator<Item = Task> + '_ {
-        let due = self.short.all.range(..=now);
-        due.flat_map(|(_, moment)| moment.tasks())
+        let mut turn = self.turn;
+        let mut queues: [_; SHORT] = core::array::from_fn(|at| self.queues[at].due(now));
+        core::iter::from_fn(move || {
+            (0..SHORT).find_map(|_| {
+                turn += 1;
+                queues[(turn - 1) % SHORT].next()
+            })
+        })
     }
 
     /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
@@ -145,13 +167,18 @@ impl Schedule {
 
     /// How many tasks wait.
     pub fn len(&self) -> usize {
-        self.short.len + self.long.len
+        self.queues.iter().map(|queue| queue.len).sum()
     }
 
     /// True if nothing will happen by itself.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn earliest(queues: &[Moments]) -> Option<Time> {
+    let firsts = queues.iter().filter_map(Moments::first);
+    firsts.map(|slot| slot.at).min()
 }
 
 /// Tasks by the moment at which they are due.
@@ -194,6 +221,11 @@ impl Moments {
             crowd.tasks.push_back((seq, Some(task)));
             crowd.live += 1;
         }
+    }
+
+    fn due(&self, now: Time) -> impl Iterator<Item = Task> + '_ {
+        let due = self.all.range(..=now);
+        due.flat_map(|(_, moment)| moment.tasks())
     }
 
     fn first(&self) -> Option<Slot> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::ids::Key;
 use alloc::vec::Vec;
 use proptest::prelude::*;
 
@@ -36,13 +37,59 @@ fn holes_are_filled_up_and_a_moment_without_tasks_is_gone() {
     let (last, others) = slots.split_last().unwrap();
     others.iter().for_each(|slot| schedule.cancel(*slot));
     assert_eq!(schedule.len(), 1);
-    let Some(Moment::Many(crowd)) = schedule.short.all.get(&at(7)) else {
+    let Some(Moment::Many(crowd)) = schedule.queues[0].all.get(&at(7)) else {
         panic!("they had a moment in common")
     };
     assert!(crowd.tasks.len() <= HOLES + 2);
     schedule.cancel(others[0]);
     schedule.cancel(*last);
-    assert!(schedule.is_empty() && schedule.short.all.is_empty());
+    assert!(schedule.is_empty() && schedule.queues[0].all.is_empty());
+}
+
+#[test]
+fn queues_take_turns_and_each_keeps_its_order() {
+    let mut schedule = Schedule::default();
+    let key = MemberKey(Key {
+        number: 1,
+        place: 0,
+    });
+    let send = |lane| Task::Send(key, lane);
+    for time in [1, 2, 3] {
+        schedule.add(at(time), send(Lane::Bulk));
+    }
+    schedule.add(at(4), send(Lane::Heartbeat));
+    schedule.add(at(4), Task::Absorb);
+    for time in [6, 5] {
+        schedule.add(at(time), send(Lane::Priority));
+    }
+    let wanted = [
+        (4, send(Lane::Heartbeat)),
+        (5, send(Lane::Priority)),
+        (1, send(Lane::Bulk)),
+        (6, send(Lane::Priority)),
+        (2, send(Lane::Bulk)),
+        (3, send(Lane::Bulk)),
+    ];
+    let ahead: Vec<Task> = schedule.due(at(9)).collect();
+    assert_eq!(ahead, wanted.map(|(_, task)| task));
+    let mut due = Vec::new();
+    while let Some((slot, task)) = schedule.pop_due(at(9), false) {
+        due.push((slot.at.as_nanos() / 1_000_000, task));
+    }
+    assert_eq!(due, wanted);
+    assert_eq!(schedule.len(), 1);
+}
+
+// A naive schedule: all there is, in order of time and addition.
+fn next(map: &BTreeMap<Slot, Task>, now: Time, long: bool, turn: usize) -> Option<(Slot, Task)> {
+    let due = || map.iter().filter(|(slot, _)| slot.at <= now);
+    let of = |queue: usize| due().find(move |(_, task)| task.queue() == queue);
+    let first = due().find(|(_, task)| long || task.queue() != LONG)?;
+    let chosen = match first.1.queue() {
+        LONG => first,
+        _ => (0..SHORT).find_map(|n| of((turn + n) % SHORT))?,
+    };
+    Some((*chosen.0, *chosen.1))
 }
 
 proptest! {
@@ -50,7 +97,19 @@ proptest! {
     fn it_does_what_one_map_does(
         steps in prop::collection::vec((0..5u8, 0..6u64, any::<prop::sample::Index>()), 0..300)
     ) {
-        let tasks = [Task::Report, Task::Absorb, Task::Push, Task::Collect];
+        let key = MemberKey(Key {
+        number: 1,
+        place: 0,
+    });
+        let tasks = [
+            Task::Report,
+            Task::Absorb,
+            Task::Send(key, Lane::Bulk),
+            Task::Push,
+            Task::Send(key, Lane::Priority),
+            Task::Collect,
+        ];
+        let mut turn = 0;
         let (mut schedule, mut map) = (Schedule::default(), BTreeMap::new());
         let mut slots = Vec::new();
         for (verb, time, which) in steps {
@@ -62,11 +121,13 @@ proptest! {
                 }
                 1 => {
                     let long = time % 2 == 0;
-                    let due = |(slot, task): &(&Slot, &Task)| {
-                        slot.at <= at(time) && (long || !task.is_long())
-                    };
-                    let wanted = map.iter().find(due).map(|(slot, task)| (*slot, *task));
+                    let wanted = next(&map, at(time), long, turn);
                     prop_assert_eq!(schedule.pop_due(at(time), long), wanted);
+                    if let Some((_, task)) = wanted
+                        && task.queue() != LONG
+                    {
+                        turn = task.queue() + 1;
+                    }
                     wanted.map(|(slot, _)| map.remove(&slot));
                 }
                 _ => {
