@@ -132,29 +132,26 @@ impl Schedule {
 
     /// The next task that is due, of all or of those that are no long work.
     pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
-        let due = |queue: &Moments| queue.first().filter(|slot| slot.at <= now);
-        let short: [_; SHORT] = core::array::from_fn(|at| due(&self.queues[at]));
-        if long_work && let Some(long) = due(&self.queues[LONG]) {
-            let first = short.iter().flatten().min();
-            if first.is_none_or(|first| long < *first) {
+        let due = |at: usize| self.queues[at].first().filter(|slot| slot.at <= now);
+        if long_work && let Some(long) = due(LONG) {
+            let first = (0..SHORT).filter_map(due).min();
+            if first.is_none_or(|first| long < first) {
                 return self.queues[LONG].pop();
             }
         }
-        let mut turns = (0..SHORT).map(|n| (self.turn + n) % SHORT);
-        let next = turns.find(|at| short[*at].is_some())?;
-        self.turn = next + 1;
+        let mut turns = (self.turn..SHORT).chain(0..self.turn);
+        let next = turns.find(|at| due(*at).is_some())?;
+        self.turn = (next + 1) % SHORT;
         self.queues[next].pop()
     }
 
     /// What is due of what is soon done, in order.
     pub(crate) fn due(&self, now: Time) -> impl Iterator<Item = Task> + '_ {
-        let mut turn = self.turn;
+        let mut turns = (self.turn..SHORT).chain(0..self.turn).cycle();
         let mut queues: [_; SHORT] = core::array::from_fn(|at| self.queues[at].due(now));
         core::iter::from_fn(move || {
-            (0..SHORT).find_map(|_| {
-                turn += 1;
-                queues[(turn - 1) % SHORT].next()
-            })
+            let next = turns.by_ref().take(SHORT);
+            next.into_iter().find_map(|at| queues[at].next())
         })
     }
 
