@@ -112,13 +112,13 @@ impl Rhythm {
         self.wait_until(next, schedule);
     }
 
-    /// There is something new to say: say it after `push` at the latest, counted from the end of
-    /// the last message.
-    pub fn hurry(&mut self, now: Time, push: Duration, schedule: &mut Schedule) {
+    /// There has been something new to say `since`: say it after `push` at the latest, counted from
+    /// the end of the last message.
+    pub fn hurry(&mut self, since: Time, push: Duration, schedule: &mut Schedule) {
         match self.turn {
             Turn::Calling => self.changed = true,
             Turn::Waiting(slot) if !self.backing_off => {
-                let soon = self.ended.map(|ended| now.max(ended + push));
+                let soon = self.ended.map(|ended| since.max(ended + push));
                 if let Some(soon) = soon.filter(|soon| *soon < slot.at) {
                     self.wait_until(soon, schedule);
                 }

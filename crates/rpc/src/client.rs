@@ -251,8 +251,7 @@ impl Exchange {
         on: &mut Connection<S>,
         ask: &Ask<'_, impl AsRef<[u8]>>,
     ) -> Result<Begun, RpcError> {
-        let usual = Bytes::new();
-        let begun = poll_fn(|cx| self.poll_begin(cx, on, (ask.parts, ask.gate), &usual));
+        let begun = poll_fn(|cx| self.poll_begin(cx, on, (ask.parts, ask.gate), None));
         let begun = timeout_at(ask.deadline, begun).await;
         in_time(on, begun, ask.to, ask.method)
     }
@@ -269,13 +268,14 @@ impl Exchange {
         in_time(on, received, address, method)
     }
 
-    /// [`begin`](Self::begin) without a deadline. `usual` is an answer that was accepted before.
+    /// [`begin`](Self::begin) without a deadline. `usual` is an answer that was accepted before, to
+    /// a call of the same method with the same limits.
     pub(crate) fn poll_begin<S: Stream>(
         &mut self,
         cx: &mut Context<'_>,
         on: &mut Connection<S>,
         request: (&[impl AsRef<[u8]>], &Gate),
-        usual: &Bytes,
+        usual: Option<&Bytes>,
     ) -> Poll<Result<Begun, Failure>> {
         if !self.begun {
             if !on.is_ready() {

@@ -99,6 +99,12 @@ pub enum Begun {
     Large,
 }
 
+/// What came of a read.
+enum Arrived {
+    Bytes(usize),
+    Known(Received),
+}
+
 /// Cuts messages out of the bytes of one stream.
 #[derive(Debug)]
 pub struct MessageReader {
@@ -107,8 +113,6 @@ pub struct MessageReader {
     start: usize,
     scanner: Scanner,
     charge: Charge,
-    /// What has arrived instead, if that is a message that was expected.
-    usual: Option<Bytes>,
 }
 
 impl MessageReader {
@@ -119,7 +123,6 @@ impl MessageReader {
             start: 0,
             scanner: Scanner::new(max_message),
             charge: budget.charge(),
-            usual: None,
         }
     }
 
@@ -134,7 +137,7 @@ impl MessageReader {
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut S,
-        usual: &Bytes,
+        usual: Option<&Bytes>,
     ) -> Poll<Result<Option<Begun>, ReadError>>
     where
         S: AsyncRead + Unpin,
@@ -146,8 +149,16 @@ impl MessageReader {
             if self.received() >= SCRATCH {
                 return Poll::Ready(Ok(Some(Begun::Large)));
             }
-            if ready!(self.poll_small(cx, stream, usual))? == 0 {
-                return Poll::Ready(self.ended());
+            let arrived = self.poll_small(cx, stream, |reader, arrived| {
+                match usual.filter(|usual| reader.received() == 0 && *usual == arrived) {
+                    Some(usual) => Ok(Arrived::Known(reader.known(usual))),
+                    None => reader.keep(arrived).map(Arrived::Bytes),
+                }
+            });
+            match ready!(arrived)? {
+                Arrived::Known(message) => return Poll::Ready(Ok(Some(Begun::Whole(message)))),
+                Arrived::Bytes(0) => return Poll::Ready(self.ended()),
+                Arrived::Bytes(_) => {}
             }
         }
     }
@@ -173,13 +184,6 @@ impl MessageReader {
 
     /// The next message if all of it is here.
     pub fn complete(&mut self) -> Result<Option<Received>, ReadError> {
-        if let Some(bytes) = self.usual.take() {
-            return Ok(Some(Received {
-                bytes,
-                charge: self.charge.take(),
-                usual: true,
-            }));
-        }
         if self.received() == 0 {
             return Ok(None);
         }
@@ -196,38 +200,45 @@ impl MessageReader {
         S: AsyncRead + Unpin,
     {
         if self.received() < SCRATCH {
-            let usual = Bytes::new();
-            return Ok(poll_fn(|cx| self.poll_small(cx, stream, &usual)).await?);
+            return Ok(poll_fn(|cx| self.poll_small(cx, stream, Self::keep)).await?);
         }
         let most = self.make_room()?;
         Ok(self.buf.read_from(stream, most).await?)
     }
 
-    fn poll_small<S>(
+    /// What arrives, through the scratch buffer, for `take` to do something with.
+    fn poll_small<S, T>(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut S,
-        usual: &Bytes,
-    ) -> Poll<io::Result<usize>>
+        take: impl FnOnce(&mut Self, &[u8]) -> io::Result<T>,
+    ) -> Poll<io::Result<T>>
     where
         S: AsyncRead + Unpin,
     {
         let fresh = || vec![0; SCRATCH].into_boxed_slice();
         let mut scratch = SPARE.take().unwrap_or_else(fresh);
         let mut target = ReadBuf::new(&mut scratch);
-        let poll = Pin::new(stream).poll_read(cx, &mut target).map(|read| {
-            read?;
-            let arrived = target.filled();
-            if self.received() == 0 && !arrived.is_empty() && arrived == usual {
-                self.usual = Some(usual.clone());
-            } else {
-                self.discard_handed_out();
-                self.buf.extend(arrived)?;
-            }
-            Ok(arrived.len())
-        });
+        let poll = Pin::new(stream)
+            .poll_read(cx, &mut target)
+            .map(|read| read.and_then(|()| take(self, target.filled())));
         SPARE.set(Some(scratch));
         poll
+    }
+
+    fn keep(&mut self, arrived: &[u8]) -> io::Result<usize> {
+        self.discard_handed_out();
+        self.buf.extend(arrived)?;
+        Ok(arrived.len())
+    }
+
+    /// A message that is known, all that has arrived.
+    fn known(&mut self, message: &Bytes) -> Received {
+        Received {
+            bytes: message.clone(),
+            charge: self.charge.take(),
+            usual: true,
+        }
     }
 
     /// The peer ended the stream.

@@ -87,7 +87,7 @@ async fn a_large_reply_to_a_polled_call_comes_later_and_whole() {
             let caller = Caller::new(Way::Polled, pool(bulk));
             caller.call(&peer.at, PATIENCE).await.unwrap();
             let small = caller.small(&peer.at, heartbeat(), limits());
-            let (was_large, result) = match end(small, &peer.at, &caller.usual()).await {
+            let (was_large, result) = match end(small, &peer.at, &caller.usual).await {
                 Ended::Now(result) => (false, result),
                 Ended::Later(later) => (true, later.await),
             };

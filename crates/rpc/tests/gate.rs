@@ -12,6 +12,7 @@ use statestore_rpc::{
     CallLimits, Failure, Gate, HostPort, Listener, Net, Pool, PoolLimits, Purpose, RpcError, Usage,
 };
 use statestore_wire::{HeartbeatRequest, HeartbeatResponse};
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -222,7 +223,7 @@ async fn a_polled_call_is_fenced_off_before_its_first_byte_and_in_the_middle() {
         let start = Instant::now();
         let caller = Caller::new(Way::Polled, pool.behind(closing_after(seconds)));
         let small = caller.small(&peer(), vec![7; 50_000], limits());
-        let Ended::Now(result) = end(small, &peer(), &Bytes::new()).await else {
+        let Ended::Now(result) = end(small, &peer(), &RefCell::default()).await else {
             panic!("it is not sent once more");
         };
         let sent = sent(&result.unwrap_err());
@@ -246,7 +247,7 @@ async fn a_polled_call_is_fenced_off_between_first_and_second_try() {
         beat(&pool).await.unwrap();
         let caller = Caller::new(Way::Polled, pool.behind(closing_after(seconds)));
         let small = caller.small(&peer(), heartbeat(), limits());
-        let Ended::Later(later) = end(small, &peer(), &Bytes::new()).await else {
+        let Ended::Later(later) = end(small, &peer(), &RefCell::default()).await else {
             panic!("it is sent once more");
         };
         match (seconds, later.await) {

@@ -4,6 +4,7 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::way::{BEATS, Caller, Way, end, whole};
 use common::{Act, PATIENCE, Scripted, envelope, heartbeat, reply, until};
 use statestore_rpc::pool::{Ended, Place};
@@ -67,7 +68,7 @@ async fn a_place_whose_connections_are_all_closed_or_in_use_lends_none() {
     assert_eq!(peer.accepted(), 2);
     caller.pool.close(&peer.at);
     for reply in [
-        now(end(first, &peer.at, &caller.usual()).await).unwrap(),
+        now(end(first, &peer.at, &caller.usual).await).unwrap(),
         second,
     ] {
         reply.decode::<HeartbeatResponse>(&peer.at).unwrap();
@@ -85,7 +86,7 @@ async fn a_call_that_ends_before_it_is_ready_has_timed_out_now() {
         let start = Instant::now();
         let small = caller.small(&peer.at, bytes, CallLimits::small(SHORT));
         assert!(small.deadline() >= start + SHORT);
-        let error = now(end(small, &peer.at, &caller.usual()).await).unwrap_err();
+        let error = now(end(small, &peer.at, &caller.usual).await).unwrap_err();
         assert!(start.elapsed() >= SHORT);
         let is_right = match act {
             Act::Deaf => matches!(failure(&error), Some(Failure::SendTimeout)),
@@ -140,7 +141,7 @@ async fn the_deadline_counts_from_the_beginning_also_where_a_call_goes_on_as_a_f
         let to = (&peer.at, BEATS, &mut Place::default());
         let request = ("Heartbeat", heartbeat());
         let started = caller.pool.start(to, request, CallLimits::small(SHORT));
-        let error = whole(started, &peer.at, &caller.usual()).await.unwrap_err();
+        let error = whole(started, &peer.at, &caller.usual).await.unwrap_err();
         assert!(error.to_string().contains("recv timed out"), "{error}");
         assert!(start.elapsed() >= SHORT);
         assert!(start.elapsed() < PATIENCE / 2);
@@ -169,25 +170,35 @@ async fn calls_are_not_disturbed_by_fetching_their_ends() {
     let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
     let mut small = caller.small(&peer.at, heartbeat(), limits());
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let _ = small.poll(&mut cx, &caller.usual());
+    let _ = small.poll(&mut cx, &caller.usual.borrow());
     until("the call is answered", || peer.calls() == 1).await;
     caller.pool.fetch_ends([&small]);
-    let reply = now(end(small, &peer.at, &caller.usual()).await).unwrap();
+    let reply = now(end(small, &peer.at, &caller.usual).await).unwrap();
     reply.decode::<HeartbeatResponse>(&peer.at).unwrap();
     caller.call(&peer.at, PATIENCE).await.unwrap();
     assert_eq!((peer.accepted(), peer.calls()), (1, 2));
 }
 
 /// An answer that tells an error in so many letters.
-fn refusal(letters: usize) -> Vec<u8> {
+fn refusal(code: StatusCode, letters: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let call = envelope(MessageKind::Call, "Heartbeat", 0);
     let response = HeartbeatResponse {
-        status: Status::error(StatusCode::GENERAL, "x".repeat(letters)),
+        status: Status::error(code, "x".repeat(letters)),
         ..HeartbeatResponse::default()
     };
     write_reply(&call, &response, &mut out);
     out
+}
+
+/// A peer that answers like this once it has answered others so often.
+async fn answers(bytes: Vec<u8>, before: usize) -> Scripted {
+    let act = Act::AnswerThen(before, Act::Send(bytes).into());
+    Scripted::start(vec![act, Act::Deaf]).await
+}
+
+fn usual(caller: &Caller<TcpNet>) -> Option<Bytes> {
+    caller.usual.borrow().bytes().cloned()
 }
 
 // K-1
@@ -196,29 +207,64 @@ async fn an_answer_is_what_it_says_whatever_was_usual() {
     let caller = caller();
     let fine = Scripted::start(vec![Act::Answer(usize::MAX)]).await;
     for letters in [0, 1, 100, 600] {
-        let later = Act::AnswerThen(1, Act::Send(refusal(letters)).into());
-        let other = Scripted::start(vec![later]).await;
+        let other = answers(refusal(StatusCode::GENERAL, letters), 1).await;
         caller.call(&other.at, PATIENCE).await.unwrap();
         for _ in 0..2 {
             let answer = caller.call(&fine.at, PATIENCE).await.unwrap();
             assert_eq!(answer, HeartbeatResponse::default());
-            assert_eq!(caller.usual(), reply("Heartbeat", 0));
+            assert_eq!(usual(&caller).unwrap(), reply("Heartbeat", 0));
         }
         let answer = caller.call(&other.at, PATIENCE).await.unwrap();
         assert_eq!(answer.status.message().len(), letters);
         // A long one is not worth to be remembered.
-        assert_eq!(caller.usual() == refusal(letters), letters < 512);
+        let remembered = usual(&caller).unwrap() == refusal(StatusCode::GENERAL, letters);
+        assert_eq!(remembered, letters < 512);
         assert_eq!(other.accepted(), 1);
     }
     assert_eq!((fine.accepted(), fine.calls()), (1, 8));
 }
 
+// K-1
+#[tokio::test]
+async fn another_answer_of_the_same_length_is_another_answer() {
+    let caller = caller();
+    let refusals = [StatusCode::GENERAL, StatusCode::INTERNAL_ERROR].map(|code| refusal(code, 0));
+    let [one, two] = refusals.each_ref();
+    assert_eq!(one.len(), two.len());
+    let (first, second) = (answers(one.clone(), 1).await, answers(two.clone(), 1).await);
+    for peer in [&first, &second] {
+        caller.call(&peer.at, PATIENCE).await.unwrap(); // which is not polled
+    }
+    for (peer, bytes) in [(&first, one), (&second, two)] {
+        let answer = caller.call(&peer.at, PATIENCE).await.unwrap();
+        assert_ne!(answer, HeartbeatResponse::default());
+        assert_eq!(usual(&caller).unwrap(), *bytes);
+    }
+}
+
+// K-1: nothing else of the call differs by it
+#[tokio::test]
+async fn the_usual_answer_is_handed_out_as_the_one_that_is_remembered() {
+    let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
+    let known = usual(&caller).unwrap();
+    let answer = caller.reply((&peer.at, BEATS), heartbeat(), limits());
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.bytes().as_ptr(), known.as_ptr());
+    // Meanwhile another one has become usual.
+    let other = answers(refusal(StatusCode::GENERAL, 0), 0).await;
+    caller.call(&other.at, PATIENCE).await.unwrap();
+    let value = caller.usual.borrow_mut().decode(answer, &peer.at).unwrap();
+    assert_eq!(value, HeartbeatResponse::default());
+    caller.call(&peer.at, PATIENCE).await.unwrap();
+    assert_eq!(peer.accepted(), 1);
+}
+
 // K-1: what came with it, before or after, is not what was asked for
 #[tokio::test]
 async fn the_usual_answer_is_known_only_if_it_is_all_that_came() {
-    let usual = reply("Heartbeat", 0);
-    let (first, last) = (usual[..9].to_vec(), usual[..usual.len() - 1].to_vec());
-    let twice = usual.repeat(2);
+    let whole = reply("Heartbeat", 0);
+    let (first, last) = (whole[..9].to_vec(), whole[..whole.len() - 1].to_vec());
+    let twice = whole.repeat(2);
     for (bytes, comes) in [(first, false), (last, false), (twice, true)] {
         let act = Act::AnswerThen(2, Act::SendAndClose(bytes).into());
         let peer = Scripted::start(vec![act, Act::Deaf]).await;
@@ -226,7 +272,7 @@ async fn the_usual_answer_is_known_only_if_it_is_all_that_came() {
         for _ in 0..2 {
             caller.call(&peer.at, PATIENCE).await.unwrap();
         }
-        assert_eq!(caller.usual(), usual);
+        assert_eq!(usual(&caller).unwrap(), whole);
         let answer = caller.call(&peer.at, PATIENCE).await;
         assert_eq!(answer.is_ok(), comes, "{answer:?}");
         let (in_use, total) = (0, 0);

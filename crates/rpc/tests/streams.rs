@@ -8,7 +8,7 @@ use common::{exception, heartbeat, reply};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use statestore_rpc::Budget;
-use statestore_rpc::message::{MessageReader, ReadError};
+use statestore_rpc::message::{Begun, MessageReader, ReadError};
 use statestore_wire::UpdateStateRequest;
 use statestore_wire::envelope::write_call;
 use std::io;
@@ -67,6 +67,26 @@ fn read_all(bytes: &[u8], sizes: &[usize], limit: u64) -> (Vec<Bytes>, Option<Re
     result
 }
 
+/// The first message of a stream, read by someone who expects this one.
+fn first(bytes: &[u8], sizes: &[usize], usual: Option<&Bytes>) -> Result<Option<Bytes>, String> {
+    let mut reader = MessageReader::new(1 << 20, &Budget::unlimited());
+    let mut stream = Portions {
+        bytes: bytes.to_vec(),
+        at: 0,
+        sizes: sizes.to_vec(),
+        next: 0,
+    };
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let Poll::Ready(begun) = reader.poll_begin(&mut cx, &mut stream, usual) else {
+        panic!("there is always more, or an end")
+    };
+    match begun.map_err(|error| error.to_string())? {
+        Some(Begun::Whole(message)) => Ok(Some(message.bytes().clone())),
+        Some(Begun::Large) => Err("large".into()),
+        None => Ok(None),
+    }
+}
+
 fn update(value_sizes: &[usize]) -> Vec<u8> {
     let values: Vec<Vec<u8>> = value_sizes.iter().map(|n| vec![0xc; *n]).collect();
     let items = values.iter().map(|value| (&b"key"[..], &value[..], false));
@@ -106,6 +126,22 @@ proptest! {
         let (got, error) = read_all(&messages.concat(), &sizes, 1 << 30);
         prop_assert!(error.is_none(), "{error:?}");
         prop_assert_eq!(got, messages);
+    }
+
+    // K-1
+    #[test]
+    fn what_is_expected_makes_no_difference_to_what_comes(
+        before in prop_oneof![Just(Vec::new()), vec(any::<u8>(), 1..3), Just(heartbeat())],
+        after in prop_oneof![Just(Vec::new()), vec(any::<u8>(), 1..3)],
+        cut in prop_oneof![4 => Just(0), 1 => 1..40usize],
+        first_portion in prop_oneof![Just(1), Just(2), Just(usize::MAX), 1..60usize],
+    ) {
+        let usual = Bytes::from(reply("Heartbeat", 5));
+        let mut bytes = [&before[..], &usual, &after].concat();
+        bytes.truncate(bytes.len().saturating_sub(cut));
+        let sizes = [first_portion, usual.len(), usize::MAX];
+        let plain = first(&bytes, &sizes, None);
+        prop_assert_eq!(first(&bytes, &sizes, Some(&usual)), plain);
     }
 
     // P9

@@ -24,7 +24,7 @@ use core::hint::black_box;
 /// Whose lines are fetched together.
 pub const AHEAD: usize = 16;
 
-/// Members, and the lane that it is about.
+/// Members, each with the lane that its task or call is of.
 type Batch<'a> = [Option<(&'a Member, Lane)>; AHEAD];
 
 impl Node {

@@ -35,8 +35,8 @@ pub(super) struct Telling {
 struct Turn {
     topic: Text,
     rhythm: usize,
-    /// When it began. All become due at this time, however many steps the telling takes: what fell
-    /// due later does not go before the last of them.
+    /// When it began. Who waits for a message becomes due as if it were told then, however many
+    /// steps the telling takes: what fell due later in its lane does not go before it.
     since: Time,
     /// Not of a change: from now on all are to tell how far they are (T-10), within this time.
     polled_within: Option<Duration>,

@@ -88,7 +88,7 @@ impl<N: Net> Lease<N> {
         cx: &mut Context<'_>,
         request: (&[impl AsRef<[u8]>], &Gate),
         (started, max_reply): (Instant, u64),
-        usual: &Bytes,
+        usual: Option<&Bytes>,
     ) -> Poll<Result<Begun, Failure>> {
         let Some(on) = &mut self.connection else {
             return Poll::Ready(Err(Failure::Unusable));

@@ -9,14 +9,13 @@
 //! Invariant: a call does here what [`Pool::call_raw`] does (K-1 to K-3).
 
 use super::lease::Lease;
-use super::{Place, Pool, Purpose, Reply, make};
+use super::{Place, Pool, Purpose, Reply, Usual, make};
 use crate::client::{Ask, CallLimits};
 use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
 use crate::message::Begun;
 use crate::net::Net;
-use bytes::Bytes;
-use statestore_wire::HostPort;
+use statestore_wire::{HostPort, Rpc};
 use std::fmt;
 use std::pin::Pin;
 use std::slice;
@@ -140,8 +139,12 @@ impl<N: Net> Small<N> {
     }
 
     /// Goes on as far as it can without waiting; once it is ready, ask for its [end](Self::end).
-    /// `usual` is the [usual](super::Usual) answer to calls of its method, or empty.
-    pub fn poll(&mut self, cx: &mut Context<'_>, usual: &Bytes) -> Poll<()> {
+    /// The usual answer to another method is none to this one.
+    pub fn poll<R: Rpc>(&mut self, cx: &mut Context<'_>, usual: &Usual<R>) -> Poll<()>
+    where
+        R::Response: Clone,
+    {
+        let usual = usual.bytes().filter(|_| R::METHOD == self.request.method);
         let request = &self.request;
         let parts = (slice::from_ref(&request.message), &request.gate);
         let bounds = (self.started, request.max_reply);

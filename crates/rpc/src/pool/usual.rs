@@ -1,4 +1,4 @@
-//! [`Usual`]: the answer that many give, byte for byte.
+//! [`Usual`]: the last answer to the calls of one method, which most of the next ones equal.
 //!
 //! Of those who are asked again and again, nearly all answer with the same few bytes that there is
 //! nothing new. Where an answer is that of the last one, it is known to be whole, to belong to the
@@ -6,42 +6,48 @@
 //!
 //! Deliberately absent: answers of more than [`MOST`] bytes.
 //!
-//! Invariant: the bytes are a whole answer that was accepted, and decode to the value.
+//! Invariant: the bytes are a whole answer to this method that was accepted, and decode to the
+//! value. All whose calls it is used for have the same limit of an answer's size.
 
 use super::Reply;
 use crate::error::RpcError;
 use crate::net::Net;
 use bytes::Bytes;
-use statestore_wire::{HostPort, Wire};
+use statestore_wire::{HostPort, Rpc};
 
 /// The longest one that is remembered, in bytes.
 const MOST: usize = 512;
 
-/// The last answer to the calls of one method.
+/// The last answer to the calls of a method.
 #[derive(Debug)]
-pub struct Usual<T> {
-    bytes: Bytes,
-    value: Option<T>,
+pub struct Usual<R: Rpc> {
+    known: Option<(Bytes, R::Response)>,
 }
 
-impl<T> Default for Usual<T> {
+impl<R: Rpc> Default for Usual<R> {
     fn default() -> Self {
-        Self {
-            bytes: Bytes::new(),
-            value: None,
-        }
+        Self { known: None }
     }
 }
 
-impl<T: Wire + Clone> Usual<T> {
-    /// The message, envelope included; empty as long as there was none.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+impl<R: Rpc> Usual<R>
+where
+    R::Response: Clone,
+{
+    /// The message, envelope included, if there was one.
+    pub fn bytes(&self) -> Option<&Bytes> {
+        self.known.as_ref().map(|(bytes, _)| bytes)
     }
 
     /// The result in an answer, as [`Reply::decode`] finds it.
-    pub fn decode<N: Net>(&mut self, answer: Reply<N>, from: &HostPort) -> Result<T, RpcError> {
-        if let Some(value) = self.value.as_ref().filter(|_| self.bytes == answer.bytes()) {
+    pub fn decode<N: Net>(
+        &mut self,
+        answer: Reply<N>,
+        from: &HostPort,
+    ) -> Result<R::Response, RpcError> {
+        if let Some((bytes, value)) = &self.known
+            && bytes == answer.bytes()
+        {
             answer.accept();
             return Ok(value.clone());
         }
@@ -49,9 +55,8 @@ impl<T: Wire + Clone> Usual<T> {
             return answer.decode(from);
         }
         let bytes = answer.bytes().clone();
-        let value: T = answer.decode(from)?;
-        self.bytes = bytes;
-        self.value = Some(value.clone());
+        let value: R::Response = answer.decode(from)?;
+        self.known = Some((bytes, value.clone()));
         Ok(value)
     }
 }

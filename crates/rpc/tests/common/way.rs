@@ -1,12 +1,11 @@
 //! One call by each way through a pool: the same rules hold for all (K-1 to K-3).
 
 use super::{Act, PATIENCE, Scripted, heartbeat};
-use bytes::Bytes;
 use statestore_rpc::pool::{Ended, Place, Small, Started, Usual};
 use statestore_rpc::{
     CallLimits, HostPort, Net, Pool, PoolLimits, Purpose, Reply, RpcError, TcpNet,
 };
-use statestore_wire::HeartbeatResponse;
+use statestore_wire::{HeartbeatRequest, HeartbeatResponse};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -61,7 +60,8 @@ pub struct Caller<N: Net> {
     pub pool: Pool<N>,
     way: Way,
     places: RefCell<HashMap<(HostPort, Purpose), Place>>,
-    usual: RefCell<Usual<HeartbeatResponse>>,
+    /// The last answer to a call that was polled.
+    pub usual: RefCell<Usual<HeartbeatRequest>>,
 }
 
 impl<N: Net> Caller<N> {
@@ -88,11 +88,6 @@ impl<N: Net> Caller<N> {
         }
     }
 
-    /// The last answer to a call that was polled.
-    pub fn usual(&self) -> Bytes {
-        self.usual.borrow().bytes().clone()
-    }
-
     /// The answer to a message.
     pub async fn reply(
         &self,
@@ -105,12 +100,7 @@ impl<N: Net> Caller<N> {
             let call = self.pool.call_raw(to, purpose, METHOD, &parts, limits);
             return call.await;
         }
-        whole(
-            self.start((to, purpose), message, limits),
-            to,
-            &self.usual(),
-        )
-        .await
+        whole(self.start((to, purpose), message, limits), to, &self.usual).await
     }
 
     /// The beginning of a call that is polled.
@@ -161,7 +151,7 @@ impl<N: Net> Drop for Caller<N> {
 pub async fn whole<N: Net>(
     started: Started<N>,
     to: &HostPort,
-    usual: &Bytes,
+    usual: &RefCell<Usual<HeartbeatRequest>>,
 ) -> Result<Reply<N>, RpcError> {
     match started {
         Started::Later(later) => later.await,
@@ -173,8 +163,16 @@ pub async fn whole<N: Net>(
 }
 
 /// Polls a call until it is ready, or its deadline is over.
-pub async fn end<N: Net>(mut small: Small<N>, to: &HostPort, usual: &Bytes) -> Ended<N> {
-    let ready = timeout_at(small.deadline(), poll_fn(|cx| small.poll(cx, usual))).await;
+pub async fn end<N: Net>(
+    mut small: Small<N>,
+    to: &HostPort,
+    usual: &RefCell<Usual<HeartbeatRequest>>,
+) -> Ended<N> {
+    let ready = timeout_at(
+        small.deadline(),
+        poll_fn(|cx| small.poll(cx, &usual.borrow())),
+    )
+    .await;
     drop(ready); // the call knows whether it was
     small.end(to)
 }

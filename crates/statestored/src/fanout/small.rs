@@ -9,7 +9,6 @@
 //! Invariant: a panic while a call begins, is polled or ends is that call's end and nobody else's.
 
 use super::{BULK, Fanout, HEARTBEAT, HEARTBEAT_BYTES, UPDATE_STATE, encode, ended, failed};
-use bytes::Bytes;
 use statestore_core::ids::{CallId, Key, MemberKey};
 use statestore_core::members::rhythm_of;
 use statestore_core::port::{Body, Call, CallFault, Effect, Lane, Receiver, Reply};
@@ -17,10 +16,7 @@ use statestore_rpc::pool::{self, Later, Place, Small, Started, Usual};
 use statestore_rpc::{CallLimits, HostPort, Net, RpcError, elsewhere};
 use statestore_wire::delta::UpdateFrame;
 use statestore_wire::envelope::write_call;
-use statestore_wire::{
-    HeartbeatRequest, HeartbeatResponse, Rpc, Status, StatusCode, UpdateStateRequest,
-    UpdateStateResponse,
-};
+use statestore_wire::{HeartbeatRequest, Rpc, Status, StatusCode, UpdateStateRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -101,21 +97,14 @@ impl<N: Net> Flight<N> {
     }
 }
 
-/// What most subscribers answer.
+/// What subscribers answered last.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    heartbeat: Usual<HeartbeatResponse>,
-    update: Usual<UpdateStateResponse>,
+    heartbeat: Usual<HeartbeatRequest>,
+    update: Usual<UpdateStateRequest>,
 }
 
 impl Answers {
-    fn usual(&self, lane: Lane) -> &Bytes {
-        match lane {
-            Lane::Heartbeat => self.heartbeat.bytes(),
-            _ => self.update.bytes(),
-        }
-    }
-
     fn decode<N: Net>(
         &mut self,
         lane: Lane,
@@ -191,8 +180,11 @@ impl<N: Net> Fanout<N> {
     /// A call goes on as far as it can; once it is ready, it is to be [ended](Self::end).
     pub(crate) fn poll(&self, cx: &mut Context<'_>, flight: &mut Flight<N>) -> Poll<()> {
         let answers = self.answers.borrow();
-        let usual = answers.usual(flight.lane);
-        let polled = catch_unwind(AssertUnwindSafe(|| flight.small.poll(cx, usual)));
+        let small = &mut flight.small;
+        let polled = catch_unwind(AssertUnwindSafe(|| match flight.lane {
+            Lane::Heartbeat => small.poll(cx, &answers.heartbeat),
+            _ => small.poll(cx, &answers.update),
+        }));
         polled.unwrap_or_else(|_| {
             flight.broken = true;
             Poll::Ready(())
