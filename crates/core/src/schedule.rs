@@ -248,10 +248,9 @@ impl Moments {
         Some((Slot { at, seq }, task))
     }
 
-    /// True if it was there.
-    fn cancel(&mut self, Slot { at, seq }: Slot) -> bool {
+    fn cancel(&mut self, Slot { at, seq }: Slot) {
         let Entry::Occupied(mut moment) = self.all.entry(at) else {
-            return false;
+            return;
         };
         let found = match moment.get_mut() {
             Moment::One(only, _) => *only == seq,
@@ -261,7 +260,6 @@ impl Moments {
         if found && moment.get().is_over() {
             moment.remove();
         }
-        found
     }
 }
 

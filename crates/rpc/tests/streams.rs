@@ -24,6 +24,17 @@ struct Portions {
     next: usize,
 }
 
+impl Portions {
+    fn new(bytes: &[u8], sizes: &[usize]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            at: 0,
+            sizes: sizes.to_vec(),
+            next: 0,
+        }
+    }
+}
+
 impl AsyncRead for Portions {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -43,12 +54,7 @@ impl AsyncRead for Portions {
 fn read_all(bytes: &[u8], sizes: &[usize], limit: u64) -> (Vec<Bytes>, Option<ReadError>) {
     let budget = Budget::new(1 << 40);
     let mut reader = MessageReader::new(limit, &budget);
-    let mut stream = Portions {
-        bytes: bytes.to_vec(),
-        at: 0,
-        sizes: sizes.to_vec(),
-        next: 0,
-    };
+    let mut stream = Portions::new(bytes, sizes);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -70,12 +76,7 @@ fn read_all(bytes: &[u8], sizes: &[usize], limit: u64) -> (Vec<Bytes>, Option<Re
 /// The first message of a stream, read by someone who expects this one.
 fn first(bytes: &[u8], sizes: &[usize], usual: Option<&Bytes>) -> Result<Option<Bytes>, String> {
     let mut reader = MessageReader::new(1 << 20, &Budget::unlimited());
-    let mut stream = Portions {
-        bytes: bytes.to_vec(),
-        at: 0,
-        sizes: sizes.to_vec(),
-        next: 0,
-    };
+    let mut stream = Portions::new(bytes, sizes);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     let Poll::Ready(begun) = reader.poll_begin(&mut cx, &mut stream, usual) else {
         panic!("there is always more, or an end")

@@ -10,6 +10,11 @@ fn at(millis: u64) -> Time {
     Time::from_millis(millis)
 }
 
+fn send(lane: Lane) -> Task {
+    let (number, place) = (1, 0);
+    Task::Send(MemberKey(Key { number, place }), lane)
+}
+
 #[test]
 fn what_is_due_comes_in_order_of_time_and_then_of_addition() {
     let mut schedule = Schedule::default();
@@ -49,11 +54,6 @@ fn holes_are_filled_up_and_a_moment_without_tasks_is_gone() {
 #[test]
 fn queues_take_turns_and_each_keeps_its_order() {
     let mut schedule = Schedule::default();
-    let key = MemberKey(Key {
-        number: 1,
-        place: 0,
-    });
-    let send = |lane| Task::Send(key, lane);
     for time in [1, 2, 3] {
         schedule.add(at(time), send(Lane::Bulk));
     }
@@ -97,16 +97,12 @@ proptest! {
     fn it_does_what_one_map_does(
         steps in prop::collection::vec((0..5u8, 0..6u64, any::<prop::sample::Index>()), 0..300)
     ) {
-        let key = MemberKey(Key {
-        number: 1,
-        place: 0,
-    });
         let tasks = [
             Task::Report,
             Task::Absorb,
-            Task::Send(key, Lane::Bulk),
+            send(Lane::Bulk),
             Task::Push,
-            Task::Send(key, Lane::Priority),
+            send(Lane::Priority),
             Task::Collect,
         ];
         let mut turn = 0;
