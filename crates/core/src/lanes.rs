@@ -6,6 +6,8 @@
 //!                  +--------------------------------------------+ end + period if failed
 //! ```
 //!
+//! What waits for its period alone is a poll, which goes behind others (`schedule`).
+//!
 //! A lane in either back-off is not hurried: who asked for time gets it (S-5). Nor is the first
 //! message, whose time the registration sets (S-4, R-3). A change that comes while a call is
 //! pending is remembered and shortens the wait after it.
@@ -51,6 +53,8 @@ pub struct Rhythm {
     ended: Option<Time>,
     backing_off: bool,
     changed: bool,
+    /// The last message told something.
+    told: bool,
     /// While a call is pending: when the next message has to go out.
     due: Option<Time>,
 }
@@ -64,6 +68,7 @@ impl Rhythm {
             ended: None,
             backing_off: false,
             changed: false,
+            told: false,
             due: None,
         }
     }
@@ -73,15 +78,16 @@ impl Rhythm {
         self.wait_until(at, schedule);
     }
 
-    /// The task fell due and a call goes out.
-    pub fn begin(&mut self) {
+    /// The task fell due and a call goes out. One that `tells` nothing is a poll.
+    pub fn begin(&mut self, tells: bool) {
         self.turn = Turn::Calling;
+        self.told = tells;
         self.changed = false;
         self.due = None;
     }
 
     /// The call ended, or nothing had to be sent: when is the next one (S-5)? `push` is the
-    /// shortest wait after a change.
+    /// shortest time between a message that told something and the next one.
     pub fn end(
         &mut self,
         now: Time,
@@ -95,7 +101,7 @@ impl Rhythm {
         let changed = core::mem::take(&mut self.changed);
         let wait = match (ending, push) {
             (Ending::Done | Ending::Outlived, Some(push)) if changed => {
-                period.min(push.max(SHORTEST))
+                period.min(self.distance(push).max(SHORTEST))
             }
             (Ending::Skipped, _) => period.saturating_mul(2),
             (Ending::Done | Ending::Failed | Ending::Outlived, _) => period,
@@ -103,23 +109,30 @@ impl Rhythm {
         self.ended = Some(now);
         self.backing_off = matches!(ending, Ending::Failed | Ending::Skipped);
         let due = self.due.take().filter(|_| !self.backing_off);
-        let soonest = |due: Time| due.max(now + SHORTEST);
+        let due = due.map(|due| due.max(now + SHORTEST));
         let by_itself = match wait < period {
             true => now + wait,
             false => schedule.about(now + wait, config.slack),
         };
-        let next = due.map_or(by_itself, |due| soonest(due).min(by_itself));
-        self.wait_until(next, schedule);
+        match due.filter(|due| *due <= by_itself) {
+            Some(due) => self.wait_until(due, schedule),
+            None if changed => self.wait_until(by_itself, schedule),
+            None => {
+                self.stop(schedule);
+                self.turn = Turn::Waiting(schedule.add_poll(by_itself, self.task));
+            }
+        }
     }
 
-    /// There has been something new to say `since`: say it after `push` at the latest, counted from
-    /// the end of the last message.
+    /// There has been something new to say `since`: say it now, or after `push`, counted from the
+    /// end of the last message, where that told something.
     pub fn hurry(&mut self, since: Time, push: Duration, schedule: &mut Schedule) {
         match self.turn {
             Turn::Calling => self.changed = true,
             Turn::Waiting(slot) if !self.backing_off => {
-                let soon = self.ended.map(|ended| since.max(ended + push));
-                if let Some(soon) = soon.filter(|soon| *soon < slot.at) {
+                let push = self.distance(push);
+                let soon = self.ended.map(|ended| since.max(ended + push).min(slot.at));
+                if let Some(soon) = soon.filter(|soon| *soon < slot.at || slot.is_poll()) {
                     self.wait_until(soon, schedule);
                 }
             }
@@ -130,7 +143,9 @@ impl Rhythm {
     /// The next message goes out at `at`, whatever it was waiting for, if not sooner.
     pub fn due_by(&mut self, at: Time, schedule: &mut Schedule) {
         match self.turn {
-            Turn::Waiting(slot) if at < slot.at => self.wait_until(at, schedule),
+            Turn::Waiting(slot) if at < slot.at || slot.is_poll() => {
+                self.wait_until(at.min(slot.at), schedule);
+            }
             Turn::Calling => self.due = Some(self.due.map_or(at, |due| due.min(at))),
             Turn::Waiting(_) | Turn::Stopped => {}
         }
@@ -147,6 +162,11 @@ impl Rhythm {
     /// True while a call is pending.
     pub fn is_calling(&self) -> bool {
         self.turn == Turn::Calling
+    }
+
+    /// From the end of the last message to the next one that tells something.
+    fn distance(&self, push: Duration) -> Duration {
+        if self.told { push } else { Duration::ZERO }
     }
 
     fn wait_until(&mut self, at: Time, schedule: &mut Schedule) {

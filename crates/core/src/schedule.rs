@@ -8,8 +8,9 @@
 //! Lanes fall due at few moments, a hundred at each, so those of one moment stand together: adding
 //! one is a push, and taking it a pop.
 //!
-//! There are queues, of which each has a turn: a change of a large topic makes thousands of its
-//! lane due at once, a pause of the process everything, and nothing of another kind waits behind.
+//! There are queues that take turns: a change of a large topic makes thousands of its lane due at
+//! once, a pause of the process everything, and nothing of another kind waits behind. Polls, which
+//! say nothing new, have fewer turns than the rest.
 //!
 //! Deliberately absent: how often anything is due (`lanes`), and what is then done. Invariants:
 //! what is due of one queue comes in the order of time, and of addition within a moment; long work
@@ -24,9 +25,13 @@ use alloc::collections::btree_map::{BTreeMap, Entry};
 use core::time::Duration;
 
 /// Queues that take turns.
-const SHORT: usize = 3;
+const SHORT: usize = 4;
+/// The one of polls.
+const POLLS: usize = 3;
 /// The queue of long work.
 const LONG: usize = SHORT;
+/// Whose turn it is, again and again; one in which nothing is due is passed over.
+const TURNS: [usize; 10] = [0, 1, 2, 0, 1, 2, 0, 1, 2, POLLS];
 /// How many instants a slack has.
 const INSTANTS: u32 = 2;
 /// 2^32 by the golden ratio: its multiples, cut to 32 bits, are spread evenly however many.
@@ -95,13 +100,18 @@ impl Slot {
     fn queue(self) -> usize {
         (self.seq % (SHORT + 1) as u64) as usize
     }
+
+    /// It was added as a poll.
+    pub fn is_poll(self) -> bool {
+        self.queue() == POLLS
+    }
 }
 
 /// Everything that is going to happen by itself.
 #[derive(Debug, Default)]
 pub struct Schedule {
     queues: [Moments; SHORT + 1],
-    /// The queue whose turn is next.
+    /// The place in [`TURNS`] that is next.
     turn: usize,
     next_seq: u64,
 }
@@ -109,7 +119,21 @@ pub struct Schedule {
 impl Schedule {
     /// Adds a task.
     pub fn add(&mut self, at: Time, task: Task) -> Slot {
-        let slot = Slot::new(at, self.next_seq, task.queue());
+        self.add_to(task.queue(), at, task)
+    }
+
+    /// Adds one that asks whether there is anything new, and says nothing new itself. A heartbeat
+    /// is none: who sends it is what it says.
+    pub fn add_poll(&mut self, at: Time, task: Task) -> Slot {
+        let queue = match task {
+            Task::Send(_, Lane::Priority | Lane::Bulk) => POLLS,
+            _ => task.queue(),
+        };
+        self.add_to(queue, at, task)
+    }
+
+    fn add_to(&mut self, queue: usize, at: Time, task: Task) -> Slot {
+        let slot = Slot::new(at, self.next_seq, queue);
         self.next_seq += 1;
         self.queues[slot.queue()].add(slot, task);
         slot
@@ -125,6 +149,11 @@ impl Schedule {
         earliest(&self.queues)
     }
 
+    /// When the earliest one is due that is neither a poll nor long work.
+    pub fn first_news(&self) -> Option<Time> {
+        earliest(&self.queues[..POLLS])
+    }
+
     /// When the earliest one is due that is no long work.
     pub fn first_short(&self) -> Option<Time> {
         earliest(&self.queues[..SHORT])
@@ -132,26 +161,28 @@ impl Schedule {
 
     /// The next task that is due, of all or of those that are no long work.
     pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
-        let due = |at: usize| self.queues[at].first().filter(|slot| slot.at <= now);
-        if long_work && let Some(long) = due(LONG) {
-            let first = (0..SHORT).filter_map(due).min();
-            if first.is_none_or(|first| long < first) {
+        let is_due = |queue: &Moments| queue.first.is_some_and(|first| first <= now);
+        if long_work && is_due(&self.queues[LONG]) {
+            let long = self.queues[LONG].first_slot();
+            let others = self.queues[..SHORT].iter();
+            let first = others.filter_map(Moments::first_slot).min();
+            if first.is_none_or(|first| long < Some(first)) {
                 return self.queues[LONG].pop();
             }
         }
-        let mut turns = (self.turn..SHORT).chain(0..self.turn);
-        let next = turns.find(|at| due(*at).is_some())?;
-        self.turn = (next + 1) % SHORT;
-        self.queues[next].pop()
+        let mut turns = turns_from(self.turn).take(TURNS.len());
+        let turn = turns.find(|turn| is_due(&self.queues[TURNS[*turn]]))?;
+        self.turn = turn + 1;
+        self.queues[TURNS[turn]].pop()
     }
 
     /// What is due of what is soon done, in order.
     pub(crate) fn due(&self, now: Time) -> impl Iterator<Item = Task> + '_ {
-        let mut turns = (self.turn..SHORT).chain(0..self.turn).cycle();
+        let mut turns = turns_from(self.turn);
         let mut queues: [_; SHORT] = core::array::from_fn(|at| self.queues[at].due(now));
         core::iter::from_fn(move || {
-            let next = turns.by_ref().take(SHORT);
-            next.into_iter().find_map(|at| queues[at].next())
+            let mut next = turns.by_ref().take(TURNS.len());
+            next.find_map(|turn| queues[TURNS[turn]].next())
         })
     }
 
@@ -174,14 +205,20 @@ impl Schedule {
 }
 
 fn earliest(queues: &[Moments]) -> Option<Time> {
-    let firsts = queues.iter().filter_map(Moments::first);
-    firsts.map(|slot| slot.at).min()
+    queues.iter().filter_map(|queue| queue.first).min()
+}
+
+/// Places in [`TURNS`], for ever.
+fn turns_from(turn: usize) -> impl Iterator<Item = usize> {
+    (0..TURNS.len()).cycle().skip(turn % TURNS.len())
 }
 
 /// Tasks by the moment at which they are due.
 #[derive(Debug, Default)]
 struct Moments {
     all: BTreeMap<Time, Moment>,
+    /// The earliest one.
+    first: Option<Time>,
     len: usize,
 }
 
@@ -206,6 +243,7 @@ impl Moments {
         let moment = match self.all.entry(at) {
             Entry::Vacant(free) => {
                 free.insert(Moment::One(seq, task));
+                self.first = self.first.into_iter().chain([at]).min();
                 return;
             }
             Entry::Occupied(moment) => moment.into_mut(),
@@ -225,7 +263,7 @@ impl Moments {
         due.flat_map(|(_, moment)| moment.tasks())
     }
 
-    fn first(&self) -> Option<Slot> {
+    fn first_slot(&self) -> Option<Slot> {
         let (&at, moment) = self.all.first_key_value()?;
         let seq = match moment {
             Moment::One(seq, _) => *seq,
@@ -244,6 +282,7 @@ impl Moments {
         self.len -= 1;
         if first.get().is_over() {
             first.remove();
+            self.first = self.all.first_key_value().map(|(first, _)| *first);
         }
         Some((Slot { at, seq }, task))
     }
@@ -259,6 +298,9 @@ impl Moments {
         self.len -= usize::from(found);
         if found && moment.get().is_over() {
             moment.remove();
+            if self.first == Some(at) {
+                self.first = self.all.first_key_value().map(|(first, _)| *first);
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ mod calls;
 
 /// How long the peer is given to hear that we stop.
 const GOODBYE: Duration = Duration::from_millis(300);
+/// So many steps are taken in a row while news wait.
+const STEPS: usize = 3;
 
 /// A handle to the node, for tasks of the control thread.
 pub struct Owner<N: Net>(Rc<Inner<N>>);
@@ -228,9 +230,21 @@ impl<N: Net> Owner<N> {
                     () = tokio::time::sleep(wait) => {}
                 }
             }
-            self.step(Input::Timer);
+            self.step_with_news();
             // However late we are, outcomes that have arrived get their turn.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Does what is due. What an answer says is seldom urgent, while thousands may wait for news:
+    /// there may be several steps of these before answers are read.
+    fn step_with_news(&self) {
+        for _ in 0..STEPS {
+            self.step(Input::Timer);
+            let next = self.0.node.borrow().news_due();
+            if next.is_none_or(|next| next > self.0.clock.time()) {
+                return;
+            }
         }
     }
 

@@ -26,7 +26,7 @@ fn lane() -> (Rhythm, Schedule) {
 fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
     let (mut rhythm, mut schedule) = lane();
     assert!(schedule.pop_due(at(0), true).is_some());
-    rhythm.begin();
+    rhythm.begin(true);
     rhythm.hurry(at(when), push, &mut schedule);
     (rhythm, schedule)
 }
@@ -34,7 +34,7 @@ fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
 /// Sends at `start` and ends at `end`.
 fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), ending: Ending) {
     assert!(schedule.pop_due(at(start), true).is_some());
-    rhythm.begin();
+    rhythm.begin(true);
     rhythm.end(at(end), ending, &CONFIG, Some(PUSH), schedule);
 }
 
@@ -44,7 +44,7 @@ fn a_lane_holds_one_slot_while_it_waits_and_none_while_it_calls() {
     let (mut rhythm, mut schedule) = lane();
     assert_eq!(schedule.len(), 1);
     schedule.pop_due(at(0), true).unwrap();
-    rhythm.begin();
+    rhythm.begin(true);
     assert!(schedule.is_empty() && rhythm.is_calling());
     rhythm.hurry(at(1), PUSH, &mut schedule);
     assert!(schedule.is_empty());
@@ -93,6 +93,39 @@ fn a_hurried_lane_keeps_the_coalescing_distance_and_is_never_delayed() {
     assert_eq!(schedule.first(), Some(at(60)));
     rhythm.hurry(at(59), PUSH, &mut schedule);
     assert_eq!((schedule.first(), schedule.len()), (Some(at(60)), 1));
+}
+
+// P5: what asks whether there is anything new is no update that others have to keep away from.
+#[test]
+fn a_change_goes_out_at_once_after_a_poll_and_is_none_any_more() {
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0), true).unwrap();
+    rhythm.begin(false);
+    rhythm.hurry(at(20), PUSH, &mut schedule);
+    rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
+    let (slot, _) = schedule.pop_due(at(51), true).unwrap();
+    assert!(slot.at == at(51) && !slot.is_poll());
+    rhythm.begin(false);
+    rhythm.end(at(52), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
+    rhythm.hurry(at(53), PUSH, &mut schedule);
+    assert_eq!(schedule.first_news(), Some(at(53)));
+}
+
+#[test]
+fn a_poll_that_is_due_becomes_a_message_when_there_is_something_to_say() {
+    for hurries in [true, false] {
+        let (mut rhythm, mut schedule) = lane();
+        turn(&mut rhythm, &mut schedule, (0, 50), Ending::Done);
+        assert_eq!(
+            (schedule.first(), schedule.first_news()),
+            (Some(at(150)), None)
+        );
+        match hurries {
+            true => rhythm.hurry(at(200), PUSH, &mut schedule),
+            false => rhythm.due_by(at(200), &mut schedule),
+        }
+        assert_eq!((schedule.first_news(), schedule.len()), (Some(at(150)), 1));
+    }
 }
 
 #[test]
@@ -157,7 +190,7 @@ fn a_period_of_nothing_does_not_spin() {
     };
     let (mut rhythm, mut schedule) = lane();
     schedule.pop_due(at(0), true).unwrap();
-    rhythm.begin();
+    rhythm.begin(true);
     rhythm.end(at(0), Ending::Done, &none, None, &mut schedule);
     assert_eq!(schedule.pop_due(at(0), true), None);
 }
@@ -184,7 +217,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
     ] {
         let (mut rhythm, mut schedule) = lane();
         schedule.pop_due(at(0), true).unwrap();
-        rhythm.begin();
+        rhythm.begin(true);
         rhythm.due_by(at(90), &mut schedule);
         rhythm.due_by(at(70), &mut schedule);
         rhythm.end(at(50), ending, &CONFIG, Some(PUSH), &mut schedule);
@@ -192,7 +225,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
     }
     let (mut rhythm, mut schedule) = lane();
     schedule.pop_due(at(0), true).unwrap();
-    rhythm.begin();
+    rhythm.begin(true);
     rhythm.due_by(at(10), &mut schedule);
     rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(51)), "it is late already");

@@ -257,6 +257,12 @@ impl Node {
         self.schedule.first()
     }
 
+    /// When something is due that subscribers should hear of soon: anything but polls, which only
+    /// ask, and long work.
+    pub fn news_due(&self) -> Option<Time> {
+        self.schedule.first_news()
+    }
+
     fn perform(&mut self, now: Now, slot: Slot, task: Task, out: &mut Outbox) {
         match task {
             Task::Send(member, lane) => self.send(now, slot.at, member, lane, out),

@@ -53,7 +53,7 @@ impl Node {
             }));
         }
         if let Some(rhythm) = rhythm_of(Lane::Heartbeat) {
-            member.rhythms[rhythm].begin();
+            member.rhythms[rhythm].begin(false);
         }
         if self.network_disabled {
             let text = "Don't send heartbeat since network is disabled.";
@@ -113,7 +113,8 @@ impl Node {
             return;
         };
         if let Some(rhythm) = rhythm_of(lane) {
-            member.rhythms[rhythm].begin();
+            let tells = deltas.iter().any(|(_, delta)| delta.count > 0);
+            member.rhythms[rhythm].begin(tells);
         }
         let mut topics = Vec::with_capacity(deltas.len());
         for (place, delta) in deltas {

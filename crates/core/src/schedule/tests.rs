@@ -54,6 +54,9 @@ fn holes_are_filled_up_and_a_moment_without_tasks_is_gone() {
 #[test]
 fn queues_take_turns_and_each_keeps_its_order() {
     let mut schedule = Schedule::default();
+    let poll = Task::Send(MemberKey::numbered(2), Lane::Priority);
+    schedule.add_poll(at(1), poll);
+    schedule.add_poll(at(0), poll);
     for time in [1, 2, 3] {
         schedule.add(at(time), send(Lane::Bulk));
     }
@@ -69,6 +72,9 @@ fn queues_take_turns_and_each_keeps_its_order() {
         (6, send(Lane::Priority)),
         (2, send(Lane::Bulk)),
         (3, send(Lane::Bulk)),
+        // One after three turns of the others, as far as these have anything.
+        (0, poll),
+        (1, poll),
     ];
     let ahead: Vec<Task> = schedule.due(at(9)).collect();
     assert_eq!(ahead, wanted.map(|(_, task)| task));
@@ -80,22 +86,47 @@ fn queues_take_turns_and_each_keeps_its_order() {
     assert_eq!(schedule.len(), 1);
 }
 
-// A naive schedule: all there is, in order of time and addition.
-fn next(map: &BTreeMap<Slot, Task>, now: Time, long: bool, turn: usize) -> Option<(Slot, Task)> {
+#[test]
+fn polls_have_each_fourth_turn_beside_others_and_heartbeats_are_none() {
+    let mut schedule = Schedule::default();
+    for _ in 0..8 {
+        schedule.add_poll(at(1), send(Lane::Priority));
+        schedule.add(at(2), send(Lane::Bulk));
+    }
+    let beat = schedule.add_poll(at(3), send(Lane::Heartbeat));
+    assert!(!beat.is_poll());
+    schedule.cancel(beat);
+    let lanes = core::iter::from_fn(|| schedule.pop_due(at(3), false));
+    let polls: Vec<bool> = lanes.map(|(slot, _)| slot.is_poll()).collect();
+    let wanted = [3, 7, 10, 11, 12, 13, 14, 15].map(|place| (place, true));
+    let polls: Vec<_> = polls.into_iter().enumerate().filter(|it| it.1).collect();
+    assert_eq!(polls, wanted);
+}
+
+// A naive schedule: all there is, in order of time and addition; and the turn that was taken.
+fn next(
+    map: &BTreeMap<Slot, Task>,
+    now: Time,
+    long: bool,
+    turn: usize,
+) -> Option<(Slot, Task, usize)> {
     let due = || map.iter().filter(|(slot, _)| slot.at <= now);
-    let of = |queue: usize| due().find(move |(_, task)| task.queue() == queue);
-    let first = due().find(|(_, task)| long || task.queue() != LONG)?;
-    let chosen = match first.1.queue() {
-        LONG => first,
-        _ => (0..SHORT).find_map(|n| of((turn + n) % SHORT))?,
-    };
-    Some((*chosen.0, *chosen.1))
+    let of = |queue: usize| due().find(move |(slot, _)| slot.queue() == queue);
+    let (slot, task) = due().find(|(_, task)| long || task.queue() != LONG)?;
+    if task.queue() == LONG {
+        return Some((*slot, *task, turn));
+    }
+    let turns = (turn..turn + TURNS.len()).map(|turn| turn % TURNS.len());
+    let mut taken = turns.filter_map(|turn| Some((of(TURNS[turn])?, turn + 1)));
+    taken
+        .next()
+        .map(|((slot, task), turn)| (*slot, *task, turn))
 }
 
 proptest! {
     #[test]
     fn it_does_what_one_map_does(
-        steps in prop::collection::vec((0..5u8, 0..6u64, any::<prop::sample::Index>()), 0..300)
+        steps in prop::collection::vec((0..6u8, 0..6u64, any::<prop::sample::Index>()), 0..300)
     ) {
         let tasks = [
             Task::Report,
@@ -118,23 +149,27 @@ proptest! {
                 1 => {
                     let long = time % 2 == 0;
                     let wanted = next(&map, at(time), long, turn);
-                    prop_assert_eq!(schedule.pop_due(at(time), long), wanted);
-                    if let Some((_, task)) = wanted
-                        && task.queue() != LONG
-                    {
-                        turn = task.queue() + 1;
+                    let popped = schedule.pop_due(at(time), long);
+                    prop_assert_eq!(popped, wanted.map(|(slot, task, _)| (slot, task)));
+                    if let Some((slot, _, taken)) = wanted {
+                        map.remove(&slot);
+                        turn = taken;
                     }
-                    wanted.map(|(slot, _)| map.remove(&slot));
                 }
                 _ => {
                     let task = tasks[which.index(tasks.len())];
-                    let slot = schedule.add(at(time), task);
+                    let slot = match verb {
+                        2 => schedule.add_poll(at(time), task),
+                        _ => schedule.add(at(time), task),
+                    };
                     slots.push(slot);
                     map.insert(slot, task);
                 }
             }
             prop_assert_eq!(schedule.len(), map.len());
             prop_assert_eq!(schedule.first(), map.keys().next().map(|slot| slot.at));
+            let mut news = map.keys().filter(|slot| slot.queue() < POLLS);
+            prop_assert_eq!(schedule.first_news(), news.next().map(|slot| slot.at));
         }
     }
 }

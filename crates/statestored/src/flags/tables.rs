@@ -128,8 +128,9 @@ pub static EXTENSIONS: FlagTable = FlagTable {
         FlagDef::int32(
             "statestore_push_coalesce_ms",
             10,
-            "With statestore_push_on_change: the least time in milliseconds from the end of one \
-             update to the start of the next; gathers a burst of changes into one message.",
+            "With statestore_push_on_change: the least time in milliseconds from the end of an \
+             update that told something to the start of the next; gathers a burst of changes into \
+             one message.",
         )
         .checked(not_negative),
         FlagDef::int32(

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Small calls are polled and heard some at a time: what each of them needs is fetched for all of
-//! these before the first has its turn. Then others have theirs, so that the requests that are due
-//! do not go out before the answers to the last ones were read, however many come at once.
+//! these before the first has its turn. Then others have theirs; more than a step sends, so that of
+//! polls no more go out than answers are read, however many come at once.
 //!
 //! Deliberately absent: bytes (`fanout`), the table (`flights`).
 //!
@@ -33,7 +33,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Sleep, sleep};
 
 /// So many times [`AHEAD`] calls end before others have their turn.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 16;
 /// To the next look at deadlines where there are none.
 const FAR: Duration = Duration::from_secs(3_600);
 
