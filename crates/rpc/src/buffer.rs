@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use memmap2::{Advice, MmapMut, MmapOptions};
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut, Range};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// From this capacity on, in bytes, it is memory of its own.
@@ -40,6 +40,15 @@ impl Deref for Buffer {
         match self {
             Self::Heap(bytes) => bytes,
             Self::Mapped { map, len } => &map[..*len],
+        }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Mapped { map, len } => &mut map[..*len],
         }
     }
 }
@@ -112,13 +121,13 @@ impl Buffer {
         }
     }
 
-    /// Forgets the first bytes.
-    pub(crate) fn discard(&mut self, first: usize) {
+    /// Forgets these bytes.
+    pub(crate) fn remove(&mut self, gone: Range<usize>) {
         match self {
-            Self::Heap(bytes) => drop(bytes.drain(..first)),
+            Self::Heap(bytes) => drop(bytes.drain(gone)),
             Self::Mapped { map, len } => {
-                map.copy_within(first..*len, 0);
-                *len -= first;
+                map.copy_within(gone.end..*len, gone.start);
+                *len -= gone.len();
             }
         }
     }
@@ -151,9 +160,11 @@ mod tests {
         }
         assert!(matches!(buffer, Buffer::Mapped { .. }) && grown < 25);
         assert_eq!(&buffer[..], &sent);
-        buffer.discard(10);
+        buffer.remove(0..10);
+        buffer.remove(90..100);
         buffer.extend(b"and more").unwrap();
         let bytes = buffer.into_bytes();
-        assert_eq!(bytes, [&sent[10..], b"and more"].concat());
+        let kept = [&sent[10..100], &sent[110..], b"and more"].concat();
+        assert_eq!(bytes, kept);
     }
 }

@@ -5,6 +5,7 @@
 //! Invariant: a connection is usable only if every call on it ended in a whole answer to that
 //! call and nothing came after. A failed call, and one whose future was dropped, spoils it.
 
+use crate::answer::{check_answer, items_in, result_of};
 use crate::budget::Budget;
 use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
@@ -12,8 +13,8 @@ use crate::message::{Begun, MessageReader, ReadError, Received};
 use crate::net::{Net, Stream};
 use crate::send::Sending;
 use bytes::Bytes;
-use statestore_wire::envelope::{ApplicationException, Header, read_result, write_call};
-use statestore_wire::{HostPort, MessageKind, Reader, Rpc, Wire};
+use statestore_wire::envelope::write_call;
+use statestore_wire::{HostPort, Rpc, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -173,7 +174,7 @@ impl<S: Stream> Connection<S> {
         method: &'static str,
         reply: &Received,
     ) -> Result<T, Failure> {
-        let result = result_of(method, reply.bytes());
+        let result = result_of(method, reply);
         if result.is_err() {
             self.stage = Stage::Spoiled;
         }
@@ -329,6 +330,7 @@ impl Exchange {
         on: &mut Connection<S>,
         method: &str,
     ) -> Result<Received, Failure> {
+        self.reader.sift(items_in(method));
         let read = self.reader.read(&mut on.stream).await;
         let reply = read
             .map_err(|error| self.receive_failure(error))?
@@ -375,24 +377,4 @@ fn is_reset(error: &io::Error) -> bool {
         error.kind(),
         BrokenPipe | ConnectionAborted | ConnectionReset
     )
-}
-
-/// An answer to `method` that is not an exception.
-fn check_answer(method: &str, reply: &Bytes) -> Result<(), Failure> {
-    let mut reader = Reader::new(reply);
-    let header = Header::read(&mut reader)?;
-    if let Some(failure) = Failure::in_header(&header, method) {
-        return Err(failure);
-    }
-    if header.kind == MessageKind::Exception {
-        return Err(Failure::Exception(ApplicationException::read(&mut reader)?));
-    }
-    Ok(())
-}
-
-/// The result in a whole reply.
-pub(crate) fn result_of<T: Wire>(method: &'static str, reply: &Bytes) -> Result<T, Failure> {
-    let mut reader = Reader::new(reply);
-    Header::read(&mut reader)?;
-    read_result(&mut reader)?.ok_or(Failure::MissingResult(method))
 }

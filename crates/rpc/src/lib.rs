@@ -10,6 +10,7 @@
 //! Invariant: whatever a peer does, a call ends by its deadline, a server's memory stays under
 //! its budget, and other connections do not notice.
 
+mod answer;
 pub mod budget;
 mod buffer;
 pub mod client;

@@ -2,7 +2,8 @@
 //!
 //! Small messages go through one scratch buffer per thread, so that an idle connection owns no
 //! buffer at all. A large one has its own, which grows with what has arrived, so that copying
-//! stays linear; what it claims never counts, what it takes is charged to a [`Budget`].
+//! stays linear; what it claims never counts, what it takes is charged to a [`Budget`]. Topic items
+//! may be [sifted](MessageReader::sift) out of a message while it arrives.
 //!
 //! Deliberately absent: what a message says, and time.
 //!
@@ -12,7 +13,9 @@
 use crate::budget::{Budget, Charge};
 use crate::buffer::Buffer;
 use bytes::Bytes;
-use statestore_wire::{Fault, scan::Scanner};
+use statestore_wire::scan::{Scanner, Step};
+use statestore_wire::sift::sift;
+use statestore_wire::{Fault, Reader, Sifted};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -26,6 +29,8 @@ use tokio::task::yield_now;
 const SCRATCH: usize = 64 * 1024;
 /// The most that is read at once, and charged ahead of received bytes.
 const AHEAD: usize = 1024 * 1024;
+/// So many bytes of items are worth taking out at once: what is behind them moves.
+const SIFTED: usize = AHEAD;
 
 thread_local! {
     static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
@@ -68,15 +73,26 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Received {
     bytes: Bytes,
+    /// What was taken out of it.
+    sifted: Option<Box<Sifted>>,
     charge: Charge,
     /// It is the one that was expected.
     usual: bool,
 }
 
 impl Received {
-    /// The message, from its envelope on. A clone or slice pins all of it, uncounted.
+    /// The message, from its envelope on, without what was sifted out of it. A clone or slice pins
+    /// all of it, uncounted.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Reads the message as it was sent. What was sifted out is found by the first one only.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        match &self.sifted {
+            Some(sifted) => Reader::beside(&self.bytes, &**sifted),
+            None => Reader::new(&self.bytes),
+        }
     }
 
     /// True if it is the one that was expected.
@@ -112,6 +128,8 @@ pub struct MessageReader {
     buf: Buffer,
     start: usize,
     scanner: Scanner,
+    /// What was taken out of the message that arrives.
+    sifted: Option<Box<Sifted>>,
     charge: Charge,
 }
 
@@ -122,8 +140,15 @@ impl MessageReader {
             buf: Buffer::default(),
             start: 0,
             scanner: Scanner::new(max_message),
+            sifted: None,
             charge: budget.charge(),
         }
+    }
+
+    /// From now on the items at the end of this path are taken out of large messages while they
+    /// arrive, also of the one that has begun.
+    pub fn sift(&mut self, path: &'static [Step]) {
+        self.scanner.look_for(path);
     }
 
     /// Bytes that arrived and belong to no message handed out yet.
@@ -172,6 +197,7 @@ impl MessageReader {
             if let Some(message) = self.complete()? {
                 return Ok(Some(message));
             }
+            self.take_items()?;
             if self.fill(stream).await? == 0 {
                 return self.ended();
             }
@@ -180,6 +206,20 @@ impl MessageReader {
                 yield_now().await;
             }
         }
+    }
+
+    /// Takes items out of the message that has begun, if there are many.
+    fn take_items(&mut self) -> Result<(), Fault> {
+        if self.received() < SIFTED {
+            return Ok(());
+        }
+        let received = &mut self.buf[self.start..];
+        let sifted = self.sifted.get_or_insert_default();
+        if let Some(gone) = sift(sifted, &mut self.scanner, received, SIFTED)? {
+            self.buf
+                .remove(self.start + gone.start..self.start + gone.end);
+        }
+        Ok(())
     }
 
     /// The next message if all of it is here.
@@ -236,6 +276,7 @@ impl MessageReader {
     fn known(&mut self, message: &Bytes) -> Received {
         Received {
             bytes: message.clone(),
+            sifted: None,
             charge: self.charge.take(),
             usual: true,
         }
@@ -245,7 +286,9 @@ impl MessageReader {
     fn ended<T>(&self) -> Result<Option<T>, ReadError> {
         match self.received() {
             0 => Ok(None),
-            received => Err(ReadError::Truncated { received }),
+            received => Err(ReadError::Truncated {
+                received: received + self.aside(),
+            }),
         }
     }
 
@@ -255,7 +298,7 @@ impl MessageReader {
         let received = self.buf.len();
         // A single large value says how much it lacks; many small ones do not.
         let ahead = self.scanner.wants().clamp(SCRATCH, AHEAD);
-        let wanted = received.saturating_add(ahead);
+        let wanted = received.saturating_add(self.aside() + ahead);
         if !self.charge.raise(wanted as u64) {
             let (wanted, limit) = (wanted as u64, self.charge.limit());
             return Err(ReadError::OverBudget { wanted, limit });
@@ -267,18 +310,29 @@ impl MessageReader {
         Ok(ahead)
     }
 
+    /// Bytes that were taken out of the message that arrives.
+    fn aside(&self) -> usize {
+        self.sifted.as_ref().map_or(0, |sifted| sifted.byte_len())
+    }
+
     /// Only once the front half is done, so that many small messages in one buffer stay linear.
     fn discard_handed_out(&mut self) {
         if self.start > self.buf.len() / 2 {
-            self.buf.discard(self.start);
+            self.buf.remove(0..self.start);
             self.start = 0;
         }
     }
 
     fn hand_out(&mut self, len: usize) -> Received {
+        let aside = self.aside();
+        let mut sifted = self.sifted.take();
+        if let Some(sifted) = &mut sifted {
+            sifted.end(len);
+        }
         if self.start == 0 && len == self.buf.len() {
             return Received {
                 bytes: std::mem::take(&mut self.buf).into_bytes(),
+                sifted,
                 charge: self.charge.take(),
                 usual: false,
             };
@@ -292,9 +346,10 @@ impl MessageReader {
             drop(self.charge.take());
         }
         let mut charge = self.charge.another();
-        charge.force(len as u64);
+        charge.force((len + aside) as u64);
         Received {
             bytes,
+            sifted,
             charge,
             usual: false,
         }

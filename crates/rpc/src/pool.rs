@@ -9,8 +9,9 @@
 //! Invariant: the lock is never held across an await, and no entry outlives both its idle
 //! connections and its running calls, so addresses never used again leave nothing behind.
 
+use crate::answer::result_of;
 use crate::budget::Budget;
-use crate::client::{Ask, CallLimits, result_of};
+use crate::client::{Ask, CallLimits};
 use crate::error::RpcError;
 use crate::gate::Gate;
 use crate::gauge::Gauge;
@@ -288,7 +289,7 @@ impl<N: Net> Reply<N> {
 
     /// The result in it. `from` is the address that was called, which an error names.
     pub fn decode<T: Wire>(mut self, from: &HostPort) -> Result<T, RpcError> {
-        let result = result_of(self.method, self.received.bytes());
+        let result = result_of(self.method, &self.received);
         self.lease.keep = result.is_ok();
         result.map_err(|failure| failure.of(from, self.method))
     }

@@ -15,8 +15,10 @@ use crate::thrift::{Fault, Reader, code, put_field, put_string};
 use alloc::vec::Vec;
 
 mod batch;
+mod sifted;
 
 pub use batch::{CHUNK_BYTES, CHUNK_ITEMS, Chunk, ItemBatch, ItemBatchBuilder};
+pub use sifted::Sifted;
 
 /// Bytes of a canonical item beyond its key and value.
 pub const ITEM_OVERHEAD: usize = 19;

@@ -5,7 +5,8 @@
 //! [`messages`] is the table itself, [`item`] keeps topic items in the form they travel in,
 //! [`delta`] builds an update around items that are shared by all who get them,
 //! [`envelope`] wraps arguments and results into whole messages, [`scan`] finds where a message
-//! that is still arriving ends, and [`host_port`] is an address that can be connected to.
+//! that is still arriving ends, [`sift`] takes items out of one, and [`host_port`] is an address
+//! that can be connected to.
 //!
 //! Deliberately absent: sockets, clocks, buffering policy, and any opinion on what a message
 //! means. This crate knows Impala's Thrift names so that no other crate has to.
@@ -23,6 +24,7 @@ pub mod item;
 pub mod messages;
 pub mod scan;
 pub mod schema;
+pub mod sift;
 pub mod status;
 pub mod text;
 pub mod thrift;
@@ -30,7 +32,7 @@ pub mod thrift;
 pub use delta::{TooManyItems, TopicParts, UpdateFrame};
 pub use envelope::{Envelope, MessageKind, Rpc};
 pub use host_port::{AddressError, HostPort};
-pub use item::{Item, ItemBatch, ItemBatchBuilder};
+pub use item::{Item, ItemBatch, ItemBatchBuilder, Sifted};
 pub use messages::*;
 pub use scan::Scanner;
 pub use schema::Wire;

@@ -7,6 +7,7 @@
 //! and never lets a claimed size reserve more than the bytes that are really there.
 
 use alloc::vec::Vec;
+use core::any::Any;
 use thiserror::Error;
 
 /// Type codes of fields and elements (wire.md section 2).
@@ -82,6 +83,7 @@ pub enum Fault {
 pub struct Reader<'a> {
     rest: &'a [u8],
     depth: usize,
+    aside: Option<&'a dyn Any>,
 }
 
 impl<'a> Reader<'a> {
@@ -90,7 +92,21 @@ impl<'a> Reader<'a> {
         Self {
             rest: bytes,
             depth: 0,
+            aside: None,
         }
+    }
+
+    /// A reader of a message of which something was put aside, for those who know what it is.
+    pub fn beside(bytes: &'a [u8], aside: &'a dyn Any) -> Self {
+        Self {
+            aside: Some(aside),
+            ..Self::new(bytes)
+        }
+    }
+
+    /// What was put aside, if it is of this type.
+    pub(crate) fn aside<T: 'static>(&self) -> Option<&'a T> {
+        self.aside?.downcast_ref()
     }
 
     /// What has not been read yet.

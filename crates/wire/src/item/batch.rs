@@ -8,7 +8,7 @@
 //! Invariant: a chunk is longer than [`CHUNK_BYTES`] only if it is a single item, and how items
 //! fall into chunks depends on nothing but their lengths.
 
-use super::{ITEM_OVERHEAD, Item, KEY_AT, canonical, put_item, read_item};
+use super::{ITEM_OVERHEAD, Item, KEY_AT, Sifted, canonical, put_item, read_item};
 use crate::schema::Wire;
 use crate::thrift::{Fault, Reader, code, put_size};
 use alloc::vec::Vec;
@@ -311,7 +311,9 @@ impl Wire for ItemBatch {
         if n > 0 && element != code::STRUCT {
             return Err(Fault::BadType(element));
         }
-        let mut builder = ItemBatchBuilder::default();
+        let aside = r.aside::<Sifted>();
+        let taken = aside.map(|sifted| sifted.of_list(r.rest().len()));
+        let mut builder = taken.unwrap_or_default();
         r.nested(|r| builder.read_items(r, n))?;
         Ok(builder.finish())
     }
