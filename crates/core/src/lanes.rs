@@ -6,7 +6,8 @@
 //!                  +--------------------------------------------+ end + period if failed
 //! ```
 //!
-//! What waits for its period alone is a poll, which goes behind others (`schedule`).
+//! An update that waits for its period alone is a poll, which goes behind others (`schedule`); not
+//! where changes are not pushed.
 //!
 //! A lane in either back-off is not hurried: who asked for time gets it (S-5). Nor is the first
 //! message, whose time the registration sets (S-4, R-3). A change that comes while a call is
@@ -53,7 +54,9 @@ pub struct Rhythm {
     ended: Option<Time>,
     backing_off: bool,
     changed: bool,
-    /// The last message told something.
+    /// The next message was made due by a change.
+    hurried: bool,
+    /// The last message told something, or was to.
     told: bool,
     /// While a call is pending: when the next message has to go out.
     due: Option<Time>,
@@ -68,6 +71,7 @@ impl Rhythm {
             ended: None,
             backing_off: false,
             changed: false,
+            hurried: false,
             told: false,
             due: None,
         }
@@ -78,10 +82,11 @@ impl Rhythm {
         self.wait_until(at, schedule);
     }
 
-    /// The task fell due and a call goes out. One that `tells` nothing is a poll.
+    /// The task fell due and a call goes out, which `tells` something new or does not.
     pub fn begin(&mut self, tells: bool) {
         self.turn = Turn::Calling;
-        self.told = tells;
+        // Others may keep on changing what this one does not see.
+        self.told = core::mem::take(&mut self.hurried) || tells;
         self.changed = false;
         self.due = None;
     }
@@ -114,9 +119,11 @@ impl Rhythm {
             true => now + wait,
             false => schedule.about(now + wait, config.slack),
         };
+        self.hurried = changed;
         match due.filter(|due| *due <= by_itself) {
             Some(due) => self.wait_until(due, schedule),
-            None if changed => self.wait_until(by_itself, schedule),
+            // Nobody tells us of changes where these are not pushed.
+            None if changed || push.is_none() => self.wait_until(by_itself, schedule),
             None => {
                 self.stop(schedule);
                 self.turn = Turn::Waiting(schedule.add_poll(by_itself, self.task));
@@ -129,14 +136,16 @@ impl Rhythm {
     pub fn hurry(&mut self, since: Time, push: Duration, schedule: &mut Schedule) {
         match self.turn {
             Turn::Calling => self.changed = true,
-            Turn::Waiting(slot) if !self.backing_off => {
+            Turn::Waiting(slot) => {
                 let push = self.distance(push);
-                let soon = self.ended.map(|ended| since.max(ended + push).min(slot.at));
-                if let Some(soon) = soon.filter(|soon| *soon < slot.at || slot.is_poll()) {
+                let ended = self.ended.filter(|_| !self.backing_off);
+                let soon = ended.map_or(slot.at, |ended| since.max(ended + push).min(slot.at));
+                if soon < slot.at || slot.is_poll() {
+                    self.hurried = true;
                     self.wait_until(soon, schedule);
                 }
             }
-            Turn::Waiting(_) | Turn::Stopped => {}
+            Turn::Stopped => {}
         }
     }
 

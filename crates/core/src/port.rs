@@ -24,6 +24,8 @@ pub enum Input {
     /// The deadline that `Node::deadline` named has come (or anything else woke the driver). The
     /// only input that goes on with long work: without it a large publication never ends.
     Timer,
+    /// `Node::news_due` has come: only what is meant there is done.
+    News,
     /// A request came. Answered by exactly one [`Effect::Answer`], in the same step; a
     /// publication once it is written.
     Request {

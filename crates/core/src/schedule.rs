@@ -39,6 +39,17 @@ const GOLDEN: u32 = 0x9e37_79b9;
 /// So many holes in a moment are not worth a look.
 const HOLES: usize = 16;
 
+/// What of what is due is wanted; each with all before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Upto {
+    /// What is neither of the others.
+    News,
+    /// Updates that only ask.
+    Polls,
+    /// Work that takes long.
+    Long,
+}
+
 /// What falls due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
@@ -79,8 +90,8 @@ pub struct Slot {
 }
 
 impl Task {
-    /// The one it waits in. Telling of a change is in the first one, for it is soon done, and has
-    /// to be.
+    /// The one it waits in if it is no poll. Telling of a change is in the first one, for it is
+    /// soon done, and has to be.
     fn queue(self) -> usize {
         match self {
             Self::Send(_, Lane::Priority) => 1,
@@ -159,10 +170,10 @@ impl Schedule {
         earliest(&self.queues[..SHORT])
     }
 
-    /// The next task that is due, of all or of those that are no long work.
-    pub fn pop_due(&mut self, now: Time, long_work: bool) -> Option<(Slot, Task)> {
+    /// The next task that is due.
+    pub fn pop_due(&mut self, now: Time, upto: Upto) -> Option<(Slot, Task)> {
         let is_due = |queue: &Moments| queue.first.is_some_and(|first| first <= now);
-        if long_work && is_due(&self.queues[LONG]) {
+        if upto == Upto::Long && is_due(&self.queues[LONG]) {
             let long = self.queues[LONG].first_slot();
             let others = self.queues[..SHORT].iter();
             let first = others.filter_map(Moments::first_slot).min();
@@ -170,15 +181,15 @@ impl Schedule {
                 return self.queues[LONG].pop();
             }
         }
-        let mut turns = turns_from(self.turn).take(TURNS.len());
+        let mut turns = turns_from(self.turn, upto).take(TURNS.len());
         let turn = turns.find(|turn| is_due(&self.queues[TURNS[*turn]]))?;
         self.turn = turn + 1;
         self.queues[TURNS[turn]].pop()
     }
 
     /// What is due of what is soon done, in order.
-    pub(crate) fn due(&self, now: Time) -> impl Iterator<Item = Task> + '_ {
-        let mut turns = turns_from(self.turn);
+    pub(crate) fn due(&self, now: Time, upto: Upto) -> impl Iterator<Item = Task> + '_ {
+        let mut turns = turns_from(self.turn, upto);
         let mut queues: [_; SHORT] = core::array::from_fn(|at| self.queues[at].due(now));
         core::iter::from_fn(move || {
             let mut next = turns.by_ref().take(TURNS.len());
@@ -209,8 +220,9 @@ fn earliest(queues: &[Moments]) -> Option<Time> {
 }
 
 /// Places in [`TURNS`], for ever.
-fn turns_from(turn: usize) -> impl Iterator<Item = usize> {
-    (0..TURNS.len()).cycle().skip(turn % TURNS.len())
+fn turns_from(turn: usize, upto: Upto) -> impl Iterator<Item = usize> {
+    let turns = (0..TURNS.len()).cycle().skip(turn % TURNS.len());
+    turns.filter(move |turn| TURNS[*turn] != POLLS || upto >= Upto::Polls)
 }
 
 /// Tasks by the moment at which they are due.

@@ -84,6 +84,14 @@ impl Charge {
         self.bytes += more;
     }
 
+    /// Moves so many bytes of it into a charge of their own.
+    pub(crate) fn split(&mut self, bytes: u64) -> Self {
+        let mut split = self.another();
+        split.bytes = self.bytes.min(bytes);
+        self.bytes -= split.bytes;
+        split
+    }
+
     /// An empty charge of the same budget.
     pub(crate) fn another(&self) -> Self {
         self.budget.charge()
@@ -120,6 +128,10 @@ mod tests {
         let moved = one.take();
         assert!(one.raise(FREE), "small buffers are free");
         assert!(!one.raise(FREE + 1));
+        let mut moved = moved;
+        let (most, none) = (moved.split(5 * FREE), one.split(FREE));
+        drop((most, none));
+        assert_eq!(budget.used(), 5 * FREE);
         drop(moved);
         assert_eq!(budget.used(), 4 * FREE);
         drop((one, two));

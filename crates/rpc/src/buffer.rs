@@ -121,13 +121,17 @@ impl Buffer {
         }
     }
 
-    /// Forgets these bytes.
+    /// Forgets these bytes, and gives memory of its own back where little is left.
     pub(crate) fn remove(&mut self, gone: Range<usize>) {
+        let left = self.len() - gone.len();
         match self {
             Self::Heap(bytes) => drop(bytes.drain(gone)),
+            Self::Mapped { map, len } if left < MAPPED => {
+                *self = Self::Heap([&map[..gone.start], &map[gone.end..*len]].concat());
+            }
             Self::Mapped { map, len } => {
                 map.copy_within(gone.end..*len, gone.start);
-                *len -= gone.len();
+                *len = left;
             }
         }
     }
@@ -163,8 +167,12 @@ mod tests {
         buffer.remove(0..10);
         buffer.remove(90..100);
         buffer.extend(b"and more").unwrap();
-        let bytes = buffer.into_bytes();
+        assert!(matches!(buffer, Buffer::Mapped { .. }));
         let kept = [&sent[10..100], &sent[110..], b"and more"].concat();
-        assert_eq!(bytes, kept);
+        assert_eq!(&buffer[..], kept);
+        buffer.remove(1_000..kept.len() - 9);
+        assert!(matches!(buffer, Buffer::Heap(_)));
+        let ends = [&kept[..1_000], &kept[kept.len() - 9..]].concat();
+        assert_eq!(buffer.into_bytes(), ends);
     }
 }

@@ -141,7 +141,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// One call with a request that is encoded already, envelope included. The answer is one to
-    /// `method`, and not an exception; its content is not looked at.
+    /// `method`, and not an exception; of its content only what can be
+    /// [sifted](MessageReader::sift) is looked at.
     pub async fn call_raw(
         &mut self,
         address: &HostPort,

@@ -87,8 +87,14 @@ impl Received {
         &self.bytes
     }
 
+    /// Bytes of the message as it was sent.
+    pub fn size(&self) -> usize {
+        let sifted = self.sifted.as_ref().map_or(0, |sifted| sifted.byte_len());
+        self.bytes.len() + sifted
+    }
+
     /// Reads the message as it was sent. What was sifted out is found by the first one only.
-    pub(crate) fn reader(&self) -> Reader<'_> {
+    pub fn reader(&self) -> Reader<'_> {
         match &self.sifted {
             Some(sifted) => Reader::beside(&self.bytes, &**sifted),
             None => Reader::new(&self.bytes),
@@ -287,7 +293,7 @@ impl MessageReader {
         match self.received() {
             0 => Ok(None),
             received => Err(ReadError::Truncated {
-                received: received + self.aside(),
+                received: received + self.cut_out(),
             }),
         }
     }
@@ -305,14 +311,20 @@ impl MessageReader {
         }
         if self.buf.room() == 0 {
             let grown = self.buf.grow(ahead.max(received));
+            let received = received + self.cut_out();
             grown.map_err(|source| ReadError::NoMemory { received, source })?;
         }
         Ok(ahead)
     }
 
     /// Bytes that were taken out of the message that arrives.
-    fn aside(&self) -> usize {
+    fn cut_out(&self) -> usize {
         self.sifted.as_ref().map_or(0, |sifted| sifted.byte_len())
+    }
+
+    /// What these take of memory.
+    fn aside(&self) -> usize {
+        self.sifted.as_ref().map_or(0, |sifted| sifted.memory())
     }
 
     /// Only once the front half is done, so that many small messages in one buffer stay linear.
@@ -324,7 +336,7 @@ impl MessageReader {
     }
 
     fn hand_out(&mut self, len: usize) -> Received {
-        let aside = self.aside();
+        let aside = self.aside() as u64;
         let mut sifted = self.sifted.take();
         if let Some(sifted) = &mut sifted {
             sifted.end(len);
@@ -338,6 +350,7 @@ impl MessageReader {
             };
         }
         // The peer sent ahead: copy the message, keep the rest.
+        let mut charge = self.charge.split(aside);
         let bytes = Bytes::copy_from_slice(&self.buf[self.start..self.start + len]);
         self.start += len;
         if self.received() == 0 {
@@ -345,8 +358,7 @@ impl MessageReader {
             self.start = 0;
             drop(self.charge.take());
         }
-        let mut charge = self.charge.another();
-        charge.force((len + aside) as u64);
+        charge.force(len as u64);
         Received {
             bytes,
             sifted,

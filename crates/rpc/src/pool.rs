@@ -272,9 +272,14 @@ pub struct Reply<N: Net> {
 }
 
 impl<N: Net> Reply<N> {
-    /// The message, envelope included.
+    /// The message, envelope included, without [what was taken out](crate::message) of it.
     pub fn bytes(&self) -> &Bytes {
         self.received.bytes()
+    }
+
+    /// Bytes of the message as it was sent.
+    pub fn size(&self) -> usize {
+        self.received.size()
     }
 
     /// The [serial](crate::Connection::serial) of the connection it came over.

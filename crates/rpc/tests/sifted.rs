@@ -110,13 +110,13 @@ async fn what_comes_behind_the_answer_is_none_of_it() {
 // P9
 #[tokio::test]
 async fn what_was_taken_out_counts_as_long_as_the_answer_does() {
-    let budget = Budget::new(7_000_000);
+    let budget = Budget::new(8_000_000);
     asked(Act::Send(encoded(&answer(2))), &budget)
         .await
         .unwrap();
     assert_eq!(budget.used(), 0);
     let refused = failure(asked(Act::Send(encoded(&answer(3))), &budget).await);
-    assert!(refused.to_string().contains("budget 7000000"), "{refused}");
+    assert!(refused.to_string().contains("budget 8000000"), "{refused}");
     assert_eq!(budget.used(), 0);
 }
 

@@ -231,7 +231,7 @@ impl<N: Net> Fanout<N> {
         let method = UpdateStateRequest::METHOD;
         let call = small.call_raw(to, UPDATE_STATE, method, &parts, limits);
         let answer: Answer<N> = call.await.map_err(failed)?;
-        if answer.bytes().len() > BULK {
+        if answer.size() > BULK {
             let from = to.clone();
             let decoded = elsewhere(&self.bulk_runtime, async move { answer.decode(&from) });
             return decoded.await.map_err(ended)?.map_err(failed);

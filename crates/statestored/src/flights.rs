@@ -7,32 +7,50 @@
 //!
 //! A waker only notes the place of its call, and one task polls what is noted: no task, timer or
 //! future for each call. Places are used again, the last one first, so what all calls share stays
-//! in the cache.
+//! in the cache. Nearly all calls end long before their deadlines, so these are forgotten some at
+//! a time.
 //!
 //! Deliberately absent: what a call is, and what becomes of it.
 //!
 //! Invariants: what was put in comes out once; a place is free or holds a call whose deadline
-//! stands among the deadlines.
+//! stands among the deadlines; when one is put in, there are no more of others than of these, but
+//! for a few.
 
 use futures::task::AtomicWaker;
-use std::collections::{BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::time::Instant;
 
+/// So many deadlines of calls that have ended are not worth a look.
+const ENDED: usize = 256;
+
 /// Calls under way.
 pub(crate) struct Flights<F> {
     places: Vec<Place<F>>,
     free: Vec<usize>,
-    deadlines: BTreeSet<(Instant, usize)>,
+    deadlines: BinaryHeap<Reverse<Deadline>>,
+    /// Calls so far.
+    number: u64,
     noted: Arc<Noted>,
     /// Noted ones whose turn comes next.
     next: VecDeque<usize>,
 }
 
+/// In the order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Deadline {
+    at: Instant,
+    /// Of the call.
+    number: u64,
+    place: usize,
+}
+
 struct Place<F> {
-    flight: Option<(Instant, F)>,
+    /// With its number.
+    flight: Option<(u64, F)>,
     bell: Arc<Bell>,
     /// Rings the bell.
     waker: Waker,
@@ -88,7 +106,8 @@ impl<F> Default for Flights<F> {
         Self {
             places: Vec::new(),
             free: Vec::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: BinaryHeap::new(),
+            number: 0,
             noted: Arc::default(),
             next: VecDeque::new(),
         }
@@ -102,8 +121,18 @@ impl<F> Flights<F> {
     }
 
     /// When the first call ends at the latest.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        self.first().map(|deadline| deadline.at)
+    }
+
+    fn first(&mut self) -> Option<Deadline> {
+        while let Some(Reverse(first)) = self.deadlines.peek() {
+            if first.stands(&self.places) {
+                return Some(*first);
+            }
+            self.deadlines.pop();
+        }
+        None
     }
 
     /// Puts a call in and polls it; gives it back if it is ready at once.
@@ -114,8 +143,18 @@ impl<F> Flights<F> {
         poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
     ) -> Option<F> {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
-        self.places[at].flight = Some((deadline, flight));
-        self.deadlines.insert((deadline, at));
+        self.number += 1;
+        self.places[at].flight = Some((self.number, flight));
+        self.deadlines.push(Reverse(Deadline {
+            at: deadline,
+            number: self.number,
+            place: at,
+        }));
+        let under_way = self.places.len() - self.free.len();
+        if self.deadlines.len() > 2 * under_way + ENDED {
+            let places = &self.places;
+            self.deadlines.retain(|Reverse(it)| it.stands(places));
+        }
         self.poll(at, poll)
     }
 
@@ -156,7 +195,7 @@ impl<F> Flights<F> {
         now: Instant,
         poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
     ) -> Option<F> {
-        let (_, at) = *self.deadlines.first().filter(|(first, _)| *first <= now)?;
+        let at = self.first().filter(|first| first.at <= now)?.place;
         self.poll(at, poll).or_else(|| self.take(at))
     }
 
@@ -191,8 +230,7 @@ impl<F> Flights<F> {
     }
 
     fn take(&mut self, at: usize) -> Option<F> {
-        let (deadline, flight) = self.places.get_mut(at)?.flight.take()?;
-        self.deadlines.remove(&(deadline, at));
+        let (_, flight) = self.places.get_mut(at)?.flight.take()?;
         self.free.push(at);
         Some(flight)
     }
@@ -208,6 +246,15 @@ impl<F> Flights<F> {
             bell,
         });
         self.places.len() - 1
+    }
+}
+
+impl Deadline {
+    /// Its call is still under way.
+    fn stands<F>(&self, places: &[Place<F>]) -> bool {
+        let place = places.get(self.place);
+        let flight = place.and_then(|place| place.flight.as_ref());
+        flight.is_some_and(|(number, _)| *number == self.number)
     }
 }
 

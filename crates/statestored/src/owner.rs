@@ -40,7 +40,7 @@ mod calls;
 
 /// How long the peer is given to hear that we stop.
 const GOODBYE: Duration = Duration::from_millis(300);
-/// So many steps are taken in a row while news wait.
+/// So many steps are taken in a row while there are news to send.
 const STEPS: usize = 3;
 
 /// A handle to the node, for tasks of the control thread.
@@ -239,12 +239,13 @@ impl<N: Net> Owner<N> {
     /// Does what is due. What an answer says is seldom urgent, while thousands may wait for news:
     /// there may be several steps of these before answers are read.
     fn step_with_news(&self) {
-        for _ in 0..STEPS {
-            self.step(Input::Timer);
+        self.step(Input::Timer);
+        for _ in 1..STEPS {
             let next = self.0.node.borrow().news_due();
             if next.is_none_or(|next| next > self.0.clock.time()) {
                 return;
             }
+            self.step(Input::News);
         }
     }
 

@@ -23,7 +23,7 @@ use core::ops::Range;
 pub enum Step {
     /// The field of this id.
     Field(i16),
-    /// Any element of a list or set, any value of a map.
+    /// Any element of a list.
     Element,
 }
 
@@ -107,7 +107,7 @@ impl Scanner {
         }
     }
 
-    /// Looks for lists of structs at the end of this path, from the next message on.
+    /// Looks for lists of structs at the end of this path. Begins anew with the message.
     pub fn look_for(&mut self, path: &'static [Step]) {
         self.reset();
         self.path = path;
@@ -240,7 +240,9 @@ impl Scanner {
     /// A frame of this type has opened by this step.
     fn follow(&mut self, frame: Frame, (step, ty): (Step, u8)) {
         let depth = self.open.len() - 1;
-        if depth != self.on_path + 1 || self.path.get(self.on_path) != Some(&step) {
+        let inside = self.path.get(depth);
+        let of_list = inside != Some(&Step::Element) || ty == code::LIST;
+        if depth != self.on_path + 1 || self.path.get(self.on_path) != Some(&step) || !of_list {
             return;
         }
         self.on_path = depth;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::schedule::Upto;
 use alloc::vec::Vec;
 
 const CONFIG: LaneConfig = LaneConfig {
@@ -25,7 +26,7 @@ fn lane() -> (Rhythm, Schedule) {
 /// Called at 0, and told of a change at `when` while it calls.
 fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
     let (mut rhythm, mut schedule) = lane();
-    assert!(schedule.pop_due(at(0), true).is_some());
+    assert!(schedule.pop_due(at(0), Upto::Long).is_some());
     rhythm.begin(true);
     rhythm.hurry(at(when), push, &mut schedule);
     (rhythm, schedule)
@@ -33,7 +34,7 @@ fn hurried(when: u64, push: Duration) -> (Rhythm, Schedule) {
 
 /// Sends at `start` and ends at `end`.
 fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), ending: Ending) {
-    assert!(schedule.pop_due(at(start), true).is_some());
+    assert!(schedule.pop_due(at(start), Upto::Long).is_some());
     rhythm.begin(true);
     rhythm.end(at(end), ending, &CONFIG, Some(PUSH), schedule);
 }
@@ -43,7 +44,7 @@ fn turn(rhythm: &mut Rhythm, schedule: &mut Schedule, (start, end): (u64, u64), 
 fn a_lane_holds_one_slot_while_it_waits_and_none_while_it_calls() {
     let (mut rhythm, mut schedule) = lane();
     assert_eq!(schedule.len(), 1);
-    schedule.pop_due(at(0), true).unwrap();
+    schedule.pop_due(at(0), Upto::Long).unwrap();
     rhythm.begin(true);
     assert!(schedule.is_empty() && rhythm.is_calling());
     rhythm.hurry(at(1), PUSH, &mut schedule);
@@ -99,16 +100,37 @@ fn a_hurried_lane_keeps_the_coalescing_distance_and_is_never_delayed() {
 #[test]
 fn a_change_goes_out_at_once_after_a_poll_and_is_none_any_more() {
     let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0), true).unwrap();
+    schedule.pop_due(at(0), Upto::Long).unwrap();
     rhythm.begin(false);
     rhythm.hurry(at(20), PUSH, &mut schedule);
     rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
-    let (slot, _) = schedule.pop_due(at(51), true).unwrap();
+    let (slot, _) = schedule.pop_due(at(51), Upto::Long).unwrap();
     assert!(slot.at == at(51) && !slot.is_poll());
+    // Whatever it saw of the change, the next one keeps its distance.
     rhythm.begin(false);
-    rhythm.end(at(52), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
-    rhythm.hurry(at(53), PUSH, &mut schedule);
-    assert_eq!(schedule.first_news(), Some(at(53)));
+    rhythm.hurry(at(52), PUSH, &mut schedule);
+    rhythm.end(at(53), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
+    assert_eq!(schedule.first_news(), Some(at(63)));
+    schedule.pop_due(at(63), Upto::Long).unwrap();
+    rhythm.begin(false);
+    rhythm.end(at(64), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
+    rhythm.hurry(at(65), PUSH, &mut schedule);
+    assert_eq!(schedule.first_news(), Some(at(74)));
+}
+
+// S-5
+#[test]
+fn an_update_that_may_tell_something_is_no_poll() {
+    let (mut rhythm, mut schedule) = lane();
+    turn(&mut rhythm, &mut schedule, (0, 50), Ending::Skipped);
+    assert_eq!(schedule.first_news(), None);
+    rhythm.hurry(at(60), PUSH, &mut schedule);
+    assert_eq!(schedule.first_news(), Some(at(250)), "it backs off");
+    let (mut rhythm, mut schedule) = lane();
+    schedule.pop_due(at(0), Upto::Long).unwrap();
+    rhythm.begin(false);
+    rhythm.end(at(50), Ending::Done, &CONFIG, None, &mut schedule);
+    assert_eq!(schedule.first_news(), Some(at(150)), "nothing is pushed");
 }
 
 #[test]
@@ -177,7 +199,7 @@ fn a_change_hurries_one_message_also_where_the_turn_ends_without_one() {
     let (mut rhythm, mut schedule) = hurried(1, PUSH);
     rhythm.end(at(2), Ending::Outlived, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(12)));
-    schedule.pop_due(at(12), true).unwrap();
+    schedule.pop_due(at(12), Upto::Long).unwrap();
     rhythm.end(at(12), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
     assert_eq!(schedule.first(), Some(at(112)));
 }
@@ -189,10 +211,10 @@ fn a_period_of_nothing_does_not_spin() {
         ..CONFIG
     };
     let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0), true).unwrap();
+    schedule.pop_due(at(0), Upto::Long).unwrap();
     rhythm.begin(true);
     rhythm.end(at(0), Ending::Done, &none, None, &mut schedule);
-    assert_eq!(schedule.pop_due(at(0), true), None);
+    assert_eq!(schedule.pop_due(at(0), Upto::Long), None);
 }
 
 // S-4, R-3: the first message has its own time, which a change does not know better.
@@ -216,7 +238,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
         (Ending::Outlived, 70),
     ] {
         let (mut rhythm, mut schedule) = lane();
-        schedule.pop_due(at(0), true).unwrap();
+        schedule.pop_due(at(0), Upto::Long).unwrap();
         rhythm.begin(true);
         rhythm.due_by(at(90), &mut schedule);
         rhythm.due_by(at(70), &mut schedule);
@@ -224,7 +246,7 @@ fn what_has_to_go_out_by_a_time_does_also_if_that_was_said_during_a_call() {
         assert_eq!(schedule.first(), Some(at(next)), "{ending:?}");
     }
     let (mut rhythm, mut schedule) = lane();
-    schedule.pop_due(at(0), true).unwrap();
+    schedule.pop_due(at(0), Upto::Long).unwrap();
     rhythm.begin(true);
     rhythm.due_by(at(10), &mut schedule);
     rhythm.end(at(50), Ending::Done, &CONFIG, Some(PUSH), &mut schedule);
@@ -251,12 +273,12 @@ fn long_work_keeps_its_place_among_the_rest_and_keeps_none_of_it_back() {
     schedule.add(at(3), Task::RoleRound);
     assert_eq!((schedule.first(), schedule.len()), (Some(at(1)), 4));
     assert_eq!(schedule.first_short(), Some(at(2)));
-    let next = |schedule: &mut Schedule, long| schedule.pop_due(at(2), long).map(|due| due.1);
-    assert_eq!(next(&mut schedule, false), Some(Task::Report));
-    assert_eq!(next(&mut schedule, false), None);
-    assert_eq!(next(&mut schedule, true), Some(Task::Absorb));
+    let next = |schedule: &mut Schedule, upto| schedule.pop_due(at(2), upto).map(|due| due.1);
+    assert_eq!(next(&mut schedule, Upto::Polls), Some(Task::Report));
+    assert_eq!(next(&mut schedule, Upto::Polls), None);
+    assert_eq!(next(&mut schedule, Upto::Long), Some(Task::Absorb));
     schedule.cancel(absorb);
-    assert_eq!(next(&mut schedule, true), Some(Task::Expire));
-    assert_eq!(next(&mut schedule, true), None);
+    assert_eq!(next(&mut schedule, Upto::Long), Some(Task::Expire));
+    assert_eq!(next(&mut schedule, Upto::Long), None);
     assert_eq!(schedule.first(), Some(at(3)));
 }

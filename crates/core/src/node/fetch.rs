@@ -30,7 +30,7 @@ type Batch<'a> = [Option<(&'a Member, Lane)>; AHEAD];
 impl Node {
     /// What the next tasks are about; after [`AHEAD`] of them it is to be called again.
     pub(super) fn fetch_due(&self, now: Time) {
-        let mut due = self.schedule.due(now).take(AHEAD);
+        let mut due = self.schedule.due(now, self.work.upto()).take(AHEAD);
         fetch(array::from_fn(|_| match due.next() {
             Some(Task::Send(key, lane)) => Some((self.members.find(key)?, lane)),
             _ => None,

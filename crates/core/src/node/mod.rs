@@ -63,7 +63,7 @@ use crate::notice::Notice;
 use crate::owned::Owned;
 use crate::pair::Pair;
 use crate::port::{Answer, Effect, Identity, Input, Outbox, Request};
-use crate::schedule::{Schedule, Slot, Task};
+use crate::schedule::{Schedule, Slot, Task, Upto};
 use crate::time::{Now, Time, Wall};
 use crate::view::Counters;
 use alloc::collections::{BTreeSet, VecDeque};
@@ -156,7 +156,7 @@ impl Node {
             untold: BTreeSet::new(),
             telling: Telling::default(),
             schedule,
-            work: Work::of_a_step(&config, false),
+            work: Work::of_a_step(&config, Upto::Polls),
             calls: Calls::default(),
             catalog: Catalog {
                 election: Election::new(
@@ -182,10 +182,15 @@ impl Node {
     /// and pieces of long work are the timer's. Effects are added to `out`, in the order in which
     /// they must happen.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Outbox) {
-        self.work = Work::of_a_step(&self.config, matches!(input, Input::Timer));
+        let upto = match input {
+            Input::Timer => Upto::Long,
+            Input::News => Upto::News,
+            _ => Upto::Polls,
+        };
+        self.work = Work::of_a_step(&self.config, upto);
         self.observe_lease(now, out);
         match input {
-            Input::Timer => {}
+            Input::Timer | Input::News => {}
             Input::Request {
                 request_id,
                 request,
@@ -221,8 +226,7 @@ impl Node {
             if done % AHEAD == 0 {
                 self.fetch_due(now.time);
             }
-            let long = self.work.may_be_long();
-            let Some((slot, task)) = self.schedule.pop_due(now.time, long) else {
+            let Some((slot, task)) = self.schedule.pop_due(now.time, self.work.upto()) else {
                 break;
             };
             self.work.spend(Work::TASK);

@@ -6,14 +6,15 @@
 //! same inputs must give the same steps.
 
 use crate::config::Config;
+use crate::schedule::Upto;
 use crate::topic::Looks;
 
 /// What a step may still do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     looks: Looks,
-    /// It may go on with what takes longer than one step.
-    long: bool,
+    /// What of what is due it may do.
+    upto: Upto,
 }
 
 impl Work {
@@ -27,17 +28,22 @@ impl Work {
     pub(super) const TASK: usize = 128;
 
     /// What a step may do: as long as a piece of a large publication takes.
-    pub(super) fn of_a_step(config: &Config, long: bool) -> Self {
+    pub(super) fn of_a_step(config: &Config, upto: Upto) -> Self {
         let left = config.items_per_step.max(1).saturating_mul(Self::ITEM);
         let few = left / 4;
         Self {
             looks: Looks { left, few },
-            long,
+            upto,
         }
     }
 
+    pub(super) fn upto(self) -> Upto {
+        self.upto
+    }
+
+    /// It may go on with what takes longer than one step.
     pub(super) fn may_be_long(self) -> bool {
-        self.long
+        self.upto == Upto::Long
     }
 
     pub(super) fn looks(&mut self) -> &mut Looks {

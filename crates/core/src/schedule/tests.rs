@@ -27,7 +27,7 @@ fn what_is_due_comes_in_order_of_time_and_then_of_addition() {
         schedule.add(at(time), task);
     }
     let mut due = Vec::new();
-    while let Some((_, task)) = schedule.pop_due(at(5), true) {
+    while let Some((_, task)) = schedule.pop_due(at(5), Upto::Long) {
         due.push(task);
     }
     assert_eq!(due, [Task::CatalogWait, Task::Report, Task::CatalogRound]);
@@ -76,10 +76,10 @@ fn queues_take_turns_and_each_keeps_its_order() {
         (0, poll),
         (1, poll),
     ];
-    let ahead: Vec<Task> = schedule.due(at(9)).collect();
+    let ahead: Vec<Task> = schedule.due(at(9), Upto::Polls).collect();
     assert_eq!(ahead, wanted.map(|(_, task)| task));
     let mut due = Vec::new();
-    while let Some((slot, task)) = schedule.pop_due(at(9), false) {
+    while let Some((slot, task)) = schedule.pop_due(at(9), Upto::Polls) {
         due.push((slot.at.as_nanos() / 1_000_000, task));
     }
     assert_eq!(due, wanted);
@@ -96,7 +96,7 @@ fn polls_have_each_fourth_turn_beside_others_and_heartbeats_are_none() {
     let beat = schedule.add_poll(at(3), send(Lane::Heartbeat));
     assert!(!beat.is_poll());
     schedule.cancel(beat);
-    let lanes = core::iter::from_fn(|| schedule.pop_due(at(3), false));
+    let lanes = core::iter::from_fn(|| schedule.pop_due(at(3), Upto::Polls));
     let polls: Vec<bool> = lanes.map(|(slot, _)| slot.is_poll()).collect();
     let wanted = [3, 7, 10, 11, 12, 13, 14, 15].map(|place| (place, true));
     let polls: Vec<_> = polls.into_iter().enumerate().filter(|it| it.1).collect();
@@ -107,16 +107,17 @@ fn polls_have_each_fourth_turn_beside_others_and_heartbeats_are_none() {
 fn next(
     map: &BTreeMap<Slot, Task>,
     now: Time,
-    long: bool,
+    upto: Upto,
     turn: usize,
 ) -> Option<(Slot, Task, usize)> {
     let due = || map.iter().filter(|(slot, _)| slot.at <= now);
     let of = |queue: usize| due().find(move |(slot, _)| slot.queue() == queue);
-    let (slot, task) = due().find(|(_, task)| long || task.queue() != LONG)?;
-    if task.queue() == LONG {
+    let first = due().find(|(slot, _)| upto == Upto::Long || slot.queue() != LONG);
+    if let Some((slot, task)) = first.filter(|(slot, _)| slot.queue() == LONG) {
         return Some((*slot, *task, turn));
     }
     let turns = (turn..turn + TURNS.len()).map(|turn| turn % TURNS.len());
+    let turns = turns.filter(|turn| upto != Upto::News || TURNS[*turn] != POLLS);
     let mut taken = turns.filter_map(|turn| Some((of(TURNS[turn])?, turn + 1)));
     taken
         .next()
@@ -147,9 +148,13 @@ proptest! {
                     map.remove(&slot);
                 }
                 1 => {
-                    let long = time % 2 == 0;
-                    let wanted = next(&map, at(time), long, turn);
-                    let popped = schedule.pop_due(at(time), long);
+                    let upto = [Upto::News, Upto::Polls, Upto::Long][which.index(3)];
+                    let wanted = next(&map, at(time), upto, turn);
+                    let ahead = schedule.due(at(time), upto).next();
+                    let popped = schedule.pop_due(at(time), upto);
+                    if wanted.is_some_and(|(slot, ..)| slot.queue() != LONG) {
+                        prop_assert_eq!(ahead, wanted.map(|(_, task, _)| task));
+                    }
                     prop_assert_eq!(popped, wanted.map(|(slot, task, _)| (slot, task)));
                     if let Some((slot, _, taken)) = wanted {
                         map.remove(&slot);

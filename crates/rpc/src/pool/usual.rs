@@ -45,14 +45,14 @@ where
         answer: Reply<N>,
         from: &HostPort,
     ) -> Result<R::Response, RpcError> {
+        if answer.size() > MOST {
+            return answer.decode(from);
+        }
         if let Some((bytes, value)) = &self.known
             && bytes == answer.bytes()
         {
             answer.accept();
             return Ok(value.clone());
-        }
-        if answer.bytes().len() > MOST {
-            return answer.decode(from);
         }
         let bytes = answer.bytes().clone();
         let value: R::Response = answer.decode(from)?;

@@ -208,7 +208,7 @@ impl<N: Net> Fanout<N> {
             return Outcome::Now(Err(abandoned()));
         };
         match small.end(from) {
-            pool::Ended::Now(Ok(answer)) if answer.bytes().len() > BULK => {
+            pool::Ended::Now(Ok(answer)) if answer.size() > BULK => {
                 self.later(to, lane, Box::pin(async move { Ok(answer) }))
             }
             pool::Ended::Now(answer) => {
@@ -228,7 +228,7 @@ impl<N: Net> Fanout<N> {
             let Ok(from) = &to.host else {
                 return Err(abandoned());
             };
-            if answer.bytes().len() <= BULK {
+            if answer.size() <= BULK {
                 return Answers::default()
                     .decode(lane, answer, from)
                     .map_err(failed);

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Small calls are polled and heard some at a time: what each of them needs is fetched for all of
-//! these before the first has its turn. Then others have theirs; more than a step sends, so that of
-//! polls no more go out than answers are read, however many come at once.
+//! these before the first has its turn. Then others have theirs; by then as many
+//! were heard as a step sends, so that of polls no more go out than answers are read, however many
+//! come at once.
 //!
 //! Deliberately absent: bytes (`fanout`), the table (`flights`).
 //!
@@ -32,7 +33,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::task::spawn_local;
 use tokio::time::{Sleep, sleep};
 
-/// So many times [`AHEAD`] calls end before others have their turn.
+/// So many times [`AHEAD`] calls end before others have their turn: as many as a step sends.
 const ROUNDS: usize = 16;
 /// To the next look at deadlines where there are none.
 const FAR: Duration = Duration::from_secs(3_600);

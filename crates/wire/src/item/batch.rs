@@ -187,6 +187,9 @@ pub struct ItemBatchBuilder {
 }
 
 impl ItemBatchBuilder {
+    /// Bytes of memory that an item takes beside its encoding.
+    pub(super) const PLACE: usize = size_of::<Span>();
+
     /// Adds one item.
     ///
     /// # Panics

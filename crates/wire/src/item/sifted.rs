@@ -5,7 +5,7 @@
 //! Invariant: lists stand in the order of the message, and what is given back was taken out of the
 //! list that is asked for.
 
-use super::ItemBatchBuilder;
+use super::{CHUNK_BYTES, ItemBatchBuilder};
 use crate::thrift::{Fault, Reader};
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -15,6 +15,7 @@ use core::fmt;
 #[derive(Default)]
 pub struct Sifted {
     lists: Vec<List>,
+    items: usize,
     bytes: usize,
     /// Of what is left of the message, once it has ended.
     len: usize,
@@ -27,9 +28,14 @@ struct List {
 }
 
 impl Sifted {
-    /// Bytes of all items.
+    /// Bytes of all items in the message.
     pub fn byte_len(&self) -> usize {
         self.bytes
+    }
+
+    /// Memory that they take at most.
+    pub fn memory(&self) -> usize {
+        self.bytes + self.items * ItemBatchBuilder::PLACE + self.lists.len() * CHUNK_BYTES
     }
 
     /// Takes so many items, which are the next ones of the list whose size stands there.
@@ -42,6 +48,7 @@ impl Sifted {
             let list = list.items.get_mut();
             list.read_items(&mut Reader::new(items), count)?;
         }
+        self.items += count;
         self.bytes += items.len();
         Ok(())
     }

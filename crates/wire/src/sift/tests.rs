@@ -26,8 +26,13 @@ fn topic() -> impl Strategy<Value = Topic> {
     (lists, ty).prop_map(|(lists, ty)| Topic { lists, ty })
 }
 
-/// Half of them not in the order in which we write them.
+/// Half of them not in the order in which we write them, and some with a field that nobody knows.
 fn put_entry(out: &mut Vec<u8>, (key, value, deleted): &Entry) {
+    if value.len().is_multiple_of(5) {
+        put_field(out, code::STRUCT, 9);
+        put_field(out, code::LIST, 2);
+        out.extend_from_slice(&[code::STRUCT, 0, 0, 0, 1, code::STOP, code::STOP]);
+    }
     let order = match value.len().is_multiple_of(2) {
         true => [1, 2, 3],
         false => [2, 3, 1],
@@ -76,8 +81,13 @@ fn message(answers: &[Vec<Topic>]) -> Vec<u8> {
     put_field(&mut out, code::STRUCT, 1);
     put_field(&mut out, code::I32, 1);
     out.extend_from_slice(&[0, 0, 0, 0, code::STOP]);
+    put_field(&mut out, code::LIST, 2);
+    out.push(code::STRUCT);
+    put_size(&mut out, 0);
     for topics in answers {
-        put_field(&mut out, code::LIST, 2);
+        let is_set = topics.len() == 3;
+        let ty = if is_set { code::SET } else { code::LIST };
+        put_field(&mut out, ty, 2);
         out.push(code::STRUCT);
         put_size(&mut out, topics.len());
         let topics = topics.iter().enumerate();
@@ -87,20 +97,20 @@ fn message(answers: &[Vec<Topic>]) -> Vec<u8> {
     out
 }
 
-fn read(mut reader: Reader<'_>) -> UpdateStateResponse {
-    Header::read(&mut reader).unwrap();
-    let answer = read_result(&mut reader).unwrap().unwrap();
-    assert!(reader.rest().is_empty());
-    answer
+fn read(mut reader: Reader<'_>) -> Result<Option<UpdateStateResponse>, Fault> {
+    Header::read(&mut reader)?;
+    read_result(&mut reader)
 }
+
+const ENOUGH: u64 = 1 << 40;
 
 /// What is left of the first message, what was taken out of it, and what came after.
 fn arrive(
-    bytes: &[u8],
+    (bytes, most): (&[u8], u64),
     mut piece: impl FnMut() -> usize,
     least: usize,
 ) -> Result<(Vec<u8>, Sifted, Vec<u8>), Fault> {
-    let (mut scanner, mut sifted) = (Scanner::new(1 << 40), Sifted::default());
+    let (mut scanner, mut sifted) = (Scanner::new(most), Sifted::default());
     scanner.look_for(ITEMS_OF_UPDATE_ANSWER);
     let (mut held, mut coming) = (Vec::new(), bytes);
     loop {
@@ -112,7 +122,12 @@ fn arrive(
         while let Some(gone) = sift(&mut sifted, &mut scanner, &mut held, least)? {
             held.drain(gone);
         }
-        assert!(!coming.is_empty(), "no end was found");
+        assert!(scanner.wants() > 0);
+        if scanner.wants() > coming.len() {
+            let missing = scanner.wants() - coming.len();
+            let what = "message";
+            return Err(Fault::Truncated { what, missing });
+        }
         let (now, later) = coming.split_at(piece().min(coming.len()));
         held.extend_from_slice(now);
         coming = later;
@@ -129,11 +144,39 @@ proptest! {
         let whole = message(&answers);
         let mut pieces = pieces.into_iter().cycle();
         let sent = [&whole[..], b"next"].concat();
-        let (left, sifted, after) = arrive(&sent, || pieces.next().unwrap(), least).unwrap();
+        let mut piece = || pieces.next().unwrap();
+        let most = whole.len() as u64;
+        let (left, sifted, after) = arrive((&sent, most), &mut piece, least).unwrap();
         prop_assert_eq!(after, b"next");
         prop_assert_eq!(left.len() + sifted.byte_len(), whole.len());
-        let wanted = read(Reader::new(&whole));
-        prop_assert_eq!(read(Reader::beside(&left, &sifted)), wanted);
+        let wanted = read(Reader::new(&whole)).unwrap();
+        prop_assert!(wanted.is_some());
+        prop_assert_eq!(read(Reader::beside(&left, &sifted)).unwrap(), wanted);
+        // What was taken out counts.
+        let refused = arrive((&sent, most - 1), &mut piece, least).map(drop);
+        prop_assert_eq!(refused, Err(Fault::TooLarge { limit: most - 1 }));
+    }
+
+    // P9
+    #[test]
+    fn what_is_damaged_is_taken_or_refused_as_if_it_were_read_at_once(
+        answers in prop::collection::vec(prop::collection::vec(topic(), 0..4), 1..3),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        (piece, least) in (1..90usize, 1..120usize),
+    ) {
+        let mut bytes = message(&answers);
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let mut scanner = Scanner::new(ENOUGH);
+        let len = scanner.advance(&bytes).ok().flatten();
+        let wanted = len.and_then(|len| read(Reader::new(&bytes[..len])).ok());
+        let arrived = arrive((&bytes, ENOUGH), || piece, least).ok();
+        let got = arrived.and_then(|(left, sifted, _)| {
+            read(Reader::beside(&left, &sifted)).ok()
+        });
+        prop_assert_eq!(got, wanted);
     }
 }
 
@@ -151,11 +194,13 @@ fn one(ty: u8, entries: Vec<Entry>) -> Vec<u8> {
 #[test]
 fn all_but_the_last_items_are_taken_out_of_a_list_and_none_of_anything_else() {
     let whole = one(code::LIST, entries(100));
-    let (left, sifted, _) = arrive(&whole, || 10, 1).unwrap();
+    let (left, sifted, _) = arrive((&whole, ENOUGH), || 10, 1).unwrap();
     assert!(left.len() < 300 && sifted.byte_len() > 5_700, "{sifted:?}");
-    let (left, sifted, _) = arrive(&whole, || 10, 1 << 20).unwrap();
+    assert!(sifted.memory() > sifted.byte_len() + 90 * 12);
+    let (left, sifted, _) = arrive((&whole, ENOUGH), || 10, 1 << 20).unwrap();
     assert_eq!((left, sifted.byte_len()), (whole, 0));
-    let (_, sifted, _) = arrive(&one(code::SET, entries(100)), || 10, 1).unwrap();
+    let set = one(code::SET, entries(100));
+    let (_, sifted, _) = arrive((&set, ENOUGH), || 10, 1).unwrap();
     assert_eq!(sifted.byte_len(), 0);
 }
 
@@ -165,6 +210,6 @@ fn what_is_no_item_is_refused_when_it_comes() {
     let first_key = [0, 1, 0, 0, 0, 1, 0]; // id, length, bytes
     let key = whole.windows(7).position(|it| it == first_key).unwrap();
     whole[key + 1] = 9; // a field that nobody knows
-    let refused = arrive(&whole, || 1, 1).map(drop);
+    let refused = arrive((&whole, ENOUGH), || 1, 1).map(drop);
     assert_eq!(refused, Err(Fault::MissingField("TopicItem.key")));
 }

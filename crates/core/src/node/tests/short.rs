@@ -41,17 +41,23 @@ fn answer(node: &mut Node, now: Now, call: &Call, updates: Vec<TopicDelta>) -> V
     step(node, now, Input::Completed { call, outcome })
 }
 
-// S-3, S-6: after a pause of the whole process, say.
-#[test]
-fn what_is_due_at_one_moment_is_done_in_short_steps_in_its_order() {
+/// A node of so many, and the first calls to them, which are answered.
+fn followed_by(many: i64) -> (Node, Vec<Call>) {
     let mut node = node(Config::default());
     let mut calls = Vec::new();
-    for n in 0..2_000 {
+    for n in 0..many {
         calls.extend(register(&mut node, at(5), n, follower(n)));
     }
     for call in &calls {
         answer(&mut node, at(5), call, Vec::new());
     }
+    (node, calls)
+}
+
+// S-3, S-6: after a pause of the whole process, say.
+#[test]
+fn what_is_due_at_one_moment_is_done_in_short_steps_in_its_order() {
+    let (mut node, calls) = followed_by(2_000);
     let parts = steps(&mut node, at(60_000));
     assert!(parts.len() > 4 && parts.iter().all(|part| part.len() <= 512));
     let again: Vec<Call> = parts.into_iter().flatten().collect();
@@ -148,6 +154,18 @@ fn what_falls_due_while_a_change_is_told_has_turns_of_its_own() {
     assert!(late(&polls, 7) < Some(steps), "{:?}", late(&polls, 7));
     let early = polls.iter().enumerate().all(|(n, at)| *at >= 3 * n);
     assert!(early, "{polls:?}");
+}
+
+// P5: what drivers do between two looks at answers.
+#[test]
+fn a_step_for_news_sends_no_polls() {
+    let (mut node, _) = followed_by(100);
+    assert!(node.news_due() > Some(at(500).time), "heartbeats");
+    assert!(step(&mut node, at(300), Input::News).is_empty());
+    assert_eq!(step(&mut node, at(300), Input::Timer).len(), 100);
+    let beats = step(&mut node, at(2_000), Input::News);
+    assert_eq!(beats.len(), 100);
+    assert!(beats.iter().all(|call| call.lane == Lane::Heartbeat));
 }
 
 // P4, S-6: publications that use a step's work up do not keep from happening what is due.
