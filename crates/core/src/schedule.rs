@@ -221,7 +221,7 @@ fn earliest(queues: &[Moments]) -> Option<Time> {
 
 /// Places in [`TURNS`], for ever.
 fn turns_from(turn: usize, upto: Upto) -> impl Iterator<Item = usize> {
-    let turns = (0..TURNS.len()).cycle().skip(turn % TURNS.len());
+    let turns = (turn..).map(|turn| turn % TURNS.len());
     turns.filter(move |turn| TURNS[*turn] != POLLS || upto >= Upto::Polls)
 }
 
