@@ -89,8 +89,7 @@ impl Received {
 
     /// Bytes of the message as it was sent.
     pub fn size(&self) -> usize {
-        let sifted = self.sifted.as_ref().map_or(0, |sifted| sifted.byte_len());
-        self.bytes.len() + sifted
+        self.bytes.len() + cut_out(self.sifted.as_deref())
     }
 
     /// Reads the message as it was sent. What was sifted out is found by the first one only.
@@ -293,7 +292,7 @@ impl MessageReader {
         match self.received() {
             0 => Ok(None),
             received => Err(ReadError::Truncated {
-                received: received + self.cut_out(),
+                received: received + cut_out(self.sifted.as_deref()),
             }),
         }
     }
@@ -311,18 +310,13 @@ impl MessageReader {
         }
         if self.buf.room() == 0 {
             let grown = self.buf.grow(ahead.max(received));
-            let received = received + self.cut_out();
+            let received = received + cut_out(self.sifted.as_deref());
             grown.map_err(|source| ReadError::NoMemory { received, source })?;
         }
         Ok(ahead)
     }
 
-    /// Bytes that were taken out of the message that arrives.
-    fn cut_out(&self) -> usize {
-        self.sifted.as_ref().map_or(0, |sifted| sifted.byte_len())
-    }
-
-    /// What these take of memory.
+    /// What was taken out of the message that arrives takes so much memory.
     fn aside(&self) -> usize {
         self.sifted.as_ref().map_or(0, |sifted| sifted.memory())
     }
@@ -366,4 +360,9 @@ impl MessageReader {
             usual: false,
         }
     }
+}
+
+/// Bytes that were taken out of a message.
+fn cut_out(sifted: Option<&Sifted>) -> usize {
+    sifted.map_or(0, Sifted::byte_len)
 }
