@@ -197,7 +197,7 @@ def test_a_change_is_pushed_long_before_the_period_is_over(statestored, subscrib
 
 
 def test_a_burst_of_changes_is_gathered(statestored, subscriber):
-    """--statestore_push_coalesce_ms: no two updates of changes to one subscriber closer than this."""
+    """--statestore_push_coalesce_ms: a subscriber gets no two changes closer than this."""
     daemon = statestored(statestore_update_frequency_ms=NEVER, statestore_push_coalesce_ms=200,
                          statestore_priority_update_frequency_ms=10)
     reader = subscriber(daemon, "reader", "t")
