@@ -172,29 +172,49 @@ impl Schedule {
 
     /// The next task that is due.
     pub fn pop_due(&mut self, now: Time, upto: Upto) -> Option<(Slot, Task)> {
-        let is_due = |queue: &Moments| queue.first.is_some_and(|first| first <= now);
-        if upto == Upto::Long && is_due(&self.queues[LONG]) {
-            let long = self.queues[LONG].first_slot();
+        let long = &self.queues[LONG];
+        if upto == Upto::Long && long.first.is_some_and(|first| first <= now) {
+            let long = long.first_slot();
             let others = self.queues[..SHORT].iter();
             let first = others.filter_map(Moments::first_slot).min();
             if first.is_none_or(|first| long < Some(first)) {
                 return self.queues[LONG].pop();
             }
         }
-        let mut turns = turns_from(self.turn, upto).take(TURNS.len());
-        let turn = turns.find(|turn| is_due(&self.queues[TURNS[*turn]]))?;
+        let turn = next_turn(self.turn, self.turns_due(now, upto))?;
         self.turn = turn + 1;
         self.queues[TURNS[turn]].pop()
     }
 
     /// What is due of what is soon done, in order.
     pub(crate) fn due(&self, now: Time, upto: Upto) -> impl Iterator<Item = Task> + '_ {
-        let mut turns = turns_from(self.turn, upto);
-        let mut queues: [_; SHORT] = core::array::from_fn(|at| self.queues[at].due(now));
+        let mut turn = self.turn;
+        let mut turns = self.turns_due(now, upto);
+        let due =
+            |queue: usize| (turns & OF_QUEUE[queue] != 0).then(|| self.queues[queue].due(now));
+        let mut queues: [_; SHORT] = core::array::from_fn(due);
         core::iter::from_fn(move || {
-            let mut next = turns.by_ref().take(TURNS.len());
-            next.find_map(|turn| queues[TURNS[turn]].next())
+            loop {
+                let at = next_turn(turn, turns)?;
+                if let Some(task) = queues[TURNS[at]].as_mut().and_then(Iterator::next) {
+                    turn = at + 1;
+                    return Some(task);
+                }
+                turns &= !OF_QUEUE[TURNS[at]];
+            }
         })
+    }
+
+    /// The turns of those in which something is due.
+    fn turns_due(&self, now: Time, upto: Upto) -> u32 {
+        let queues = if upto == Upto::News { POLLS } else { SHORT };
+        let mut turns = 0;
+        for (queue, of_queue) in self.queues[..queues].iter().zip(OF_QUEUE) {
+            if queue.first.is_some_and(|first| first <= now) {
+                turns |= of_queue;
+            }
+        }
+        turns
     }
 
     /// A time that is later by up to `slack`: one of a few instants, for each who asks another.
@@ -219,10 +239,22 @@ fn earliest(queues: &[Moments]) -> Option<Time> {
     queues.iter().filter_map(|queue| queue.first).min()
 }
 
-/// Places in [`TURNS`], for ever.
-fn turns_from(turn: usize, upto: Upto) -> impl Iterator<Item = usize> {
-    let turns = (turn..).map(|turn| turn % TURNS.len());
-    turns.filter(move |turn| TURNS[*turn] != POLLS || upto >= Upto::Polls)
+/// The places of each queue in [`TURNS`], a bit for each.
+const OF_QUEUE: [u32; SHORT] = {
+    let mut places = [0; SHORT];
+    let mut turn = 0;
+    while turn < TURNS.len() {
+        places[TURNS[turn]] |= 1 << turn;
+        turn += 1;
+    }
+    places
+};
+
+/// The first of these turns from that one on, and around.
+fn next_turn(from: usize, turns: u32) -> Option<usize> {
+    let later = turns & (u32::MAX << from);
+    let next = if later == 0 { turns } else { later };
+    (next != 0).then(|| next.trailing_zeros() as usize)
 }
 
 /// Tasks by the moment at which they are due.

@@ -214,14 +214,20 @@ impl<S: Stream> Connection<S> {
 
     /// The reply, if it is an answer to `method`; another one spoils the connection.
     pub(crate) fn checked(&mut self, method: &str, reply: Received) -> Result<Received, Failure> {
-        let stage = std::mem::replace(&mut self.stage, Stage::Spoiled);
-        if !reply.is_usual() {
-            check_answer(method, reply.bytes())?;
+        if let Err(failure) = check_answer(method, reply.bytes()) {
+            self.stage = Stage::Spoiled;
+            return Err(failure);
         }
-        if stage == Stage::Receiving {
+        self.answered();
+        Ok(reply)
+    }
+
+    /// The call under way was answered well; the serial of this connection.
+    pub(crate) fn answered(&mut self) -> u64 {
+        if self.stage == Stage::Receiving {
             self.stage = Stage::Ready;
         }
-        Ok(reply)
+        self.serial
     }
 }
 

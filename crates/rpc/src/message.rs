@@ -76,8 +76,6 @@ pub struct Received {
     /// What was taken out of it.
     sifted: Option<Box<Sifted>>,
     charge: Charge,
-    /// It is the one that was expected.
-    usual: bool,
 }
 
 impl Received {
@@ -98,11 +96,6 @@ impl Received {
             Some(sifted) => Reader::beside(&self.bytes, &**sifted),
             None => Reader::new(&self.bytes),
         }
-    }
-
-    /// True if it is the one that was expected.
-    pub(crate) fn is_usual(&self) -> bool {
-        self.usual
     }
 
     /// Frees the message, but not its share of the budget.
@@ -283,7 +276,6 @@ impl MessageReader {
             bytes: message.clone(),
             sifted: None,
             charge: self.charge.take(),
-            usual: true,
         }
     }
 
@@ -340,7 +332,6 @@ impl MessageReader {
                 bytes: std::mem::take(&mut self.buf).into_bytes(),
                 sifted,
                 charge: self.charge.take(),
-                usual: false,
             };
         }
         // The peer sent ahead: copy the message, keep the rest.
@@ -357,7 +348,6 @@ impl MessageReader {
             bytes,
             sifted,
             charge,
-            usual: false,
         }
     }
 }

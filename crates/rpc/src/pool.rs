@@ -287,11 +287,6 @@ impl<N: Net> Reply<N> {
         self.connection
     }
 
-    /// It is a good one, whose result is known.
-    fn accept(mut self) {
-        self.lease.keep = true;
-    }
-
     /// The result in it. `from` is the address that was called, which an error names.
     pub fn decode<T: Wire>(mut self, from: &HostPort) -> Result<T, RpcError> {
         let result = result_of(self.method, &self.received);

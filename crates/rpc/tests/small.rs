@@ -5,7 +5,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::way::{BEATS, Caller, Way, end, whole};
+use common::way::{BEATS, Caller, Way, end, ready, whole};
 use common::{Act, PATIENCE, Scripted, envelope, heartbeat, reply, until};
 use statestore_rpc::pool::{Ended, Place};
 use statestore_rpc::{CallLimits, Failure, PoolLimits, Reply, RpcError, TcpNet, Usage};
@@ -242,19 +242,30 @@ async fn another_answer_of_the_same_length_is_another_answer() {
     }
 }
 
-// K-1: nothing else of the call differs by it
+// K-1
 #[tokio::test]
-async fn the_usual_answer_is_handed_out_as_the_one_that_is_remembered() {
+async fn the_usual_answer_is_accepted_where_it_is_usual_still_and_else_the_call_is_as_it_was() {
     let (caller, peer) = Way::PolledKept.meet(vec![Act::Answer(usize::MAX)]).await;
     let known = usual(&caller).unwrap();
-    let answer = caller.reply((&peer.at, BEATS), heartbeat(), limits());
-    let answer = answer.await.unwrap();
-    assert_eq!(answer.bytes().as_ptr(), known.as_ptr());
+    let mut small = caller.small(&peer.at, heartbeat(), limits());
+    assert!(caller.usual.borrow().accept(&mut small).is_none()); // it has no answer yet
+    ready(&mut small, &caller.usual).await;
     // Meanwhile another one has become usual.
     let other = answers(refusal(StatusCode::GENERAL, 0), 0).await;
     caller.call(&other.at, PATIENCE).await.unwrap();
+    assert!(caller.usual.borrow().accept(&mut small).is_none());
+    let answer = now(small.end(&peer.at)).unwrap();
+    assert_eq!(answer.bytes(), &known);
+    let serial = answer.connection();
     let value = caller.usual.borrow_mut().decode(answer, &peer.at).unwrap();
     assert_eq!(value, HeartbeatResponse::default());
+    let mut small = caller.small(&peer.at, heartbeat(), limits());
+    ready(&mut small, &caller.usual).await;
+    let accepted = caller.usual.borrow().accept(&mut small);
+    assert_eq!(accepted, Some((HeartbeatResponse::default(), serial)));
+    drop(small);
+    let (in_use, total) = (0, 2);
+    assert_eq!(caller.pool.usage(BEATS), Usage { in_use, total });
     caller.call(&peer.at, PATIENCE).await.unwrap();
     assert_eq!(peer.accepted(), 1);
 }

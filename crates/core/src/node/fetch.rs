@@ -18,48 +18,57 @@ use crate::port::Lane;
 use crate::schedule::Task;
 use crate::time::Time;
 use alloc::sync::Arc;
-use core::array;
 use core::hint::black_box;
 
 /// Whose lines are fetched together.
 pub const AHEAD: usize = 16;
 
-/// Members, each with the lane that its task or call is of.
-type Batch<'a> = [Option<(&'a Member, Lane)>; AHEAD];
+/// A member, and the lane that its task or call is of.
+type Turn<'a> = (&'a Member, Lane);
 
 impl Node {
     /// What the next tasks are about; after [`AHEAD`] of them it is to be called again.
     pub(super) fn fetch_due(&self, now: Time) {
-        let mut due = self.schedule.due(now, self.work.upto()).take(AHEAD);
-        fetch(array::from_fn(|_| match due.next() {
-            Some(Task::Send(key, lane)) => Some((self.members.find(key)?, lane)),
-            _ => None,
+        fetch(self.schedule.due(now, self.work.upto()).map(|task| {
+            let Task::Send(key, lane) = task else {
+                return None;
+            };
+            Some((self.members.find(key)?, lane))
         }));
     }
 
     /// These calls, [`AHEAD`] of them at most, end soon: what they are about is fetched. It has no
     /// other effect.
     pub fn fetch(&self, calls: impl IntoIterator<Item = CallId>) {
-        let mut calls = calls.into_iter();
-        let pending: [_; AHEAD] = array::from_fn(|_| match self.calls.find(calls.next()?) {
-            Some(Underway::ToMember(pending, _)) => Some(pending),
-            _ => None,
-        });
-        fetch(pending.map(|it| {
-            let it = it?;
-            Some((self.members.find(it.registration.key)?, it.lane))
+        let mut pending = [None; AHEAD];
+        let mut many = 0;
+        for (call, free) in calls.into_iter().zip(&mut pending) {
+            if let Some(Underway::ToMember(call, _)) = self.calls.find(call) {
+                *free = Some(call);
+            }
+            many += 1;
+        }
+        fetch(pending[..many].iter().map(|call| {
+            let call = (*call)?;
+            Some((self.members.find(call.registration.key)?, call.lane))
         }));
     }
 }
 
-/// Looks at a value of each line that a call touches: at first those that are found by a member,
-/// then those that are found by these. Topics are looked at for updates only.
-fn fetch(members: Batch<'_>) {
-    let all = members.into_iter().flatten();
+/// Looks at a value of each line that the first [`AHEAD`] of these touch: at first those that are
+/// found by a member, then those that are found by these. Topics are looked at for updates only.
+fn fetch<'a>(turns: impl Iterator<Item = Option<Turn<'a>>>) {
+    let mut members = [None; AHEAD];
+    let mut many = 0;
+    for (turn, free) in turns.zip(&mut members) {
+        *free = turn;
+        many += 1;
+    }
+    let all = members[..many].iter().flatten();
     let updates = all.clone().filter(|(_, lane)| *lane != Lane::Heartbeat);
     let mut seen = 0;
     for (member, lane) in all.clone() {
-        let rhythm = rhythm_of(lane).map(|rhythm| &member.rhythms[rhythm]);
+        let rhythm = rhythm_of(*lane).map(|rhythm| &member.rhythms[rhythm]);
         seen += usize::from(rhythm.is_some_and(Rhythm::is_calling)) + member.progress.len();
         seen += usize::from(member.followed) + usize::from(member.astray.is_suspected());
         seen += match lane {
@@ -89,7 +98,7 @@ fn fetch(members: Batch<'_>) {
     }
     for (member, lane) in updates {
         let topics = member.registration.topics.iter();
-        for subscription in topics.filter(|it| it.lane == lane) {
+        for subscription in topics.filter(|it| it.lane == *lane) {
             let first = subscription.topic.as_bytes().first();
             seen += first.copied().map_or(0, usize::from);
         }

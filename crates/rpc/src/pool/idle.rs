@@ -303,7 +303,8 @@ impl<S: Stream> State<S> {
     }
 
     fn evict(&mut self, now: Instant, limits: &PoolLimits, closed: &mut Vec<Connection<S>>) {
-        let old = |since: Instant| now.saturating_duration_since(since) > limits.max_idle_time;
+        let oldest = now.checked_sub(limits.max_idle_time);
+        let old = |since: Instant| oldest.is_some_and(|oldest| since < oldest);
         for _ in 0..LOOKS.min(self.ages.len()) {
             let place = self.next();
             if self.ages[place].is_some_and(old) {

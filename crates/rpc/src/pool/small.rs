@@ -15,6 +15,7 @@ use crate::error::{Failure, RpcError};
 use crate::gate::Gate;
 use crate::message::Begun;
 use crate::net::Net;
+use bytes::Bytes;
 use statestore_wire::{HostPort, Rpc};
 use std::fmt;
 use std::pin::Pin;
@@ -151,6 +152,20 @@ impl<N: Net> Small<N> {
         let begun = ready!(self.lease.poll_begin(cx, parts, bounds, usual));
         self.begun = Some(begun);
         Poll::Ready(())
+    }
+
+    /// If its answer is this one, which was accepted from this method before, the call has ended
+    /// well; the serial of its connection.
+    pub(super) fn accept(&mut self, method: &str, answer: &Bytes) -> Option<u64> {
+        let Some(Ok(Begun::Whole(reply))) = &self.begun else {
+            return None;
+        };
+        if reply.bytes() != answer || method != self.request.method {
+            return None;
+        }
+        let serial = self.lease.connection.as_mut()?.answered();
+        self.lease.keep = true;
+        Some(serial)
     }
 
     /// How the call ends, or goes on. One that is not ready has reached its deadline.

@@ -2,14 +2,14 @@
 //!
 //! Of those who are asked again and again, nearly all answer with the same few bytes that there is
 //! nothing new. Where an answer is that of the last one, it is known to be whole, to belong to the
-//! method, and what it says: it is neither scanned nor decoded.
+//! method, and what it says: it is neither scanned nor decoded, and its call ends where it stands.
 //!
 //! Deliberately absent: answers of more than [`MOST`] bytes.
 //!
 //! Invariant: the bytes are a whole answer to this method that was accepted, and decode to the
 //! value. All whose calls it is used for have the same limit of an answer's size.
 
-use super::Reply;
+use super::{Reply, Small};
 use crate::error::RpcError;
 use crate::net::Net;
 use bytes::Bytes;
@@ -39,7 +39,16 @@ where
         self.known.as_ref().map(|(bytes, _)| bytes)
     }
 
-    /// The result in an answer, as [`Reply::decode`] finds it.
+    /// What a call that is ready was answered, and the [serial](crate::Connection::serial) of the
+    /// connection it came over, if that is the usual answer. The call has ended well then, and is
+    /// to be dropped; if not, it is as it was.
+    pub fn accept<N: Net>(&self, small: &mut Small<N>) -> Option<(R::Response, u64)> {
+        let (bytes, value) = self.known.as_ref()?;
+        let connection = small.accept(R::METHOD, bytes)?;
+        Some((value.clone(), connection))
+    }
+
+    /// The result in an answer, as [`Reply::decode`] finds it; from now on it is the usual one.
     pub fn decode<N: Net>(
         &mut self,
         answer: Reply<N>,
@@ -47,12 +56,6 @@ where
     ) -> Result<R::Response, RpcError> {
         if answer.size() > MOST {
             return answer.decode(from);
-        }
-        if let Some((bytes, value)) = &self.known
-            && bytes == answer.bytes()
-        {
-            answer.accept();
-            return Ok(value.clone());
         }
         let bytes = answer.bytes().clone();
         let value: R::Response = answer.decode(from)?;

@@ -81,11 +81,24 @@ impl<N: Net> Caller<N> {
         deadline: Duration,
     ) -> Result<HeartbeatResponse, RpcError> {
         let limits = CallLimits::small(deadline);
-        let reply = self.reply((to, BEATS), heartbeat(), limits).await?;
-        match self.way {
-            Way::Future | Way::FutureKept => reply.decode(to),
-            Way::Polled | Way::PolledKept => self.usual.borrow_mut().decode(reply, to),
+        if matches!(self.way, Way::Future | Way::FutureKept) {
+            let reply = self.reply((to, BEATS), heartbeat(), limits).await?;
+            return reply.decode(to);
         }
+        let reply = match self.start((to, BEATS), heartbeat(), limits) {
+            Started::Later(later) => later.await?,
+            Started::Small(mut small) => {
+                ready(&mut small, &self.usual).await;
+                if let Some((response, _)) = self.usual.borrow().accept(&mut small) {
+                    return Ok(response);
+                }
+                match small.end(to) {
+                    Ended::Now(reply) => reply?,
+                    Ended::Later(later) => later.await?,
+                }
+            }
+        };
+        self.usual.borrow_mut().decode(reply, to)
     }
 
     /// The answer to a message.
@@ -168,11 +181,13 @@ pub async fn end<N: Net>(
     to: &HostPort,
     usual: &RefCell<Usual<HeartbeatRequest>>,
 ) -> Ended<N> {
-    let ready = timeout_at(
-        small.deadline(),
-        poll_fn(|cx| small.poll(cx, &usual.borrow())),
-    )
-    .await;
-    drop(ready); // the call knows whether it was
+    ready(&mut small, usual).await;
     small.end(to)
+}
+
+/// The same without asking for the end.
+pub async fn ready<N: Net>(small: &mut Small<N>, usual: &RefCell<Usual<HeartbeatRequest>>) {
+    let deadline = small.deadline();
+    let ready = timeout_at(deadline, poll_fn(|cx| small.poll(cx, &usual.borrow()))).await;
+    drop(ready); // the call knows whether it was
 }

@@ -105,6 +105,19 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// What a call that is ready was answered, if that is what most answer.
+    fn accept<N: Net>(&self, lane: Lane, small: &mut Small<N>) -> Option<Reply> {
+        if lane != Lane::Heartbeat {
+            let (response, _) = self.update.accept(small)?;
+            return Some(Reply::Update(response));
+        }
+        let (response, connection) = self.heartbeat.accept(small)?;
+        Some(Reply::Heartbeat {
+            response,
+            connection,
+        })
+    }
+
     fn decode<N: Net>(
         &mut self,
         lane: Lane,
@@ -202,8 +215,14 @@ impl<N: Net> Fanout<N> {
 
     fn ended(&self, flight: Flight<N>) -> Outcome {
         let Flight {
-            to, lane, small, ..
+            to,
+            lane,
+            mut small,
+            ..
         } = flight;
+        if let Some(reply) = self.answers.borrow().accept(lane, &mut small) {
+            return Outcome::Now(Ok(reply));
+        }
         let Ok(from) = &to.host else {
             return Outcome::Now(Err(abandoned()));
         };
