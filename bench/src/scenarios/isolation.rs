@@ -239,7 +239,7 @@ fn how(size: &Size) -> String {
          published or on its way, the same figure while blocking threads of another process, the \
          load generator, write the same bytes to one or as many, which is what this machine \
          leaves of itself beside so much traffic; for the rate, that sender's own, which only \
-         carries what a statestored takes in and keeps. Periods have a slack, of 12 ms and 3 ms, \
+         carries what a statestored takes in and keeps. Periods have a slack, of 12 ms and 2 ms, \
          which is part of the lateness on both sides.",
         match size.only.is_empty() {
             true => "",

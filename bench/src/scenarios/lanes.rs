@@ -170,7 +170,7 @@ async fn limit(size: &Size, n: usize, rate: f64) -> Result<(f64, f64), Failure> 
     let window = Duration::from_secs(size.seconds.min(5));
     let (cpu, streams) = straight::calls(streams, message.clone(), rate, window).await?;
     // Half the slack of the lane that makes most calls (ADR 0012).
-    let instant = Duration::from_micros(if size.updates { 1_500 } else { 6_000 });
+    let instant = Duration::from_micros(if size.updates { 1_000 } else { 6_000 });
     let looped = straight::event_loop(streams, message, (rate, instant), window).await?;
     Ok((cpu, looped))
 }

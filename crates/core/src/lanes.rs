@@ -123,11 +123,7 @@ impl Rhythm {
         match due.filter(|due| *due <= by_itself) {
             Some(due) => self.wait_until(due, schedule),
             // Nobody tells us of changes where these are not pushed.
-            None if changed || push.is_none() => self.wait_until(by_itself, schedule),
-            None => {
-                self.stop(schedule);
-                self.turn = Turn::Waiting(schedule.add_poll(by_itself, self.task));
-            }
+            None => self.wait(by_itself, !changed && push.is_some(), schedule),
         }
     }
 
@@ -179,8 +175,15 @@ impl Rhythm {
     }
 
     fn wait_until(&mut self, at: Time, schedule: &mut Schedule) {
+        self.wait(at, false, schedule);
+    }
+
+    fn wait(&mut self, at: Time, polls: bool, schedule: &mut Schedule) {
         self.stop(schedule);
-        self.turn = Turn::Waiting(schedule.add(at, self.task));
+        self.turn = Turn::Waiting(match polls {
+            true => schedule.add_poll(at, self.task),
+            false => schedule.add(at, self.task),
+        });
     }
 }
 

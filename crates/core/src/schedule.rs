@@ -239,7 +239,7 @@ fn earliest(queues: &[Moments]) -> Option<Time> {
     queues.iter().filter_map(|queue| queue.first).min()
 }
 
-/// The places of each queue in [`TURNS`], a bit for each.
+/// The places of each queue in [`TURNS`], a bit for each; there are fewer than 32.
 const OF_QUEUE: [u32; SHORT] = {
     let mut places = [0; SHORT];
     let mut turn = 0;

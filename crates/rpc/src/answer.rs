@@ -11,12 +11,8 @@ use statestore_wire::sift::ITEMS_OF_UPDATE_ANSWER;
 use statestore_wire::{MessageKind, Reader, Rpc, UpdateStateRequest, Wire};
 
 /// Where topic items stand in an answer to `method`.
-pub(crate) fn items_in(method: &str) -> &'static [Step] {
-    if method == UpdateStateRequest::METHOD {
-        ITEMS_OF_UPDATE_ANSWER
-    } else {
-        &[]
-    }
+pub(crate) fn items_in(method: &str) -> Option<&'static [Step]> {
+    (method == UpdateStateRequest::METHOD).then_some(ITEMS_OF_UPDATE_ANSWER)
 }
 
 /// An answer to `method` that is not an exception.

@@ -222,12 +222,11 @@ impl<S: Stream> Connection<S> {
         Ok(reply)
     }
 
-    /// The call under way was answered well; the serial of this connection.
-    pub(crate) fn answered(&mut self) -> u64 {
+    /// The call under way was answered well.
+    pub(crate) fn answered(&mut self) {
         if self.stage == Stage::Receiving {
             self.stage = Stage::Ready;
         }
-        self.serial
     }
 }
 
@@ -337,7 +336,9 @@ impl Exchange {
         on: &mut Connection<S>,
         method: &str,
     ) -> Result<Received, Failure> {
-        self.reader.sift(items_in(method));
+        if let Some(path) = items_in(method) {
+            self.reader.sift(path);
+        }
         let read = self.reader.read(&mut on.stream).await;
         let reply = read
             .map_err(|error| self.receive_failure(error))?

@@ -176,8 +176,8 @@ fn refuse_unsupported(flags: &Flags) -> Result<(), ConfigError> {
 /// This part of a period is slack: twelve milliseconds of a second are less than networks take now
 /// and then.
 const HEARTBEAT_SLACK: u32 = 80;
-/// The same of updates: three milliseconds of a hundred.
-const UPDATE_SLACK: u32 = 32;
+/// The same of updates: two milliseconds of a hundred.
+const UPDATE_SLACK: u32 = 48;
 
 fn core_config(flags: &Flags, hash_seed: u64) -> CoreConfig {
     let lane = |period: &str, timeout: &str, slack: u32| {

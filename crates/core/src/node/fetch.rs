@@ -42,7 +42,7 @@ impl Node {
     pub fn fetch(&self, calls: impl IntoIterator<Item = CallId>) {
         let mut pending = [None; AHEAD];
         let mut many = 0;
-        for (call, free) in calls.into_iter().zip(&mut pending) {
+        for (free, call) in pending.iter_mut().zip(calls) {
             if let Some(Underway::ToMember(call, _)) = self.calls.find(call) {
                 *free = Some(call);
             }
@@ -60,7 +60,7 @@ impl Node {
 fn fetch<'a>(turns: impl Iterator<Item = Option<Turn<'a>>>) {
     let mut members = [None; AHEAD];
     let mut many = 0;
-    for (turn, free) in turns.zip(&mut members) {
+    for (free, turn) in members.iter_mut().zip(turns) {
         *free = turn;
         many += 1;
     }

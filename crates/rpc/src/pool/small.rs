@@ -139,8 +139,8 @@ impl<N: Net> Small<N> {
         self.request.deadline
     }
 
-    /// Goes on as far as it can without waiting; once it is ready, ask for its [end](Self::end).
-    /// The usual answer to another method is none to this one.
+    /// Goes on as far as it can without waiting; once it is ready, let it be
+    /// [accepted](Usual::accept), or ask for its [end](Self::end). The usual answer to another method is none to this one.
     pub fn poll<R: Rpc>(&mut self, cx: &mut Context<'_>, usual: &Usual<R>) -> Poll<()>
     where
         R::Response: Clone,
@@ -163,9 +163,10 @@ impl<N: Net> Small<N> {
         if reply.bytes() != answer || method != self.request.method {
             return None;
         }
-        let serial = self.lease.connection.as_mut()?.answered();
+        let connection = self.lease.connection.as_mut()?;
+        connection.answered();
         self.lease.keep = true;
-        Some(serial)
+        Some(connection.serial())
     }
 
     /// How the call ends, or goes on. One that is not ready has reached its deadline.

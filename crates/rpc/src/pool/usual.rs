@@ -40,15 +40,21 @@ where
     }
 
     /// What a call that is ready was answered, and the [serial](crate::Connection::serial) of the
-    /// connection it came over, if that is the usual answer. The call has ended well then, and is
-    /// to be dropped; if not, it is as it was.
-    pub fn accept<N: Net>(&self, small: &mut Small<N>) -> Option<(R::Response, u64)> {
-        let (bytes, value) = self.known.as_ref()?;
-        let connection = small.accept(R::METHOD, bytes)?;
-        Some((value.clone(), connection))
+    /// connection it came over, if that is the usual answer: then the call has ended well. If not,
+    /// the call as it was.
+    pub fn accept<N: Net>(
+        &self,
+        mut small: Box<Small<N>>,
+    ) -> Result<(R::Response, u64), Box<Small<N>>> {
+        let known = self.known.as_ref();
+        let accepted = known.and_then(|(bytes, value)| {
+            let connection = small.accept(R::METHOD, bytes)?;
+            Some((value.clone(), connection))
+        });
+        accepted.ok_or(small)
     }
 
-    /// The result in an answer, as [`Reply::decode`] finds it; from now on it is the usual one.
+    /// The result in an answer, as [`Reply::decode`] finds it; it is remembered, if it is short.
     pub fn decode<N: Net>(
         &mut self,
         answer: Reply<N>,

@@ -89,12 +89,10 @@ impl<N: Net> Caller<N> {
             Started::Later(later) => later.await?,
             Started::Small(mut small) => {
                 ready(&mut small, &self.usual).await;
-                if let Some((response, _)) = self.usual.borrow().accept(&mut small) {
-                    return Ok(response);
-                }
-                match small.end(to) {
-                    Ended::Now(reply) => reply?,
-                    Ended::Later(later) => later.await?,
+                let accepted = self.usual.borrow().accept(small);
+                match accepted {
+                    Ok((response, _)) => return Ok(response),
+                    Err(small) => rest(small.end(to)).await?,
                 }
             }
         };
@@ -134,9 +132,9 @@ impl<N: Net> Caller<N> {
     }
 
     /// The same over a connection that is there.
-    pub fn small(&self, to: &HostPort, message: Vec<u8>, limits: CallLimits) -> Small<N> {
+    pub fn small(&self, to: &HostPort, message: Vec<u8>, limits: CallLimits) -> Box<Small<N>> {
         match self.start((to, BEATS), message, limits) {
-            Started::Small(small) => *small,
+            Started::Small(small) => small,
             Started::Later(_) => panic!("nothing is idle"),
         }
     }
@@ -168,16 +166,20 @@ pub async fn whole<N: Net>(
 ) -> Result<Reply<N>, RpcError> {
     match started {
         Started::Later(later) => later.await,
-        Started::Small(small) => match end(*small, to, usual).await {
-            Ended::Now(result) => result,
-            Ended::Later(later) => later.await,
-        },
+        Started::Small(small) => rest(end(small, to, usual).await).await,
+    }
+}
+
+async fn rest<N: Net>(ended: Ended<N>) -> Result<Reply<N>, RpcError> {
+    match ended {
+        Ended::Now(result) => result,
+        Ended::Later(later) => later.await,
     }
 }
 
 /// Polls a call until it is ready, or its deadline is over.
 pub async fn end<N: Net>(
-    mut small: Small<N>,
+    mut small: Box<Small<N>>,
     to: &HostPort,
     usual: &RefCell<Usual<HeartbeatRequest>>,
 ) -> Ended<N> {

@@ -106,13 +106,13 @@ pub(super) struct Answers {
 
 impl Answers {
     /// What a call that is ready was answered, if that is what most answer.
-    fn accept<N: Net>(&self, lane: Lane, small: &mut Small<N>) -> Option<Reply> {
+    fn accept<N: Net>(&self, lane: Lane, small: Box<Small<N>>) -> Result<Reply, Box<Small<N>>> {
         if lane != Lane::Heartbeat {
             let (response, _) = self.update.accept(small)?;
-            return Some(Reply::Update(response));
+            return Ok(Reply::Update(response));
         }
         let (response, connection) = self.heartbeat.accept(small)?;
-        Some(Reply::Heartbeat {
+        Ok(Reply::Heartbeat {
             response,
             connection,
         })
@@ -215,14 +215,12 @@ impl<N: Net> Fanout<N> {
 
     fn ended(&self, flight: Flight<N>) -> Outcome {
         let Flight {
-            to,
-            lane,
-            mut small,
-            ..
+            to, lane, small, ..
         } = flight;
-        if let Some(reply) = self.answers.borrow().accept(lane, &mut small) {
-            return Outcome::Now(Ok(reply));
-        }
+        let small = match self.answers.borrow().accept(lane, small) {
+            Ok(reply) => return Outcome::Now(Ok(reply)),
+            Err(small) => small,
+        };
         let Ok(from) = &to.host else {
             return Outcome::Now(Err(abandoned()));
         };

@@ -32,8 +32,8 @@ fn without_flags_the_configuration_is_the_references() {
         ..CoreConfig::default()
     };
     reference.heartbeat.slack = Duration::from_micros(12_500);
-    reference.priority.slack = Duration::from_micros(3_125);
-    reference.bulk.slack = Duration::from_micros(62_500);
+    reference.priority.slack = Duration::from_millis(100) / 48;
+    reference.bulk.slack = Duration::from_secs(2) / 48;
     assert_eq!(config.core, reference);
     assert_eq!(config.port, 24_000);
     assert_eq!(config.max_reply, 64 << 30);
@@ -67,7 +67,7 @@ fn each_flag_reaches_its_place() {
         LaneConfig {
             period: Duration::from_millis(300),
             timeout: NO_LIMIT,
-            slack: Duration::from_micros(9_375),
+            slack: Duration::from_micros(6_250),
         }
     );
     assert_eq!(core.priority.period, Duration::from_millis(50));
