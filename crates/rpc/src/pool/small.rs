@@ -140,7 +140,8 @@ impl<N: Net> Small<N> {
     }
 
     /// Goes on as far as it can without waiting; once it is ready, let it be
-    /// [accepted](Usual::accept), or ask for its [end](Self::end). The usual answer to another method is none to this one.
+    /// [accepted](Usual::accept), or ask for its [end](Self::end). The usual answer to another
+    /// method is none to this one.
     pub fn poll<R: Rpc>(&mut self, cx: &mut Context<'_>, usual: &Usual<R>) -> Poll<()>
     where
         R::Response: Clone,
