@@ -1,8 +1,8 @@
 //! [`Flights`]: the small calls under way, in a table for all of them.
 //!
 //! ```text
-//!   launch --> under way --(woken)--> noted: 7, 3, ..  --> polled in turn --> landed
-//!                       \--(its deadline passed)---------------------------/
+//!   launch --> begun --(polled)--> under way --(woken)--> noted: 7, 3, .. --> polled --> landed
+//!                                           \--(its deadline passed)----------------/
 //! ```
 //!
 //! A waker only notes the place of its call, and one task polls what is noted: no task, timer or
@@ -37,6 +37,8 @@ pub(crate) struct Flights<F> {
     noted: Arc<Noted>,
     /// Noted ones whose turn comes next.
     next: VecDeque<usize>,
+    /// Places of those that were not polled yet.
+    begun: Vec<usize>,
 }
 
 /// In the order of time.
@@ -110,6 +112,7 @@ impl<F> Default for Flights<F> {
             number: 0,
             noted: Arc::default(),
             next: VecDeque::new(),
+            begun: Vec::new(),
         }
     }
 }
@@ -135,13 +138,8 @@ impl<F> Flights<F> {
         None
     }
 
-    /// Puts a call in and polls it; gives it back if it is ready at once.
-    pub(crate) fn launch(
-        &mut self,
-        deadline: Instant,
-        flight: F,
-        poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
-    ) -> Option<F> {
+    /// Puts a call in; it is to be [polled](Self::poll_begun) before the task waits.
+    pub(crate) fn launch(&mut self, deadline: Instant, flight: F) {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
         self.number += 1;
         self.places[at].flight = Some((self.number, flight));
@@ -155,7 +153,21 @@ impl<F> Flights<F> {
             let places = &self.places;
             self.deadlines.retain(|Reverse(it)| it.stands(places));
         }
-        self.poll(at, poll)
+        self.begun.push(at);
+    }
+
+    /// Polls those that were put in for the first time; those that are ready have landed.
+    pub(crate) fn poll_begun(
+        &mut self,
+        mut poll: impl FnMut(&mut Context<'_>, &mut F) -> Poll<()>,
+        mut landed: impl FnMut(F),
+    ) {
+        for i in 0..self.begun.len() {
+            if let Some(flight) = self.poll(self.begun[i], &mut poll) {
+                landed(flight);
+            }
+        }
+        self.begun.clear();
     }
 
     /// True if calls were noted that were not polled yet.

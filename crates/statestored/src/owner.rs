@@ -341,7 +341,11 @@ mod tests {
 
     /// One that calls nobody.
     pub(super) fn owner() -> Owner<TcpNet> {
-        let clock = Arc::new(SystemClock);
+        owner_by(Arc::new(SystemClock))
+    }
+
+    /// The same by another clock.
+    pub(super) fn owner_by(clock: Arc<dyn Clock>) -> Owner<TcpNet> {
         let limits = FanoutLimits {
             max_reply: 1 << 20,
             pool: PoolLimits::default(),

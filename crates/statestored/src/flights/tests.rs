@@ -37,6 +37,15 @@ fn poll(cx: &mut Context<'_>, flight: &mut Told) -> Poll<()> {
     flight.poll(cx)
 }
 
+/// Puts a call in; what of it and of others is ready at once.
+fn launch(flights: &mut Flights<Told>, at: Instant, flight: Told) -> Option<Told> {
+    flights.launch(at, flight);
+    let mut ready = Vec::new();
+    flights.poll_begun(poll, |flight| ready.push(flight));
+    assert!(ready.len() <= 1);
+    ready.pop()
+}
+
 fn each(flights: &mut Flights<Told>) -> impl Iterator<Item = &mut Told> {
     let places = flights.places.iter_mut();
     places.filter_map(|place| place.flight.as_mut().map(|(_, flight)| flight))
@@ -84,7 +93,7 @@ proptest! {
             let chosen = model.keys().nth(which).copied();
             match (verb, chosen) {
                 (0, _) => {
-                    let flight = flights.launch(at, Told::new(number, true), poll);
+                    let flight = launch(&mut flights, at, Told::new(number, true));
                     prop_assert_eq!(flight.unwrap().number, number, "ready at once");
                 }
                 (1, Some(chosen)) => {
@@ -116,7 +125,7 @@ proptest! {
                 }
                 _ => {
                     flights.fetch(which);
-                    prop_assert!(flights.launch(at, Told::new(number, false), poll).is_none());
+                    prop_assert!(launch(&mut flights, at, Told::new(number, false)).is_none());
                     model.insert(number, at);
                 }
             }
@@ -130,10 +139,10 @@ proptest! {
 fn deadlines_of_calls_that_ended_do_not_pile_up() {
     let (mut flights, start) = (Flights::default(), Instant::now());
     let hour = start + Duration::from_secs(3_600);
-    flights.launch(hour, Told::new(0, false), poll);
+    launch(&mut flights, hour, Told::new(0, false));
     for number in 1..10_000 {
         let at = start + Duration::from_micros(number as u64);
-        assert!(flights.launch(at, Told::new(number, true), poll).is_some());
+        assert!(launch(&mut flights, at, Told::new(number, true)).is_some());
         assert!(flights.deadlines.len() <= 4 + ENDED, "{number}");
     }
     check(&flights);
@@ -141,16 +150,33 @@ fn deadlines_of_calls_that_ended_do_not_pile_up() {
 }
 
 #[test]
+fn calls_that_began_are_polled_in_order_and_one_that_went_before_is_not() {
+    let (mut flights, at) = (Flights::default(), Instant::now());
+    for number in 0..4 {
+        flights.launch(at, Told::new(number, number % 2 == 1));
+    }
+    assert!(each(&mut flights).all(|flight| flight.waker.is_none()));
+    assert_eq!(flights.extract(|flight| flight.number == 1).len(), 1);
+    let mut ready = Vec::new();
+    flights.poll_begun(poll, |flight| ready.push(flight.number));
+    assert_eq!(ready, [3]);
+    assert!(each(&mut flights).all(|flight| flight.waker.is_some()));
+    flights.poll_begun(poll, |flight| ready.push(flight.number));
+    assert_eq!(ready, [3]);
+    check(&flights);
+}
+
+#[test]
 fn a_call_that_ended_is_not_polled_for_its_last_wake() {
     let mut flights = Flights::default();
     let at = Instant::now();
-    flights.launch(at, Told::new(1, false), poll);
+    launch(&mut flights, at, Told::new(1, false));
     let waker = each(&mut flights).next().unwrap().waker.clone().unwrap();
     assert_eq!(flights.take_late(at, poll).unwrap().number, 1);
     waker.wake_by_ref();
     assert!(landed(&mut flights).is_empty());
     // Another one in its place is polled, and that does it no harm.
-    flights.launch(at, Told::new(2, false), poll);
+    launch(&mut flights, at, Told::new(2, false));
     waker.wake();
     assert!(flights.have_noted());
     assert!(landed(&mut flights).is_empty());
@@ -174,7 +200,7 @@ fn whoever_polls_is_woken_once_for_many_and_again_after_it_looked() {
     let waker = Waker::from(Arc::clone(&task));
     let woken = || task.0.load(Ordering::Relaxed);
     for number in 0..3 {
-        flights.launch(Instant::now(), Told::new(number, false), poll);
+        launch(&mut flights, Instant::now(), Told::new(number, false));
     }
     for round in 1..3 {
         flights.noted().listen(&Context::from_waker(&waker));

@@ -116,16 +116,22 @@ impl<N: Net> Owner<N> {
         }
     }
 
-    /// Does these things in order.
+    /// Does these things in order; calls are sent some at a time, before whatever is none.
     pub(super) fn perform_all(&self, mut effects: Drain<'_, Effect>, answers: bool) {
         for done in 0.. {
-            if done % AHEAD == 0 && effects.len() > 1 {
-                self.0.fanout.fetch(effects.as_slice().iter().take(AHEAD));
-                self.0.flights.borrow().fetch(AHEAD.min(effects.len()));
+            if done % AHEAD == 0 {
+                self.send_begun();
+                if effects.len() > 1 {
+                    self.0.fanout.fetch(effects.as_slice().iter().take(AHEAD));
+                    self.0.flights.borrow().fetch(AHEAD.min(effects.len()));
+                }
             }
             let Some(effect) = effects.next() else {
-                return;
+                return self.send_begun();
             };
+            if !matches!(effect, Effect::Call(_)) {
+                self.send_begun();
+            }
             self.perform(effect, answers);
         }
     }
@@ -152,16 +158,8 @@ impl<N: Net> Owner<N> {
         match self.0.fanout.begin(call) {
             Begun::Flight(flight) => {
                 let deadline = flight.deadline();
-                let launched =
-                    self.0
-                        .flights
-                        .borrow_mut()
-                        .launch(deadline, flight, |cx, flight| {
-                            self.0.fanout.poll(cx, flight)
-                        });
-                if let Some(flight) = launched {
-                    self.land(flight);
-                } else if self.0.watch.get().is_none_or(|watch| deadline < watch) {
+                self.0.flights.borrow_mut().launch(deadline, flight);
+                if self.0.watch.get().is_none_or(|watch| deadline < watch) {
                     self.0.noted.ring();
                 }
             }
@@ -178,6 +176,14 @@ impl<N: Net> Owner<N> {
         }
     }
 
+    /// Sends what began. One after another, so that what the system needs for sending stays in the
+    /// cache meanwhile, and so does what beginning needs.
+    fn send_begun(&self) {
+        let mut flights = self.0.flights.borrow_mut();
+        let landed = |flight| self.land(flight);
+        flights.poll_begun(|cx, flight| self.0.fanout.poll(cx, flight), landed);
+    }
+
     async fn begin_after(self, call: Call, injected: Vec<Step>, mut outstanding: Outstanding<N>) {
         let ready = tokio::select! {
             biased;
@@ -188,6 +194,7 @@ impl<N: Net> Owner<N> {
             Ok(()) => {
                 outstanding.call = None;
                 self.begin(call);
+                self.send_begun();
             }
             Err(fault) => outstanding.complete(Err(fault)),
         }

@@ -1,12 +1,17 @@
 //! Calls that end all at once, late, or because they are recalled.
 #![allow(clippy::unwrap_used)]
 
-use super::super::tests::owner;
+use super::super::STEPS;
+use super::super::tests::{owner, owner_by};
 use super::*;
+use crate::clock::Clock;
+use statestore_core::time::{Now, Time, Wall};
 use statestore_rpc::TcpNet;
+use statestore_wire::{NetworkAddress, ProtocolVersion, RegisterSubscriberRequest};
 use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;
+use std::sync::Mutex;
 use tokio::task::LocalSet;
 
 /// Rings when the future is dropped that holds it.
@@ -91,6 +96,66 @@ async fn however_many_calls_end_at_once_others_get_their_turn() {
         });
         let turns = other.await.unwrap();
         assert!((15..25).contains(&turns), "{turns} turns");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// A clock that stands still until it is told to go on.
+#[derive(Debug)]
+struct Still(Mutex<Time>);
+
+impl Still {
+    fn go_on(&self, by: Duration) {
+        let mut time = self.0.lock().unwrap();
+        *time = *time + by;
+    }
+}
+
+impl Clock for Still {
+    fn now(&self) -> Now {
+        Now {
+            time: *self.0.lock().unwrap(),
+            wall: Wall(0),
+        }
+    }
+}
+
+// P5
+#[tokio::test]
+async fn news_for_thousands_go_out_in_several_steps_before_answers_are_read() {
+    let test = async {
+        let clock = Arc::new(Still(Mutex::new(Time::from_nanos(1 << 40))));
+        let owner = owner_by(clock.clone());
+        let pending = || owner.0.node.borrow().totals().calls_pending;
+        for n in 0..2_000 {
+            let request = RegisterSubscriberRequest {
+                protocol_version: ProtocolVersion::V2,
+                subscriber_id: format!("subscriber-{n}").into(),
+                subscriber_location: NetworkAddress::default(), // nobody can be reached there
+                topic_registrations: Vec::new(),
+                subscriber_type: None,
+                subscribe_catalogd_change: None,
+                catalogd_registration: None,
+                heartbeat_timeout_ms: None,
+                publishes: None,
+            };
+            let response = owner.register(request).await.unwrap();
+            assert!(response.status.is_ok(), "{:?}", response.status);
+        }
+        let mut sent = Vec::new();
+        for with_news in [false, true] {
+            while owner.0.node.borrow().deadline() <= Some(clock.time()) || pending() > 0 {
+                owner.step(Input::Timer);
+                some_turns().await;
+            }
+            clock.go_on(Duration::from_secs(2));
+            match with_news {
+                true => owner.step_with_news(),
+                false => drop(owner.step(Input::Timer)),
+            }
+            sent.push(pending());
+        }
+        assert!(sent[0] > 100 && sent[1] == STEPS * sent[0], "{sent:?}");
     };
     LocalSet::new().run_until(test).await;
 }
