@@ -44,7 +44,7 @@ pub struct Config {
     /// all the same is taken in.
     pub max_publication: Option<i64>,
     /// How seldom a subscriber that publishes unasked is sent updates when nothing changes: only
-    /// to make sure. Changes are told at once all the same.
+    /// to make sure, after this or up to twice as long. Changes are told at once all the same.
     pub idle_period: Duration,
     /// Seeds the topics' hash tables, so that keys cannot be chosen to collide.
     pub hash_seed: u64,

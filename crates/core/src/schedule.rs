@@ -35,7 +35,7 @@ const TURNS: [usize; 10] = [0, 1, 2, 0, 1, 2, 0, 1, 2, POLLS];
 /// How many instants a slack has.
 const INSTANTS: u32 = 2;
 /// 2^32 by the golden ratio: its multiples, cut to 32 bits, are spread evenly however many.
-const GOLDEN: u32 = 0x9e37_79b9;
+pub(crate) const GOLDEN: u32 = 0x9e37_79b9;
 /// So many holes in a moment are not worth a look.
 const HOLES: usize = 16;
 

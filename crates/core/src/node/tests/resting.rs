@@ -326,3 +326,37 @@ fn what_is_published_in_the_other_stream_is_settled_and_echoed_all_the_same() {
         .sum::<usize>();
     assert_eq!(entries, 2);
 }
+
+// T-8: who needs no asking is asked now and then all the same, and not all at once.
+#[test]
+fn those_who_rest_are_asked_apart() {
+    const COUNT: usize = 20;
+    let mut node = node(Config::default());
+    let mut calls = Vec::new();
+    for i in 0..COUNT {
+        calls.extend(register(
+            &mut node,
+            at(5),
+            i as i64 + 1,
+            publisher(&format!("{i}"), &[TOPIC]),
+        ));
+    }
+    let sent = live(&mut node, calls, 5, 70_000);
+    let asked = sent
+        .iter()
+        .filter(|(at, lane)| *lane == Lane::Priority && *at > 10_000);
+    let mut seconds: Vec<_> = asked.map(|(at, _)| at / 1_000).collect();
+    seconds.sort_unstable();
+    assert_eq!(seconds[..COUNT].len(), COUNT);
+    let (first, last) = (seconds[0], seconds[COUNT - 1]);
+    assert!(
+        (30..40).contains(&first) && (55..65).contains(&last),
+        "{seconds:?}"
+    );
+    assert!(
+        seconds
+            .chunk_by(|a, b| a == b)
+            .all(|at_once| at_once.len() <= 3),
+        "{seconds:?}"
+    );
+}
