@@ -199,13 +199,24 @@ impl Crowd {
         who: &[Arc<Subscriber>],
         topics: &[Topic],
     ) -> Result<Duration, Failure> {
+        self.register_at_once(server, who, topics, AT_ONCE).await
+    }
+
+    /// The same, with so many under way at one time.
+    pub(crate) async fn register_at_once(
+        &self,
+        server: &HostPort,
+        who: &[Arc<Subscriber>],
+        topics: &[Topic],
+        at_once: usize,
+    ) -> Result<Duration, Failure> {
         let pool = Pool::new(TcpNet, PoolLimits::default());
         let start = Instant::now();
         let calls = who.iter().map(|one| {
             let one = self.register_one(&pool, server, one, topics);
             async move { one.await.map(|_| ()) }
         });
-        let calls = futures::stream::iter(calls).buffer_unordered(AT_ONCE);
+        let calls = futures::stream::iter(calls).buffer_unordered(at_once);
         calls.try_collect::<()>().await?;
         Ok(start.elapsed())
     }
@@ -279,6 +290,11 @@ impl Subscriber {
         let reply = reply_to("UpdateState", &response).into();
         let publication = Publication { on, reply };
         lock(&self.outgoing).extend(std::iter::repeat_n(publication, times));
+    }
+
+    /// Forgets what it has not published yet.
+    pub(crate) fn publish_no_more(&self) {
+        lock(&self.outgoing).clear();
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,13 @@ pub(crate) fn session_of(program: &Path) -> Command {
     let mut command = Command::new("setsid"); // of util-linux; it becomes the program
     command.arg(program);
     command
+}
+
+/// Where a program is, if it is installed.
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut all = std::env::split_paths(&folders).map(|folder| folder.join(name));
+    all.find(|program| program.is_file())
 }
 
 /// Another process, or this one.
@@ -182,13 +189,20 @@ pub(crate) fn description() -> Vec<(&'static str, String)> {
         ("Memory", format!("{:.0} GB", memory * 1024.0 / 1e9)),
         ("Kernel", format!("Linux {}", kernel.trim())),
         ("Compiler", compiler()),
+        (
+            "Commit",
+            said_by("git", &["describe", "--always", "--dirty"]),
+        ),
         ("Open files allowed", open_files_allowed().to_string()),
     ]
 }
 
 pub(crate) fn compiler() -> String {
-    let output = Command::new("rustc").arg("--version").output();
-    match output {
+    said_by("rustc", &["--version"])
+}
+
+fn said_by(program: &str, arguments: &[&str]) -> String {
+    match Command::new(program).args(arguments).output() {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         }

@@ -8,6 +8,7 @@
 //!                                  |-- followers some that follow a pair: the library
 //!                                  |-- peers     other servers, for the same work
 //!                                  |-- straight  the machine's limit for the same work
+//!                                  |-- sender    the same, as a process
 //!                                  +-- figures --> report, plot
 //! ```
 //!
@@ -39,6 +40,7 @@ mod plot;
 mod receiver;
 mod report;
 mod scenarios;
+mod sender;
 mod server;
 mod stalls;
 mod straight;
@@ -85,6 +87,9 @@ enum What {
     /// The process of subscribers that `library` starts
     #[command(hide = true)]
     Receive(receiver::Wanted),
+    /// The process that writes what a statestored would
+    #[command(hide = true)]
+    Send(sender::Wanted),
     /// One of the works that are counted
     #[command(hide = true)]
     Work {
@@ -137,6 +142,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             (vec![section], text)
         }
         What::Receive(wanted) => return receiver::live(wanted).await,
+        What::Send(wanted) => return sender::live(wanted).await,
         // Done already, without a runtime.
         What::Instructions(_) | What::Work { .. } => return Ok(()),
         What::Report { pair, out, tiny } => {

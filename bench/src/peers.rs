@@ -9,11 +9,11 @@
 //! no server outlives its [`Peer`], and no other process is ever ended.
 
 use crate::failure::Failure;
-use crate::machine::Process;
+use crate::machine::{self, Process};
 use crate::scenarios::Bench;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -180,24 +180,24 @@ impl Program {
         name: &str,
         arguments: impl FnOnce(&Path) -> std::io::Result<Vec<String>>,
     ) -> Result<Option<Self>, Failure> {
+        let Some(program) = machine::installed(name) else {
+            return Ok(None);
+        };
         let folder = TempDir::new().map_err(Failure::io("make a folder"))?;
         let arguments = arguments(folder.path());
         let arguments = arguments.map_err(Failure::io("write the settings of a peer"))?;
-        let child = Command::new(name)
+        let child = machine::session_of(&program)
             .args(arguments)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        match child {
-            Ok(child) => Ok(Some(Self {
-                child,
-                _folder: folder,
-            })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::io(format!("start {name}"))(error)),
-        }
+        let child = child.map_err(Failure::io(format!("start {name}")))?;
+        Ok(Some(Self {
+            child,
+            _folder: folder,
+        }))
     }
 
     fn process(&self) -> Process {

@@ -150,7 +150,7 @@ fn promises(page: &mut String, sections: &[Section]) {
             (Bound::Most(_) | Bound::Least(_), _) | (_, None) => {
                 with_unit(figure.measured, figure.unit)
             }
-            (_, Some(ratio)) => format!("{:.0} % of the limit", ratio * 100.0),
+            (_, Some(ratio)) => format!("{:.1} % of the limit", ratio * 100.0),
         };
         let promised = said(promise, figure.unit);
         let _ = writeln!(

@@ -127,20 +127,6 @@ impl Records {
         tokio::time::timeout(limit, wait).await.ok().flatten()
     }
 
-    /// Waits until the large updates together have so many bytes.
-    pub(crate) async fn bytes(&self, goal: u64, limit: Duration) -> Option<()> {
-        let wait = async {
-            loop {
-                let news = self.news.notified();
-                if self.large_bytes() >= goal {
-                    return;
-                }
-                news.await;
-            }
-        };
-        tokio::time::timeout(limit, wait).await.ok()
-    }
-
     /// Bytes of the large updates that have come.
     pub(crate) fn large_bytes(&self) -> u64 {
         lock(&self.larges).iter().map(|(_, len)| len).sum()
@@ -223,12 +209,14 @@ impl LaneRecord {
 
 impl Lateness {
     fn of(calls: u64, us: &Histogram<u64>) -> Self {
-        let at = |share| us.value_at_quantile(share) as f64 / 1e3;
+        // Whoever was not called again was not called in time.
+        let none = us.is_empty();
+        let ms = |us: u64| if none { f64::NAN } else { us as f64 / 1e3 };
         Self {
             calls,
-            p50: at(0.5),
-            p99: at(0.99),
-            max: us.max() as f64 / 1e3,
+            p50: ms(us.value_at_quantile(0.5)),
+            p99: ms(us.value_at_quantile(0.99)),
+            max: ms(us.max()),
         }
     }
 }

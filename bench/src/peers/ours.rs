@@ -56,11 +56,11 @@ impl Server {
 
     pub(super) async fn publish(&mut self, count: usize, len: usize) -> Result<(), Failure> {
         if count > 1 {
-            let wanted = (count * len * self.watchers) as u64;
-            let before = self.records.large_bytes();
+            self.records.forget_larges();
             self.publisher.publish(BULK, items(count, len, b'v', false));
-            let all = self.records.bytes(before + wanted, LIMIT).await;
-            return all.ok_or_else(|| too_late("the topic at everybody".to_owned()));
+            let all = self.records.larges(self.watchers, LIMIT).await;
+            let late = || too_late("the topic at everybody".to_owned());
+            return all.map(|_| ()).ok_or_else(late);
         }
         self.changes += 1;
         self.records.expect(self.changes, self.watchers);

@@ -6,9 +6,10 @@ use super::{Bench, LIMIT, Meter, NORMAL, PRIORITY, Publisher, others, too_late};
 use crate::crowd::{Conduct, Crowd, Records, Topic, change};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section, percentile};
+use crate::server::Statestored;
 use crate::straight::{self, message};
-use crate::unasked::Caller;
 use clap::Parser;
+use statestore_subscriber::{Handle, Refused, Subscriber};
 use statestore_wire::ItemBatch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ pub(crate) struct Size {
     /// Changes of each topic
     #[arg(long, default_value_t = 200)]
     pub(crate) rounds: usize,
-    /// The publisher calls, instead of waiting for an update to answer
+    /// The publisher is the library, which calls instead of waiting for an update to answer
     #[arg(long)]
     pub(crate) at_once: bool,
     /// Seconds before the first, until connections are open
@@ -32,9 +33,11 @@ pub(crate) struct Size {
 /// How the publisher makes a change known.
 enum Voice {
     Reply(Publisher),
-    Call(Caller),
+    Library(Handle),
 }
 
+/// The key that is changed.
+const PROBE: &str = "probe";
 /// Bytes of the changed value.
 const VALUE: usize = 100;
 
@@ -52,8 +55,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let topics = [PRIORITY, NORMAL].map(Topic::all_of);
     crowd.register(&server.address(), &all, &topics).await?;
     let mut publisher = if size.at_once {
-        let topics = [PRIORITY, NORMAL].map(Topic::nothing_of);
-        Voice::Call(Caller::join(&crowd, server.address(), &topics, &records).await?)
+        Voice::Library(library(&server).await?)
     } else {
         Voice::Reply(Publisher::join(&crowd, &server, &records).await?)
     };
@@ -73,7 +75,12 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
             records.expect(number, size.subscribers);
             match &mut publisher {
                 Voice::Reply(publisher) => publisher.publish(topic, probe(number)),
-                Voice::Call(caller) => caller.publish(topic, probe(number)).await?,
+                Voice::Library(handle) => {
+                    records.published(Instant::now());
+                    let value = change(number, VALUE);
+                    let published = handle.publish(topic, PROBE, value).await;
+                    published.map_err(not_by_library)?;
+                }
             }
             delays.add(all_have(&records, number).await?);
         }
@@ -84,6 +91,28 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     }
     section.others = others(&taken);
     Ok(section)
+}
+
+/// The library in this process; of the topics it is sent nothing.
+async fn library(server: &Statestored) -> Result<Handle, Failure> {
+    let topic = |name| {
+        let nothing = Topic::nothing_of(name);
+        statestore_subscriber::Topic::new(name).prefix(nothing.prefix)
+    };
+    let started = Subscriber::builder("library")
+        .statestore("127.0.0.1", server.address().port())
+        .hostname("127.0.0.1")
+        .interface("127.0.0.1")
+        .topic(topic(PRIORITY))
+        .topic(topic(NORMAL))
+        .start();
+    let handle = started.await?;
+    handle.registered().await.map_err(not_by_library)?;
+    Ok(handle)
+}
+
+fn not_by_library(refused: Refused) -> Failure {
+    Failure::io("publish by the library")(std::io::Error::other(refused))
 }
 
 /// The same message, written to one connection after the other.
@@ -113,7 +142,7 @@ async fn all_have(records: &Records, number: u64) -> Result<Vec<Duration>, Failu
 
 fn probe(number: u64) -> ItemBatch {
     let value = change(number, VALUE);
-    ItemBatch::from_items([(&b"probe"[..], &value[..], false)])
+    ItemBatch::from_items([(PROBE.as_bytes(), &value[..], false)])
 }
 
 impl Delays {
@@ -163,14 +192,14 @@ fn title(size: &Size) -> String {
     let n = size.subscribers;
     match size.at_once {
         false => format!("P5: one change to {n} subscribers"),
-        true => format!("P5: one change to {n} subscribers, published by a call"),
+        true => format!("P5: one change to {n} subscribers, published by the library"),
     }
 }
 
 fn how(size: &Size) -> String {
     let voice = match size.at_once {
         false => "its reply",
-        true => "a call of its own",
+        true => "the library's `publish`",
     };
     format!(
         "All {} subscribers follow a priority and a normal topic with the default periods and \

@@ -3,14 +3,13 @@
 //! Rounds of the limit and of the statestored alternate, so that a disturbance meets both.
 
 use super::{
-    Bench, KEY, LIMIT, Meter, NORMAL, PREFIXES, Publisher, in_turns, items, numbered, others,
-    too_late,
+    Bench, KEY, LIMIT, Meter, NORMAL, PREFIXES, Publisher, in_turns, numbered, others, too_late,
 };
-use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
+use crate::crowd::{Conduct, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section, median};
+use crate::sender::{self, Sender};
 use crate::server::Statestored;
-use crate::straight::{self, message};
 use clap::Parser;
 use futures::future::try_join_all;
 use std::sync::Arc;
@@ -60,10 +59,6 @@ impl Round {
 struct Group {
     prefix: &'static str,
     receivers: Vec<Arc<Subscriber>>,
-    /// What they are to be sent.
-    message: Arc<Vec<u8>>,
-    /// From what it is picked, if not all of it is.
-    whole: Option<Arc<message::Entries>>,
 }
 
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
@@ -71,25 +66,24 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let records = Records::new();
     let publisher = Publisher::join(&crowd, &server, &records).await?;
     let filling = Meter::start(&server)?;
-    // A reply is shorter than two gigabytes, a topic need not be.
-    let part = PART / (KEY + size.value);
-    for first in (0..size.items).step_by(part.max(1)) {
-        let numbers = first..size.items.min(first + part.max(1));
-        let items = match size.prefixes {
-            0 => numbered(numbers, size.value),
-            prefixes => in_turns(numbers, size.value, prefixes, |_| true),
-        };
-        publisher.fill(&server, NORMAL, items).await?;
-    }
+    fill(size, &server, &publisher).await?;
     let filling = filling.stop()?;
     let peak_filling = server.process().peak_rss()?;
     let resident = server.process().rss()?;
     server.process().forget_peak();
 
-    let groups = groups(size, &crowd, &records);
+    let all = crowd.add(size.subscribers, Conduct::Answers, &records);
+    let groups = groups(size, &all);
+    let mut sender = Sender::start(sender::Wanted {
+        items: size.items,
+        value: size.value,
+        prefixes: size.prefixes,
+        to: all.iter().map(|one| crowd.address(one)).collect(),
+    })
+    .await?;
     let (mut limits, mut rounds, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..size.rounds.max(1) {
-        limits.push(limit(&crowd, &groups, &records).await?);
+        limits.push(limit(&mut sender, size, &records).await?);
         let meter = Meter::start(&server)?;
         let start = Instant::now();
         records.forget_larges();
@@ -118,8 +112,8 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     let peak = server.process().peak_rss()?;
     let key = |what: &str| format!("{}.{what}", size.name);
     let megabytes = |key: String, what, bytes: f64| Figure::new(key, what, bytes / 1e6, "MB");
-    let keys = groups.iter().map(|group| group.message.len());
-    let whole = keys.sum::<usize>() as f64 / 1e6;
+    // Each of the groups is sent its part of the topic.
+    let whole = sender.bytes as f64 / size.subscribers as f64 * groups.len() as f64 / 1e6;
     section.figures.extend([
         megabytes(key("peak_rss"), "peak memory while sending", peak).beside(whole),
         megabytes(key("rss"), "memory before sending", resident).beside(whole),
@@ -140,56 +134,40 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     Ok(section)
 }
 
-/// Everybody, by what they want.
-fn groups(size: &Size, crowd: &Crowd, records: &Arc<Records>) -> Vec<Group> {
-    let all = crowd.add(size.subscribers, Conduct::Answers, records);
-    let count = size.prefixes.min(PREFIXES.len()).max(1);
-    let whole = (size.prefixes > 0).then(|| {
-        let all = in_turns(0..size.items, size.value, count, |_| true);
-        Arc::new(message::Entries::of(&all))
-    });
-    let group = |nth: usize| {
+async fn fill(size: &Size, server: &Statestored, publisher: &Publisher) -> Result<(), Failure> {
+    // A reply is shorter than two gigabytes, a topic need not be.
+    let part = PART / (KEY + size.value);
+    for first in (0..size.items).step_by(part.max(1)) {
+        let numbers = first..size.items.min(first + part.max(1));
         let items = match size.prefixes {
-            0 => items(size.items, size.value, b'v', false),
-            _ => in_turns(0..size.items, size.value, count, |turn| turn == nth),
+            0 => numbered(numbers, size.value),
+            prefixes => in_turns(numbers, size.value, prefixes, |_| true),
         };
-        Group {
-            prefix: if size.prefixes == 0 {
-                ""
-            } else {
-                PREFIXES[nth]
-            },
-            receivers: all.iter().skip(nth).step_by(count).cloned().collect(),
-            message: Arc::new(message::update(NORMAL, items)),
-            whole: whole.clone(),
-        }
+        publisher.fill(server, NORMAL, items).await?;
+    }
+    Ok(())
+}
+
+/// Everybody, by what they want.
+fn groups(size: &Size, all: &[Arc<Subscriber>]) -> Vec<Group> {
+    let count = size.prefixes.clamp(1, PREFIXES.len());
+    let group = |nth: usize| Group {
+        prefix: match size.prefixes {
+            0 => "",
+            _ => PREFIXES[nth],
+        },
+        receivers: all.iter().skip(nth).step_by(count).cloned().collect(),
     };
     (0..count).map(group).collect()
 }
 
-async fn limit(crowd: &Crowd, groups: &[Group], records: &Records) -> Result<Round, Failure> {
-    let (mut works, mut count) = (Vec::new(), 0);
-    for group in groups {
-        let addresses = group.receivers.iter().map(|one| crowd.address(one));
-        let streams = straight::connect(addresses.collect()).await?;
-        count += streams.len();
-        let (message, whole) = (Arc::clone(&group.message), group.whole.clone());
-        let prefix = group.prefix.as_bytes();
-        works.push(straight::fan_out(streams, move || match whole {
-            Some(whole) => Arc::new(message::picked(&whole, prefix, &message)),
-            None => message,
-        }));
-    }
+async fn limit(sender: &mut Sender, size: &Size, records: &Records) -> Result<Round, Failure> {
+    sender.connect().await?;
     records.forget_larges();
     let start = Instant::now();
-    let cpu = try_join_all(works).await?.into_iter().sum();
-    let all = records.larges(count, LIMIT).await;
-    let (last, bytes) = all.ok_or_else(|| too_late("the limit's messages".to_owned()))?;
-    Ok(Round {
-        time: (last - start).as_secs_f64(),
-        cpu,
-        bytes: bytes as f64,
-    })
+    let cpu = sender.send().await?;
+    let (time, bytes) = arrival(records, size, start).await?;
+    Ok(Round { time, cpu, bytes })
 }
 
 /// From `start` to when the last had it all, and the bytes.
@@ -251,10 +229,10 @@ fn figures(size: &Size, limits: &[Round], rounds: &[Round]) -> Section {
         how: format!(
             "A topic of {} entries with values of {} bytes.{filters} {} subscribers register at \
              once; the clock runs from the first registration to when the last subscriber has read \
-             the last byte. Limit: as many blocking threads, each with one open connection to the \
-             same receivers, write the same message from one shared buffer with `writev`. {} \
-             rounds of each in turns; shown are rate and time of the one whose ratio of rates is \
-             the median, and medians of CPU.",
+             the last byte. Limit: as many blocking threads of a process of its own, each with one \
+             open connection to the same receivers, write the same message from one shared buffer \
+             with `writev`. {} rounds of each in turns; shown are rate and time of the one whose \
+             ratio of rates is the median, and medians of CPU.",
             size.items, size.value, size.subscribers, size.rounds
         ),
         figures: vec![

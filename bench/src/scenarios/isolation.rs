@@ -19,6 +19,10 @@ use std::time::Duration;
 mod bulk;
 mod odd;
 
+/// How long each of those who came at once takes to be due apart from the others: a thousand, some
+/// seconds (ADR 0012).
+const SETTLING: Duration = Duration::from_millis(5);
+
 /// Punctuality beside those who hang, skip, are far or read slowly, and beside a large topic
 #[derive(Debug, Parser)]
 pub(crate) struct Size {
@@ -49,6 +53,12 @@ pub(crate) struct Size {
     /// Subscribers that read it slowly, a megabyte or a byte a second
     #[arg(long, default_value_t = 20)]
     pub(crate) slow: usize,
+    /// How often a publisher or they have their turn, and the limit
+    #[arg(long, default_value_t = 3)]
+    pub(crate) turns: usize,
+    /// Windows of a turn
+    #[arg(long, default_value_t = 2)]
+    pub(crate) windows_of_a_turn: usize,
     /// Seconds that are measured in a row
     #[arg(long, default_value_t = 3)]
     pub(crate) seconds: u64,
@@ -84,13 +94,13 @@ struct Stage {
     crowd: Crowd,
     records: Arc<Records>,
     window: Duration,
-    windows: usize,
     warm_up: Duration,
 }
 
 /// A while of theirs.
+#[derive(Default)]
 struct While {
-    lateness: [Lateness; 3],
+    windows: Vec<[Lateness; 3]>,
     taken: Taken,
 }
 
@@ -145,11 +155,23 @@ impl Beside {
         figures.map(promise).collect()
     }
 
+    /// The same where a plain sender is the limit: what is promised is by what was `without` it.
+    fn compare_with_plain(&self, without: &While, plain: &While, with: &While) -> Vec<Figure> {
+        let promised = self.show(without, with).into_iter();
+        let figures = promised.zip(self.show(plain, with));
+        let promise =
+            |(by, figure): (Figure, Figure)| match (figure.key.ends_with("_p99"), by.limit) {
+                (true, Some(without)) => figure.promised("P4", Bound::Most(1.1 * without)),
+                _ => figure,
+            };
+        figures.map(promise).collect()
+    }
+
     /// The same, promising nothing.
     fn show(&self, without: &While, with: &While) -> Vec<Figure> {
         let mut figures = Vec::new();
         for (lane, i) in [("heartbeat", 0), ("priority", 1)] {
-            let (before, after) = (&without.lateness[i], &with.lateness[i]);
+            let (before, after) = (without.lateness(i), with.lateness(i));
             let figure = |part: &str, before: f64, after: f64| {
                 let what = format!("{lane} lateness, {part}");
                 self.figure(&format!("{lane}_{part}"), &what, after, "ms")
@@ -177,31 +199,33 @@ impl Stage {
             crowd,
             records,
             window: Duration::from_secs(size.seconds),
-            windows: size.windows,
             warm_up: Duration::from_secs(size.warm_up),
         })
     }
 
-    /// Lets so many more in, who then disturb.
+    /// Lets so many more in, who then disturb; until those who came at once no longer are due at
+    /// once.
     async fn join(&self, count: usize, conduct: Conduct, topics: &[Topic]) -> Result<(), Failure> {
         let more = self.crowd.add(count, conduct, &Records::new());
         let address = self.server.address();
         self.crowd.register(&address, &more, topics).await?;
+        tokio::time::sleep(SETTLING * count as u32).await;
         Ok(())
     }
 
-    async fn measure(&self) -> Result<While, Failure> {
+    async fn measure(&self, windows: usize) -> Result<While, Failure> {
         tokio::time::sleep(self.warm_up).await;
         let meter = Meter::start(&self.server)?;
-        let mut windows = Vec::new();
-        for _ in 0..self.windows {
+        let mut seen = Vec::new();
+        for _ in 0..windows {
             self.records.start();
             tokio::time::sleep(self.window).await;
-            windows.push(self.records.stop());
+            seen.push(self.records.stop());
         }
+        let taken = meter.stop()?;
         Ok(While {
-            lateness: [0, 1, 2].map(|lane| typical(windows.iter().map(|window| window[lane]))),
-            taken: meter.stop()?,
+            windows: seen,
+            taken,
         })
     }
 
@@ -209,6 +233,21 @@ impl Stage {
     fn rate(&self, with: &While, bytes: u64) -> f64 {
         let seconds = with.taken.seconds + self.warm_up.as_secs_f64();
         bytes as f64 / 1e9 / seconds
+    }
+}
+
+impl While {
+    /// Of a lane.
+    fn lateness(&self, lane: usize) -> Lateness {
+        typical(self.windows.iter().map(|window| window[lane]))
+    }
+
+    /// By another one of the same kind.
+    fn extend(&mut self, other: Self) {
+        self.windows.extend(other.windows);
+        self.taken.seconds += other.taken.seconds;
+        self.taken.server += other.taken.server;
+        self.taken.others = self.taken.others.max(other.taken.others);
     }
 }
 
@@ -235,12 +274,12 @@ fn how(size: &Size) -> String {
          who are sent it again as soon as they have it, as fast as they read; the same to {} who \
          read a megabyte each second, or one byte. Limit: the same figure without the \
          disturbance, on the same server just before; beside those who hang in heartbeats only, \
-         and so go on taking updates, beside as many who answer all; beside the topic that is \
-         published or on its way, the same figure while blocking threads of another process, the \
-         load generator, write the same bytes to one or as many, which is what this machine \
-         leaves of itself beside so much traffic; for the rate, that sender's own, which only \
-         carries what a statestored takes in and keeps. Periods have a slack, of 12 ms and 2 ms, \
-         which is part of the lateness on both sides.",
+         and so go on taking updates, beside as many who answer all. While the topic is published \
+         or on its way, {} times {} windows without it, with it, and beside a plain sender are in \
+         turns; then the limit is the figure beside blocking threads of another process that write \
+         as many bytes a second to one or as many, which is what this machine leaves of itself, \
+         and what is promised is by the figure without either. Periods have a slack, of 12 ms and \
+         2 ms, which is part of the lateness on both sides.",
         match size.only.is_empty() {
             true => "",
             false => "Some of these disturbances only. ",
@@ -254,5 +293,7 @@ fn how(size: &Size) -> String {
         (size.items * size.value) as f64 / 1e6,
         size.receivers,
         size.slow,
+        size.turns,
+        size.windows_of_a_turn,
     )
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Heartbeats, and optionally updates, to many subscribers.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 pub(crate) struct Size {
     /// Numbers of subscribers
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
@@ -33,29 +33,33 @@ pub(crate) struct Size {
     /// Seconds that are measured
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u64,
-    /// Seconds before that, until connections are open and the first calls are over
+    /// Seconds before that, until connections are open and the first calls are over; with
+    /// `--publishing`, until all rest and are asked evenly: 32
     #[arg(long, default_value_t = 4)]
     pub(crate) warm_up: u64,
 }
 
 /// CPU is the median of windows of this length: the machine is slower for some of them.
 const WINDOW: Duration = Duration::from_secs(2);
+/// Seconds of warm-up for those who never rest.
+const SHORT: u64 = 4;
+/// What is no difference.
+const SAME: f64 = 1.1;
 /// Connections of the limit; both ends are files of this process.
 const LIMIT_CONNECTIONS: usize = 5_000;
 
 /// One size's measure.
 struct Measured {
     taken: Taken,
-    /// The server's CPU in a typical second.
+    /// The server's CPU in a typical second, and in all.
     cpu: f64,
+    mean: f64,
     lateness: [Lateness; 3],
     registration: f64,
     /// Subscribers still registered at the end.
     left: f64,
     /// Connections opened while it was measured.
     opened: f64,
-    /// The limit's CPU for as many calls, and an event loop's for one.
-    limit: (f64, f64),
     rss: f64,
     threads: f64,
     files: f64,
@@ -75,11 +79,8 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     };
     let mut taken = Vec::new();
     for &n in &size.subscribers {
-        let lanes = if size.updates || size.publishing {
-            3
-        } else {
-            1
-        };
+        // Connections that idle are closed when files are short, so resting ones need none.
+        let lanes = if size.updates { 3 } else { 1 };
         if !bench.allows(n * lanes) {
             section.notes.push(format!(
                 "{n} subscribers were not measured: they need {} open files, the machine allows \
@@ -90,11 +91,48 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
             continue;
         }
         let measured = measure(bench, size, n).await?;
+        let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
+        let limit = limit(size, n, calls as f64 / measured.taken.seconds).await?;
         taken.push(measured.taken);
-        section.figures.extend(figures(size, n, &measured));
+        section.figures.extend(figures(size, n, &measured, limit));
+        if size.publishing || size.min_version {
+            section
+                .figures
+                .push(difference(bench, size, n, measured).await?);
+        }
     }
     section.others = others(&taken);
     Ok(section)
+}
+
+/// CPU of what should make no difference, beside the same without it: the least of some turns.
+async fn difference(
+    bench: &Bench,
+    size: &Size,
+    n: usize,
+    first: Measured,
+) -> Result<Figure, Failure> {
+    let plain = Size {
+        min_version: false,
+        publishing: false,
+        warm_up: size.warm_up.min(SHORT),
+        ..size.clone()
+    };
+    let (mut with, mut without) = (first.mean, measure(bench, &plain, n).await?.mean);
+    // Long ones need no others.
+    let turns = if size.publishing { 0 } else { 1 };
+    for _ in 0..turns {
+        with = with.min(measure(bench, size, n).await?.mean);
+        without = without.min(measure(bench, &plain, n).await?.mean);
+    }
+    let (promise, than) = match size.publishing {
+        true => ("Push", "heartbeats alone"),
+        false => ("W15", "without lowest versions"),
+    };
+    let key = format!("{}.{n}.difference", name(size));
+    let what = format!("{n} subscribers: CPU beside {than}");
+    let figure = Figure::new(key, what, with * 100.0, "% of a core").beside(without * 100.0);
+    Ok(figure.promised(promise, Bound::MostOfLimit(SAME)))
 }
 
 async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failure> {
@@ -125,16 +163,14 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
     let process = server.process();
     let (rss, threads, files) = (process.rss()?, process.threads()?, process.open_files()?);
     drop(server);
-    let calls: u64 = lateness.iter().map(|lane| lane.calls).sum();
-    let rate = calls as f64 / taken.seconds;
     drop(crowd);
     Ok(Measured {
-        limit: limit(size, n, rate).await?,
         registration: registration.as_secs_f64(),
         left,
         opened,
-        taken,
         cpu,
+        mean: taken.server / taken.seconds,
+        taken,
         lateness,
         rss,
         threads,
@@ -184,7 +220,12 @@ fn name(size: &Size) -> &'static str {
     }
 }
 
-fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
+fn figures(
+    size: &Size,
+    n: usize,
+    measured: &Measured,
+    (limit, event_loop): (f64, f64),
+) -> Vec<Figure> {
     let name = name(size);
     let figure = |key: &str, what: &str, value, unit| {
         let (key, what) = (
@@ -194,7 +235,6 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
         Figure::new(key, what, value, unit)
     };
     let taken = measured.taken;
-    let (limit, event_loop) = measured.limit;
     let share = |cpu: f64| cpu * 100.0;
     let cpu = share(measured.cpu);
     let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
@@ -249,13 +289,25 @@ fn figures(size: &Size, n: usize, measured: &Measured) -> Vec<Figure> {
 }
 
 fn how(size: &Size) -> String {
-    let periods = match size.updates {
-        false => "Heartbeats every second, no topics.",
-        true => {
+    let periods = match (size.updates, size.publishing) {
+        (_, true) => {
+            "Heartbeats every second, a priority and a normal topic. All have said that they \
+             publish by calls, so they are asked for updates once in 30 to 60 s only, in case \
+             something was lost; nothing changes. Compared with subscribers of no topics, in \
+             turns."
+        }
+        (false, false) => "Heartbeats every second, no topics.",
+        (true, false) => {
             "Heartbeats every second, a priority topic every 100 ms, a normal one every 2 s, all \
              empty and unchanged. Push on change is on (the default), but nothing changes, so the \
              periods decide."
         }
+    };
+    let periods = match size.min_version {
+        true => {
+            format!("{periods} All ask for the lowest version; compared with nobody, in turns.")
+        }
+        false => periods.to_owned(),
     };
     format!(
         "{periods} The subscribers register as fast as they are served; then {} s of warm-up, {} s \

@@ -36,6 +36,10 @@ pub(crate) struct Size {
 const DECAY: Duration = Duration::from_millis(1_500);
 /// Bytes of a value of a transient entry.
 const TRANSIENT_VALUE: usize = 100;
+/// What is to go back to the system when nothing is alive any more, per cent of what was. The rest
+/// is what the allocator keeps to know where memory was, and what calls have opened since.
+const TOPIC_BACK: (&str, f64) = ("of the topic", 98.0);
+const KEYS_BACK: (&str, f64) = ("of their keys", 80.0);
 /// What P2 allows for each subscriber.
 const PER_SUBSCRIBER: f64 = 32.0 * 1024.0;
 
@@ -90,27 +94,38 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     add("rewritten", &what, settled(&server).await?, all);
     let peak = server.process().peak_rss()?;
 
-    let none = items(size.items, 0, 0, true);
-    publisher.fill(&server, NORMAL, none).await?;
-    let tombstones = gone(&server).await?;
-    let deleted = settled(&server).await? / 1e6;
-    figures.push(
-        Figure::new("p2.deleted", "after all was deleted", deleted, "MB").beside(empty / 1e6),
-    );
-    figures.extend(transient(&server, size.transient, empty).await?);
+    figures.extend(delete(&publisher, &server, size.items, live, empty).await?);
+    figures.extend(transient(&server, size.transient, all, empty).await?);
     let megabytes = peak / 1e6;
     figures.push(
         Figure::new("p2.peak", "peak while it was rewritten", megabytes, "MB").beside(live / 1e6),
-    );
-    figures.push(
-        Figure::new("p2.tombstones", "tombstones left", tombstones, "entries")
-            .promised("P2", Bound::Most(0.0)),
     );
     Ok(Section {
         figures,
         others: others(&[meter.stop()?]),
         ..section(size)
     })
+}
+
+/// Deletes all entries: what is left of so many live bytes.
+async fn delete(
+    publisher: &Publisher,
+    server: &Statestored,
+    items: usize,
+    live: f64,
+    empty: f64,
+) -> Result<[Figure; 3], Failure> {
+    let none = self::items(items, 0, 0, true);
+    publisher.fill(server, NORMAL, none).await?;
+    let tombstones = gone(server).await?;
+    let left = settled(server).await?;
+    let megabytes = |key: &str, what, bytes: f64| Figure::new(key, what, bytes / 1e6, "MB");
+    Ok([
+        megabytes("p2.deleted", "after all was deleted", left).beside(empty / 1e6),
+        given_back("p2.given_back", TOPIC_BACK, live, left - empty),
+        Figure::new("p2.tombstones", "tombstones left", tombstones, "entries")
+            .promised("P2", Bound::Most(0.0)),
+    ])
 }
 
 fn section(size: &Size) -> Section {
@@ -133,8 +148,22 @@ fn section(size: &Size) -> Section {
     }
 }
 
-/// Publishers whose keys go with them: resident memory with them, and after their death.
-async fn transient(server: &Statestored, count: usize, empty: f64) -> Result<[Figure; 2], Failure> {
+/// How much of what was alive went back to the system, where so many bytes more than before are
+/// left.
+fn given_back(key: &str, (of, least): (&str, f64), alive: f64, left: f64) -> Figure {
+    let share = (1.0 - left / alive).max(0.0) * 100.0;
+    let what = format!("memory {of} that was given back");
+    Figure::new(key, what, share, "%").promised("P2", Bound::Least(least))
+}
+
+/// Publishers whose keys go with them, beside `others`: resident memory with them, and after their
+/// death.
+async fn transient(
+    server: &Statestored,
+    count: usize,
+    others: usize,
+    empty: f64,
+) -> Result<[Figure; 3], Failure> {
     const TOPIC: &str = "transient";
     let apart = Apart::start()?;
     let crowd = apart.crowd("transient").await?;
@@ -157,7 +186,7 @@ async fn transient(server: &Statestored, count: usize, empty: f64) -> Result<[Fi
     }
     let after = settled(server).await?;
     let bytes = (count * count * (KEY + TRANSIENT_VALUE)) as f64;
-    let allowed = 1.3 * bytes + PER_SUBSCRIBER * count as f64;
+    let allowed = 1.3 * bytes + PER_SUBSCRIBER * (count + others) as f64;
     let what = format!("with {count} transient publishers of {count} keys");
     let died = "after all of them died";
     Ok([
@@ -165,6 +194,7 @@ async fn transient(server: &Statestored, count: usize, empty: f64) -> Result<[Fi
             .beside(bytes / 1e6)
             .promised("P2", Bound::Most(allowed / 1e6)),
         Figure::new("p2.dead", died, after / 1e6, "MB").beside(empty / 1e6),
+        given_back("p2.dead_given_back", KEYS_BACK, bytes, after - empty),
     ])
 }
 

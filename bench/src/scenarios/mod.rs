@@ -88,6 +88,11 @@ impl Publisher {
         self.0.publish(Lane::Priority, delta, times);
     }
 
+    /// Forgets what it has not published yet.
+    pub(crate) fn publish_no_more(&self) {
+        self.0.publish_no_more();
+    }
+
     /// Publishes and waits until the statestored has it all.
     pub(crate) async fn fill(
         &self,

@@ -282,32 +282,43 @@ fn filters(size: &Size, figures: &mut Figures) {
     );
 }
 
-/// A publication from bytes into a log, in rows of a thousand bytes: codec and log alone.
+/// A publication from bytes into a log, in rows of a thousand bytes: codec and log alone. Then the
+/// same keys again, so that each row takes another one's place.
 fn intake(size: &Size, figures: &mut Figures) {
     let mut bytes = Vec::new();
     rows(size.rows / 10, 987).write(&mut bytes);
     let mut log = TopicLog::new(1);
+    let (decoded, all) = take_in(&bytes, &mut log);
+    let rows = log.last().0;
+    let (_, merged) = take_in(&bytes, &mut log);
     let start = cpu();
-    let read = ItemBatch::read(&mut Reader::new(&bytes));
+    let copy = std::hint::black_box(bytes.clone());
+    let copied = cpu() - start;
+    let rate = |time: Duration| copy.len() as f64 / 1e9 / time.as_secs_f64().max(1e-9);
+    let megabytes = copy.len() as f64 / 1e6;
+    let what = format!("{megabytes:.0} MB of {rows} rows are taken in: codec and log");
+    let promised = |key: &str, what, time| {
+        let figure = Figure::new(key, what, rate(time), "GB/s").beside(rate(copied));
+        figure.promised("Intake", Bound::Least(INTAKE))
+    };
+    let decode = Figure::new("steps.decode", "- codec alone", rate(decoded), "GB/s");
+    figures.0.extend([
+        promised("steps.intake", what, all),
+        decode.beside(rate(copied)),
+        promised("steps.merge", "- over the same keys".to_owned(), merged),
+    ]);
+}
+
+/// What decoding takes, and that with writing into a log.
+fn take_in(bytes: &[u8], log: &mut TopicLog) -> (Duration, Duration) {
+    let start = cpu();
+    let read = ItemBatch::read(&mut Reader::new(bytes));
     let decoded = cpu() - start;
     // Bytes that were just written can be read.
     if let Ok(batch) = &read {
         log.write(batch);
     }
-    let all = cpu() - start;
-    let start = cpu();
-    let copy = std::hint::black_box(bytes.clone());
-    let copied = cpu() - start;
-    let rate = |time: Duration| copy.len() as f64 / 1e9 / time.as_secs_f64().max(1e-9);
-    let (rows, megabytes) = (log.last().0, copy.len() as f64 / 1e6);
-    let what = format!("{megabytes:.0} MB of {rows} rows are taken in: codec and log");
-    let figure = |key: &str, what, time| Figure::new(key, what, rate(time), "GB/s");
-    figures.0.extend([
-        figure("steps.intake", what, all)
-            .beside(rate(copied))
-            .promised("Intake", Bound::Least(INTAKE)),
-        figure("steps.decode", "- codec alone".to_owned(), decoded).beside(rate(copied)),
-    ]);
+    (decoded, cpu() - start)
 }
 
 fn change(topic: &str, items: ItemBatch) -> TopicDelta {

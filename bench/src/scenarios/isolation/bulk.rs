@@ -8,9 +8,11 @@ use super::{Beside, Size, Stage, While};
 use crate::apart::Apart;
 use crate::crowd::{Conduct, Crowd, Records, Subscriber, Topic};
 use crate::failure::Failure;
-use crate::figures::{Bound, Section};
-use crate::straight::{self, message};
+use crate::figures::{Bound, Section, median};
+use crate::sender::{self, Sender};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 
 /// What a publication may add to the lateness of a heartbeat, in milliseconds.
 const MOST_ADDED: f64 = 5.0;
@@ -36,8 +38,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The topic is published again and again; nobody follows it. Limit: what the plainest sender of
-/// the same bytes to one process leaves of the machine.
+/// The topic is published again and again; nobody follows it.
 async fn coming(
     bench: &Bench,
     size: &Size,
@@ -45,34 +46,32 @@ async fn coming(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     let stage = Stage::set(bench, size).await?;
-    let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("publisher").await?;
-    let (plain, plain_rate) = beside_plain_sender(&stage, size, &crowd, 1).await?;
     let publisher = Publisher::join(&crowd, &stage.server, &Records::new()).await?;
-    publisher.publish_often(BULK, items(size.items, size.value, b'p', false), READY);
-    let before = stage.server.version(BULK).await?;
-    let with = stage.measure().await?;
-    let entries = stage.server.version(BULK).await? - before;
+    let topic = items(size.items, size.value, b'p', false);
+    let mut turns = Turns::default();
+    for _ in 0..size.turns {
+        let quiet = stage.measure(size.windows_of_a_turn).await?;
+        publisher.publish_often(BULK, topic.clone(), READY);
+        let before = stage.server.version(BULK).await?;
+        let with = stage.measure(size.windows_of_a_turn).await?;
+        publisher.publish_no_more();
+        let entries = stage.server.version(BULK).await? - before;
+        let rate = stage.rate(&with, entries * size.value as u64);
+        let plain = beside_plain_sender(&stage, size, (&crowd, 1), rate).await?;
+        turns.add(quiet, plain, (with, rate));
+    }
     let beside = Beside::new("coming", "a topic that is published again and again");
-    let sender = Beside::new("plain_coming", "the same bytes to another process");
-    section.figures.extend(sender.show(&quiet, &plain));
-    section.figures.extend(beside.compare(&plain, &with));
-    let added = with.lateness[0].max - plain.lateness[0].max;
+    let added = turns.with.lateness(0).max - turns.quiet.lateness(0).max;
+    turns.show(&beside, "coming", section, taken);
     let added = beside.figure("added", "added to a heartbeat, max", added.max(0.0), "ms");
-    let rate = stage.rate(&with, entries * size.value as u64);
-    section.figures.extend([
-        added.promised("Intake", Bound::Most(MOST_ADDED)),
-        beside
-            .figure("rate", "its rate", rate, "GB/s")
-            .beside(plain_rate),
-    ]);
-    taken.extend([plain.taken, with.taken]);
+    let added = added.promised("Intake", Bound::Most(MOST_ADDED));
+    section.figures.push(added);
     Ok(())
 }
 
-/// The topic is sent again as soon as all have it. Whatever sends so much takes the machine's
-/// cores from those who are measured, so the limit is what the plainest sender leaves them.
+/// The topic is sent again as soon as all have it.
 async fn going(
     bench: &Bench,
     size: &Size,
@@ -80,27 +79,59 @@ async fn going(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     let stage = filled(bench, size).await?;
-    let quiet = stage.measure().await?;
     let apart = Apart::start()?;
     let crowd = apart.crowd("receiver").await?;
-    let (plain, plain_rate) = beside_plain_sender(&stage, size, &crowd, size.receivers).await?;
-    let records = Records::new();
-    let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
-    let endless = again_and_again(&stage, &crowd, &receivers, &records);
-    let (with, sent) = tokio::select! {
-        // Ends only by a failure.
-        failed = endless => return Err(failed),
-        measured = stage.measure() => (measured?, records.large_bytes()),
-    };
-    let sender = Beside::new("plain", "the same bytes by another process");
-    section.figures.extend(sender.show(&quiet, &plain));
+    let mut turns = Turns::default();
+    for _ in 0..size.turns {
+        let quiet = stage.measure(size.windows_of_a_turn).await?;
+        let records = Records::new();
+        let receivers = crowd.add(size.receivers, Conduct::Answers, &records);
+        let endless = again_and_again(&stage, &crowd, &receivers, &records);
+        let with = tokio::select! {
+            // Ends only by a failure.
+            failed = endless => return Err(failed),
+            measured = stage.measure(size.windows_of_a_turn) => measured?,
+        };
+        let rate = stage.rate(&with, records.large_bytes());
+        let plain = beside_plain_sender(&stage, size, (&crowd, size.receivers), rate).await?;
+        turns.add(quiet, plain, (with, rate));
+    }
     let what = format!("a topic on its way to {}", size.receivers);
-    let beside = Beside::new("bulk", what);
-    section.figures.extend(beside.compare(&plain, &with));
-    let rate = beside.figure("rate", "its rate", stage.rate(&with, sent), "GB/s");
-    section.figures.push(rate.beside(plain_rate));
-    taken.extend([plain.taken, with.taken]);
+    turns.show(&Beside::new("bulk", what), "plain", section, taken);
     Ok(())
+}
+
+/// What a machine leaves of itself changes from minute to minute, so all are measured in turns.
+#[derive(Default)]
+struct Turns {
+    quiet: While,
+    /// Beside the plainest sender of as many bytes: whatever moves so much takes cores.
+    plain: While,
+    with: While,
+    /// Gigabytes a second of both, by turn.
+    rates: Vec<[f64; 2]>,
+}
+
+impl Turns {
+    fn add(&mut self, quiet: While, (plain, plain_rate): (While, f64), (with, rate): (While, f64)) {
+        self.quiet.extend(quiet);
+        self.plain.extend(plain);
+        self.with.extend(with);
+        self.rates.push([plain_rate, rate]);
+    }
+
+    fn show(&self, beside: &Beside, key: &str, section: &mut Section, taken: &mut Vec<Taken>) {
+        let sender = Beside::new(format!("plain_{key}"), "as many bytes by another process");
+        section
+            .figures
+            .extend(sender.show(&self.quiet, &self.plain));
+        let figures = beside.compare_with_plain(&self.quiet, &self.plain, &self.with);
+        section.figures.extend(figures);
+        let [plain, rate] = [0, 1].map(|of| median(self.rates.iter().map(|it| it[of]).collect()));
+        let rate = beside.figure("rate", "its rate", rate, "GB/s");
+        section.figures.push(rate.beside(plain));
+        taken.extend([self.plain.taken, self.with.taken]);
+    }
 }
 
 async fn slowly(
@@ -111,12 +142,12 @@ async fn slowly(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     let stage = filled(bench, size).await?;
-    let without = stage.measure().await?;
+    let without = stage.measure(size.windows).await?;
     let conduct = Conduct::Reads { bytes_per_second };
     stage
         .join(size.slow, conduct, &[Topic::all_of(BULK)])
         .await?;
-    let with = stage.measure().await?;
+    let with = stage.measure(size.windows).await?;
     let beside = Beside::new(key, format!("{} that read the topic {what}", size.slow));
     section.figures.extend(beside.compare(&without, &with));
     taken.push(with.taken);
@@ -132,38 +163,43 @@ async fn filled(bench: &Bench, size: &Size) -> Result<Stage, Failure> {
     Ok(stage)
 }
 
-/// What is measured beside the plainest sender, and how fast that is, in GB/s.
+/// What is measured beside the plainest sender, which sends so many GB/s at most, and how many it
+/// was.
 async fn beside_plain_sender(
     stage: &Stage,
     size: &Size,
-    crowd: &Crowd,
-    receivers: usize,
+    (crowd, receivers): (&Crowd, usize),
+    rate: f64,
 ) -> Result<(While, f64), Failure> {
     let records = Records::new();
     let receivers = crowd.add(receivers, Conduct::Answers, &records);
+    let sender = Sender::start(sender::Wanted {
+        items: size.items,
+        value: size.value,
+        prefixes: 0,
+        to: receivers.iter().map(|one| crowd.address(one)).collect(),
+    });
+    let sender = sender.await?;
     let with = tokio::select! {
         // Ends only by a failure.
-        failed = plainly(size, crowd, &receivers) => return Err(failed),
-        measured = stage.measure() => measured?,
+        failed = plainly(sender, rate) => return Err(failed),
+        measured = stage.measure(size.windows_of_a_turn) => measured?,
     };
     let rate = stage.rate(&with, records.large_bytes());
     Ok((with, rate))
 }
 
-/// Sends the same bytes to as many by the plainest means, and again as soon as all have them.
-async fn plainly(size: &Size, crowd: &Crowd, receivers: &[Arc<Subscriber>]) -> Failure {
-    let topic = items(size.items, size.value, b'v', false);
-    let message = Arc::new(message::update(BULK, topic));
+/// Sends the same again and again, no faster than so many GB/s.
+async fn plainly(mut sender: Sender, rate: f64) -> Failure {
+    let period = Duration::from_secs_f64(sender.bytes as f64 / 1e9 / rate.max(1e-3));
+    let mut pace = tokio::time::interval(period);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let addresses = receivers.iter().map(|one| crowd.address(one));
-        let sent = match straight::connect(addresses.collect()).await {
-            Ok(streams) => {
-                let message = Arc::clone(&message);
-                straight::fan_out(streams, || message).await
-            }
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = sent {
+        pace.tick().await;
+        if let Err(failure) = sender.connect().await {
+            return failure;
+        }
+        if let Err(failure) = sender.send().await {
             return failure;
         }
     }

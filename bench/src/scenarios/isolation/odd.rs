@@ -66,7 +66,7 @@ pub(super) async fn hung(
 /// A few at first, the rest later, as far as there are files for them.
 async fn grow(bench: &Bench, size: &Size, conduct: Conduct) -> Result<Growing, Failure> {
     let stage = Stage::set(bench, size).await?;
-    let without = stage.measure().await?;
+    let without = stage.measure(size.windows).await?;
     let (mut with, mut so_far) = (Vec::new(), 0);
     for &count in &size.hung {
         if !bench.allows((size.subscribers + count) * CONNECTIONS) {
@@ -76,7 +76,7 @@ async fn grow(bench: &Bench, size: &Size, conduct: Conduct) -> Result<Growing, F
         let topics = [PRIORITY, NORMAL].map(Topic::all_of);
         stage.join(more, conduct, &topics).await?;
         so_far += more;
-        with.push((count, stage.measure().await?));
+        with.push((count, stage.measure(size.windows).await?));
     }
     Ok(Growing { without, with })
 }
@@ -96,10 +96,10 @@ pub(super) async fn skipping(
         let entries = items(ENTRIES, 100, b's', false);
         publisher.fill(&stage.server, topic, entries).await?;
     }
-    let without = stage.measure().await?;
+    let without = stage.measure(size.windows).await?;
     let topics = [PRIORITY, NORMAL].map(Topic::all_of);
     stage.join(size.skipping, Conduct::Skips, &topics).await?;
-    let with = stage.measure().await?;
+    let with = stage.measure(size.windows).await?;
     let beside = Beside::new("skipping", format!("{} that skip", size.skipping));
     section.figures.extend(beside.compare(&without, &with));
     taken.push(with.taken);
@@ -113,11 +113,11 @@ pub(super) async fn far(
     taken: &mut Vec<Taken>,
 ) -> Result<(), Failure> {
     let stage = Stage::set(bench, size).await?;
-    let without = stage.measure().await?;
+    let without = stage.measure(size.windows).await?;
     let away = Duration::from_millis(size.away_ms);
     let topics = [PRIORITY, NORMAL].map(Topic::all_of);
     stage.join(size.far, Conduct::Far { away }, &topics).await?;
-    let with = stage.measure().await?;
+    let with = stage.measure(size.windows).await?;
     let what = format!("{} that are {} ms away", size.far, size.away_ms);
     let beside = Beside::new("far", what);
     section.figures.extend(beside.compare(&without, &with));
