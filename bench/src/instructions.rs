@@ -11,7 +11,7 @@ use crate::works::WORKS;
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Instructions of codec, log and steps, beside those kept in the tree (needs valgrind)
@@ -51,41 +51,83 @@ fn counted_work(work: &mut dyn FnMut()) {
 /// Counts all; the table, and whether nothing got worse.
 pub(crate) fn run(wanted: &Wanted) -> Result<String, Failure> {
     let kept = std::fs::read_to_string(&wanted.file).unwrap_or_default();
-    let kept: BTreeMap<&str, &str> = kept.lines().filter_map(|l| l.split_once(" = ")).collect();
     let compiler = format!("\"{}\"", machine::compiler());
-    let same = kept.get("compiler").is_some_and(|kept| *kept == compiler);
-    let mut table = "| Work | Instructions | Kept | Difference |\n|---|---|---|---|\n".to_owned();
     let mut file = format!("{HEAD}compiler = {compiler}\n");
-    let mut worse = Vec::new();
+    let mut counts = Vec::new();
     for work in WORKS {
         let count = count(work.name)? / work.units;
         let _ = writeln!(file, "{} = {count}", work.name);
-        let before: Option<f64> = kept.get(work.name).and_then(|kept| kept.parse().ok());
-        let difference = before.map(|before| count as f64 / before - 1.0);
-        if difference.is_some_and(|difference| difference > TOLERANCE) {
-            worse.push(work.name);
+        counts.push((work.name, work.what, count));
+    }
+    let judged = judge(&kept, &compiler, &counts);
+    if !wanted.write {
+        return judged.verdict(&wanted.file);
+    }
+    let path = wanted.file.display();
+    std::fs::write(&wanted.file, file).map_err(Failure::io(format!("write {path}")))?;
+    Ok(judged.table)
+}
+
+/// What is to be said of counts.
+struct Judged {
+    table: String,
+    /// Why they are not as the kept ones; empty if they are.
+    wrong: Vec<String>,
+}
+
+impl Judged {
+    fn verdict(self, file: &Path) -> Result<String, Failure> {
+        let Self { table, wrong } = self;
+        if wrong.is_empty() {
+            return Ok(table);
+        }
+        Err(Failure::Counting(format!(
+            "{}; if that is right, keep the new counts in {} with `./check instructions \
+             --write`\n\n{table}",
+            wrong.join("; "),
+            file.display()
+        )))
+    }
+}
+
+/// Counts, each with its work's name and what it is, beside the text of the file of kept ones.
+fn judge(kept: &str, compiler: &str, counts: &[(&str, &str, u64)]) -> Judged {
+    let kept: BTreeMap<&str, &str> = kept.lines().filter_map(|l| l.split_once(" = ")).collect();
+    let mut table = "| Work | Instructions | Kept | Difference |\n|---|---|---|---|\n".to_owned();
+    let (mut wrong, mut unknown, mut worse) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, what, count) in counts {
+        let before: Option<f64> = kept.get(name).and_then(|kept| kept.parse().ok());
+        let difference = before.map(|before| *count as f64 / before - 1.0);
+        match difference {
+            None => unknown.push(*name),
+            Some(difference) if difference > TOLERANCE => worse.push(*name),
+            Some(_) => {}
         }
         let shown = difference.map_or("new".to_owned(), |d| format!("{:+.1} %", d * 100.0));
         let before = before.map_or(String::new(), |before| before.to_string());
-        let _ = writeln!(table, "| {} | {count} | {before} | {shown} |", work.what);
+        let _ = writeln!(table, "| {what} | {count} | {before} | {shown} |");
     }
-    if wanted.write {
-        let path = wanted.file.display();
-        std::fs::write(&wanted.file, file).map_err(Failure::io(format!("write {path}")))?;
-        return Ok(table);
+    match kept.get("compiler") {
+        // Another compiler's counts say nothing of what is better or worse.
+        Some(of) if *of != compiler => {
+            let other = format!("the kept counts are of {of}, and this is {compiler}");
+            return Judged {
+                table,
+                wrong: vec![format!("{other}: nothing can be judged")],
+            };
+        }
+        Some(_) => {}
+        None => wrong.push("no counts are kept that name their compiler".to_owned()),
     }
-    if !same {
-        table.push_str("\nThe compiler is not the one of the kept counts: nothing is judged.\n");
-        return Ok(table);
+    if !unknown.is_empty() {
+        wrong.push(format!("no count is kept of {}", unknown.join(", ")));
     }
-    match worse[..] {
-        [] => Ok(table),
-        _ => Err(Failure::Counting(format!(
-            "more than {:.0} % more instructions: {}\n\n{table}",
-            TOLERANCE * 100.0,
-            worse.join(", ")
-        ))),
+    if !worse.is_empty() {
+        let share = TOLERANCE * 100.0;
+        let worse = worse.join(", ");
+        wrong.push(format!("more than {share:.0} % more instructions: {worse}"));
     }
+    Judged { table, wrong }
 }
 
 fn count(name: &str) -> Result<u64, Failure> {
@@ -104,4 +146,49 @@ fn count(name: &str) -> Result<u64, Failure> {
     let count = collected.and_then(|(_, count)| count.trim().parse().ok());
     let count = count.filter(|count| output.status.success() && *count > 0);
     count.ok_or_else(|| Failure::Counting(format!("{name} was not counted:\n{said}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT: &str = "# words\ncompiler = \"rustc 1\"\na = 100\nb = 1000\n";
+
+    /// What is wrong with counts of `a` and `b`.
+    fn wrong(kept: &str, compiler: &str, a: u64, b: u64) -> String {
+        let counts = [("a", "this", a), ("b", "that", b)];
+        let judged = judge(kept, compiler, &counts);
+        assert!(judged.table.contains(&format!("| this | {a} | ")));
+        match judged.verdict(Path::new("kept.toml")) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn counts_may_fall_and_rise_by_little() {
+        assert_eq!(wrong(KEPT, "\"rustc 1\"", 102, 1), "");
+        let said = wrong(KEPT, "\"rustc 1\"", 104, 1000);
+        assert!(
+            said.starts_with("more than 3 % more instructions: a;"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_judged_fails_and_says_how_it_can_be() {
+        let said = wrong(KEPT, "\"rustc 2\"", 100, 1000);
+        let both = said.contains("\"rustc 1\"") && said.contains("\"rustc 2\"");
+        assert!(
+            both && said.contains("kept.toml with `./check instructions --write`"),
+            "{said}"
+        );
+        let said = wrong("", "\"rustc 1\"", 100, 1000);
+        assert!(
+            said.contains("compiler") && said.contains("kept of a, b"),
+            "{said}"
+        );
+        let said = wrong(&KEPT.replace("a = ", "c = "), "\"rustc 1\"", 100, 1000);
+        assert!(said.starts_with("no count is kept of a;"), "{said}");
+    }
 }

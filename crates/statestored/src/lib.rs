@@ -24,6 +24,7 @@ mod ha_service;
 pub mod metrics;
 pub mod owner;
 pub mod pages;
+pub mod room;
 mod service;
 pub mod views;
 
@@ -250,13 +251,12 @@ fn serve_peer<N: Net>(
     });
 }
 
-/// A third of the connections: who opens some and keeps them must not take the files that
-/// heartbeats need, and what nobody takes is left for these. What queues to be written is bounded
-/// by them too: a connection has one call in hand, and a large one counts for the budget until it
-/// is answered.
+/// A share of the connections, and what nobody takes of it is left for those to subscribers. What
+/// queues to be written is bounded by them too: a connection has one call in hand, and a large one
+/// counts for the budget until it is answered.
 fn subscriber_limits((max_open, open): (usize, Gauge), max_request: u64) -> Limits {
     Limits {
-        max_connections: (max_open / 3).max(1),
+        max_connections: room::share_to_us(max_open),
         open,
         max_message: max_request,
         budget: Budget::new(max_request.saturating_mul(4)),

@@ -16,6 +16,7 @@ use statestore_rpc::{Budget, PoolLimits, TcpNet};
 use statestored::clock::SystemClock;
 use statestored::fanout::FanoutLimits;
 use statestored::flags::{Config, LOG_MAINTENANCE_STDERR, tables};
+use statestored::room::Room;
 use statestored::views::{Views, views};
 use statestored::{HA_SERVER, SERVER, World};
 use std::io::Write;
@@ -30,11 +31,6 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const NAME: &str = "statestored";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const WEB_PORT: i32 = 25_010;
-/// Open connections to one subscriber: heartbeat, two streams of updates (small and large
-/// messages each), notices, and its own two to us, one for each stream that it publishes.
-const FILES_PER_SUBSCRIBER: u64 = 8;
-/// Log files, ports, and what the web server holds open.
-const OTHER_FILES: u64 = 768;
 
 fn main() {
     let program = Program {
@@ -71,9 +67,9 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         .notes
         .iter()
         .for_each(|note| tracing::warn!("{note}"));
-    let files = raise_file_limit();
-    let room = files.saturating_sub(OTHER_FILES) / FILES_PER_SUBSCRIBER;
-    tracing::info!("{files} open files allowed: room for some {room} subscribers");
+    let room = Room::of(raise_file_limit());
+    let lines = room.lines(config.core.max_subscribers);
+    lines.iter().for_each(|line| tracing::info!("{line}"));
     let _entered = background.enter();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("signals", &error))?;
     if config.debug.concern(LOG_MAINTENANCE_STDERR) {
@@ -94,7 +90,7 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         clock: Arc::new(SystemClock),
         dice,
         bulk: background.handle().clone(),
-        limits: fanout_limits(&config, files),
+        limits: fanout_limits(&config, room),
         statistics,
         ha_statistics,
     };
@@ -187,18 +183,16 @@ async fn web(
     Ok(Some(server))
 }
 
-/// A connection for heartbeats and one or two for updates for each subscriber, or those that idle
-/// for longest would be closed just before they are used again: most of the files, less those that
-/// subscribers keep open towards us. The fan-out takes another twelfth for large messages, and
-/// calls under way are not limited. Half of the memory may hold replies under way.
-fn fanout_limits(config: &Config, files: u64) -> FanoutLimits {
+/// Most of the files for connections, or those that idle for longest would be closed just before
+/// they are used again. The fan-out takes another twelfth for large messages, and calls under way
+/// are not limited. Half of the memory may hold replies under way.
+fn fanout_limits(config: &Config, room: Room) -> FanoutLimits {
     let system = rustix::system::sysinfo();
     let memory = (system.totalram as u64).saturating_mul(system.mem_unit.into());
     FanoutLimits {
         max_reply: config.max_reply,
         pool: PoolLimits {
-            max_open: usize::try_from(files.saturating_sub(OTHER_FILES) / 16 * 13)
-                .unwrap_or(usize::MAX),
+            max_open: room.connections(),
             budget: Budget::new((memory / 2).max(512 << 20)),
             ..PoolLimits::default()
         },

@@ -110,6 +110,65 @@ fn a_crowd_of_idle_connections_takes_no_files_from_heartbeats() {
     assert_eq!(statestored.subscribers(), ["healthy", "late"]);
 }
 
+/// The number before these words in the log.
+fn logged_before(statestored: &Statestored, words: &str) -> usize {
+    let log = statestored.log();
+    let (before, _) = log
+        .split_once(words)
+        .unwrap_or_else(|| panic!("{words}: {log}"));
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+// What the log says of open files is so: with that many no connection is closed for want of them,
+// and with more nobody is refused.
+#[test]
+fn so_many_subscribers_as_the_log_says_keep_their_connections() {
+    let flags = [
+        "--statestore_heartbeat_frequency_ms=100",
+        "--statestore_update_frequency_ms=100",
+        "--statestore_max_subscribers=60",
+    ];
+    let statestored = Statestored::start_with_files(848, &flags);
+    statestored.await_log("--statestore_max_subscribers=60");
+    assert_eq!(logged_before(&statestored, " open files allowed"), 848);
+    assert_eq!(
+        logged_before(&statestored, " subscribers that get heartbeats"),
+        21
+    );
+    assert_eq!(logged_before(&statestored, " that publish to both"), 10);
+    assert_eq!(logged_before(&statestored, " open to this statestored"), 21);
+    let room = logged_before(&statestored, " with a priority and a normal topic");
+    assert_eq!(room, 16);
+
+    let topics = [(MEMBERSHIP, true), (CATALOG, false)];
+    let mut kept = Vec::new();
+    let mut join = |n: usize| {
+        let one = Subscriber::new(&format!("s{n}"));
+        let mut stream = TcpStream::connect(statestored.rpc).unwrap();
+        register_often(&mut stream, &one.request(&topics), 1);
+        if n < room {
+            kept.push(stream);
+        }
+        one
+    };
+    let mut all: Vec<Subscriber> = (0..room).map(&mut join).collect();
+    let beaten = |one: &Subscriber| (one.heartbeats() >= 10).then_some(());
+    for one in &all {
+        eventually("ten heartbeats", || beaten(one));
+        assert!(one.accepted() <= 3, "{} connections", one.accepted());
+    }
+    all.extend((room..50).map(join));
+    all[0].publish(CATALOG, &[(b"k", b"v", false)]);
+    for one in &all {
+        eventually("ten heartbeats", || beaten(one));
+        one.await_value(CATALOG, b"k", Some(b"v"));
+    }
+    assert_eq!(statestored.subscribers().len(), 50);
+    eventually("some are opened anew", || {
+        all.iter().find(|one| one.accepted() > 3).map(drop)
+    });
+}
+
 // T-3, W12: a day of churn
 #[test]
 fn a_million_rewritten_and_deleted_entries_leave_what_is_alive() {

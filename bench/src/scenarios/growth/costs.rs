@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: how they were measured. Invariant: what is promised not to rise is judged
 //! from a hundred subscribers and a megabyte on; what is smaller is shown all the same, and how
-//! far costs fall.
+//! far costs fall (ADR 0016). A cost that could not be told from nothing keeps no promise.
 
 use crate::figures::{Bound, Figure};
 use crate::plot::{Line, Plot, Scale};
@@ -11,6 +11,7 @@ use crate::plot::{Line, Plot, Scale};
 const FROM_SUBSCRIBERS: f64 = 100.0;
 const FROM_BYTES: f64 = 1e6;
 const LEVEL: f64 = 1.2;
+
 /// A cost at one size, and the limit's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
@@ -56,7 +57,15 @@ pub(super) fn figures(subscribers: &[Cost], bytes: &[Cost]) -> Vec<Figure> {
         for (part, name) in [("cpu", "CPU"), ("memory", "memory")] {
             let of = |cost: &Cost| if part == "cpu" { cost.cpu } else { cost.memory };
             let costs: Vec<f64> = costs.iter().filter(|it| it.size >= from).map(of).collect();
-            let name = format!("{name} for each {what}, from {from} on");
+            if costs.len() < 2 {
+                continue; // nothing to compare, and nothing to promise
+            }
+            let gap = if all_measured(&costs) {
+                ""
+            } else {
+                ", one of which could not be measured"
+            };
+            let name = format!("{name} for each {what}, from {from} on{gap}");
             let figure = |part: &str, what, value| {
                 let key = format!("p10.{key}.{part}");
                 Figure::new(key, format!("{name}: {what}"), value, "")
@@ -78,22 +87,30 @@ pub(super) fn figures(subscribers: &[Cost], bytes: &[Cost]) -> Vec<Figure> {
     figures
 }
 
-/// How far costs lie apart: 1 is level, and what cannot be told from nothing lies nowhere.
-fn spread(costs: &[f64]) -> f64 {
-    let most = costs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-    if least > 0.0 && most.is_finite() {
-        most / least
-    } else {
-        0.0
-    }
+/// What is taken off a cost may be all of it, where too little was measured.
+fn all_measured(costs: &[f64]) -> bool {
+    costs.iter().all(|cost| *cost > 0.0 && cost.is_finite())
 }
 
-/// How far a cost rises above that of anything smaller; below 1 it only falls.
+/// How far costs lie apart: 1 is level. No number unless all were measured.
+fn spread(costs: &[f64]) -> f64 {
+    if !all_measured(costs) {
+        return f64::NAN;
+    }
+    let most = costs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+    most / least
+}
+
+/// How far a cost rises above that of anything smaller; below 1 it only falls. No number, which is
+/// within no bound, unless all were measured.
 fn rise(costs: &[f64]) -> f64 {
+    if !all_measured(costs) {
+        return f64::NAN;
+    }
     let mut least = f64::INFINITY;
     let mut most: f64 = 0.0;
-    for cost in costs.iter().copied().filter(|cost| *cost > 0.0) {
+    for cost in costs.iter().copied() {
         most = most.max(cost / least);
         least = least.min(cost);
     }
@@ -180,19 +197,35 @@ mod tests {
     }
 
     #[test]
-    fn level_is_one_and_nothing_is_nowhere() {
+    fn level_is_one_and_what_was_not_measured_is_no_number() {
         assert_eq!(spread(&[2.0, 2.0]), 1.0);
         assert_eq!(spread(&[2.0, 3.0, 2.5]), 1.5);
-        assert_eq!((spread(&[0.0, 3.0]), spread(&[])), (0.0, 0.0));
         assert_eq!(rise(&[8.0, 4.0, 2.0]), 0.5);
         assert_eq!(rise(&[8.0, 4.0, 5.0, 1.0]), 1.25);
-        assert_eq!((rise(&[0.0, 3.0]), rise(&[])), (0.0, 0.0));
+        for broken in [[0.0, 3.0], [3.0, 0.0], [f64::NAN, 3.0], [-1.0, 3.0]] {
+            assert!(spread(&broken).is_nan() && rise(&broken).is_nan());
+        }
+    }
+
+    #[test]
+    fn a_cost_that_could_not_be_measured_keeps_no_promise() {
+        let subscribers = [cost(100.0, 11.0), cost(1e3, 0.0), cost(1e4, 12.0)];
+        let figures = figures(&subscribers, &[cost(1e6, 0.2)]);
+        let find = |key: &str| figures.iter().find(|figure| figure.key == key);
+        let rise = find("p10.subscribers.cpu_rise");
+        assert!(rise.is_some_and(|it| it.holds() == Some(false)));
+        assert!(rise.is_some_and(|it| it.what.contains("could not be measured")));
+        let memory = find("p10.subscribers.memory_rise");
+        assert!(memory.is_some_and(|it| it.holds() == Some(true)));
+        // Of a single size nothing is said.
+        assert!(find("p10.bytes.cpu_rise").is_none());
     }
 
     #[test]
     fn the_smallest_are_shown_but_not_promised() {
         let subscribers = [cost(10.0, 99.0), cost(100.0, 11.0), cost(1e4, 12.0)];
-        let figures = figures(&subscribers, &[cost(1e5, 9.0), cost(1e6, 0.2)]);
+        let bytes = [cost(1e5, 9.0), cost(1e6, 0.2), cost(1e7, 0.2)];
+        let figures = figures(&subscribers, &bytes);
         let find = |key: &str| figures.iter().find(|figure| figure.key == key);
         assert!(find("p10.subscribers.10.cpu").is_some_and(|it| it.measured == 99.0));
         let rise = find("p10.subscribers.cpu_rise");

@@ -87,7 +87,14 @@ pub struct Subscriber {
     pub address: SocketAddr,
     pub state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
+    open: Arc<Mutex<Open>>,
+}
+
+/// Connections to a subscriber, by number.
+#[derive(Default)]
+struct Open {
+    accepted: usize,
+    streams: BTreeMap<usize, TcpStream>,
 }
 
 impl Subscriber {
@@ -114,14 +121,19 @@ impl Subscriber {
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 // Under the lock: what is accepted while it ends is hung up here or there.
-                let mut open = open.lock().unwrap();
+                let mut opened = open.lock().unwrap();
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                open.push(stream.try_clone().unwrap());
-                drop(open);
-                let (state, behaviour) = (state.clone(), behaviour.clone());
-                std::thread::spawn(move || serve(stream, &state, &*behaviour));
+                opened.accepted += 1;
+                let number = opened.accepted;
+                opened.streams.insert(number, stream.try_clone().unwrap());
+                drop(opened);
+                let (state, behaviour, open) = (state.clone(), behaviour.clone(), open.clone());
+                std::thread::spawn(move || {
+                    serve(stream, &state, &*behaviour);
+                    open.lock().unwrap().streams.remove(&number);
+                });
             }
         });
         this
@@ -188,6 +200,11 @@ impl Subscriber {
         });
     }
 
+    /// Connections that were ever opened to it.
+    pub fn accepted(&self) -> usize {
+        self.open.lock().unwrap().accepted
+    }
+
     pub fn heartbeats(&self) -> usize {
         self.state.lock().unwrap().heartbeats.len()
     }
@@ -215,7 +232,7 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
-        for stream in self.open.lock().unwrap().drain(..) {
+        for stream in self.open.lock().unwrap().streams.values() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }

@@ -47,6 +47,8 @@ pub struct State {
     pub on_farewell: OnFarewell,
     /// Named in whatever an active one says.
     pub epoch: Option<Epoch>,
+    /// It says that it takes `Publish`, which it never knows.
+    pub publication_limit: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,6 +128,7 @@ impl Front {
             statestore_is_active: Some(state.is_active),
             active_statestored_version: Some(1),
             epoch: state.epoch.filter(|_| state.is_active),
+            publication_limit: state.publication_limit,
             ..Default::default()
         };
         self.registered.send_replace(number);
