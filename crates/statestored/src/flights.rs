@@ -1,8 +1,9 @@
 //! [`Flights`]: the small calls under way, in a table for all of them.
 //!
 //! ```text
-//!   launch --> begun --(polled)--> under way --(woken)--> noted: 7, 3, .. --> polled --> landed
-//!                                           \--(its deadline passed)----------------/
+//!   put --> fresh --(polled)--> under way --(woken)--> noted: 7, 3, .. --(polled)--> landed
+//!                         |             \--(its deadline passed)--------------------/
+//!                         \--(ready at once)---------------------------------------/
 //! ```
 //!
 //! A waker only notes the place of its call, and one task polls what is noted: no task, timer or
@@ -14,7 +15,7 @@
 //!
 //! Invariants: what was put in comes out once; a place is free or holds a call whose deadline
 //! stands among the deadlines; when one is put in, there are no more of others than of these, but
-//! for a few.
+//! for a few; one that is still there and was not polled yet is among the fresh ones, once.
 
 use futures::task::AtomicWaker;
 use std::cmp::Reverse;
@@ -37,16 +38,23 @@ pub(crate) struct Flights<F> {
     noted: Arc<Noted>,
     /// Noted ones whose turn comes next.
     next: VecDeque<usize>,
-    /// Places of those that were not polled yet.
-    begun: Vec<usize>,
+    /// Those that were not polled yet, and some that have gone since.
+    fresh: Vec<Key>,
 }
 
 /// In the order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Deadline {
     at: Instant,
-    /// Of the call.
+    call: Key,
+}
+
+/// Names a call, and says where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// Never used again.
     number: u64,
+    /// Used again.
     place: usize,
 }
 
@@ -112,7 +120,7 @@ impl<F> Default for Flights<F> {
             number: 0,
             noted: Arc::default(),
             next: VecDeque::new(),
-            begun: Vec::new(),
+            fresh: Vec::new(),
         }
     }
 }
@@ -130,7 +138,7 @@ impl<F> Flights<F> {
 
     fn first(&mut self) -> Option<Deadline> {
         while let Some(Reverse(first)) = self.deadlines.peek() {
-            if first.stands(&self.places) {
+            if first.call.stands(&self.places) {
                 return Some(*first);
             }
             self.deadlines.pop();
@@ -138,36 +146,46 @@ impl<F> Flights<F> {
         None
     }
 
-    /// Puts a call in; it is to be [polled](Self::poll_begun) before the task waits.
-    pub(crate) fn launch(&mut self, deadline: Instant, flight: F) {
-        let at = self.free.pop().unwrap_or_else(|| self.add_place());
+    /// Puts a call in that ends at this time at the latest; it is to be
+    /// [polled](Self::poll_fresh) before the task waits.
+    pub(crate) fn put(&mut self, at: Instant, flight: F) {
+        let place = self.free.pop().unwrap_or_else(|| self.add_place());
         self.number += 1;
-        self.places[at].flight = Some((self.number, flight));
-        self.deadlines.push(Reverse(Deadline {
-            at: deadline,
+        let call = Key {
             number: self.number,
-            place: at,
-        }));
+            place,
+        };
+        self.places[place].flight = Some((call.number, flight));
+        self.deadlines.push(Reverse(Deadline { at, call }));
         let under_way = self.places.len() - self.free.len();
         if self.deadlines.len() > 2 * under_way + ENDED {
             let places = &self.places;
-            self.deadlines.retain(|Reverse(it)| it.stands(places));
+            self.deadlines.retain(|Reverse(it)| it.call.stands(places));
         }
-        self.begun.push(at);
+        self.fresh.push(call);
     }
 
-    /// Polls those that were put in for the first time; those that are ready have landed.
-    pub(crate) fn poll_begun(
+    /// True if calls were put in that are still to be polled for the first time.
+    pub(crate) fn have_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
+    /// Polls for the first time those that were put in since the last time; those that are ready
+    /// have landed.
+    pub(crate) fn poll_fresh(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>, &mut F) -> Poll<()>,
         mut landed: impl FnMut(F),
     ) {
-        for i in 0..self.begun.len() {
-            if let Some(flight) = self.poll(self.begun[i], &mut poll) {
+        for i in 0..self.fresh.len() {
+            let call = self.fresh[i];
+            if call.stands(&self.places)
+                && let Some(flight) = self.poll(call.place, &mut poll)
+            {
                 landed(flight);
             }
         }
-        self.begun.clear();
+        self.fresh.clear();
     }
 
     /// True if calls were noted that were not polled yet.
@@ -207,7 +225,7 @@ impl<F> Flights<F> {
         now: Instant,
         poll: impl FnOnce(&mut Context<'_>, &mut F) -> Poll<()>,
     ) -> Option<F> {
-        let at = self.first().filter(|first| first.at <= now)?.place;
+        let at = self.first().filter(|first| first.at <= now)?.call.place;
         self.poll(at, poll).or_else(|| self.take(at))
     }
 
@@ -261,8 +279,8 @@ impl<F> Flights<F> {
     }
 }
 
-impl Deadline {
-    /// Its call is still under way.
+impl Key {
+    /// The call has not gone yet.
     fn stands<F>(&self, places: &[Place<F>]) -> bool {
         let place = places.get(self.place);
         let flight = place.and_then(|place| place.flight.as_ref());

@@ -331,40 +331,4 @@ fn log(event: &Event) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::fanout::FanoutLimits;
-    use statestore_core::config::Config;
-    use statestore_rpc::{PoolLimits, TcpNet};
-    use tokio::runtime::Handle;
-
-    /// One that calls nobody.
-    pub(super) fn owner() -> Owner<TcpNet> {
-        owner_by(Arc::new(SystemClock))
-    }
-
-    /// The same by another clock.
-    pub(super) fn owner_by(clock: Arc<dyn Clock>) -> Owner<TcpNet> {
-        let limits = FanoutLimits {
-            max_reply: 1 << 20,
-            pool: PoolLimits::default(),
-        };
-        let fence = FenceCell::new(clock.clone());
-        let debug = Default::default();
-        let fanout = Fanout::new(TcpNet, limits, debug, Handle::current(), fence);
-        let dice = rand::SeedableRng::seed_from_u64(1);
-        Owner::new(Config::default(), clock, dice, fanout)
-    }
-
-    #[tokio::test]
-    async fn one_that_is_closing_answers_nobody_and_keeps_no_time() {
-        let owner = owner();
-        let leave = || Request::Unregister(Default::default());
-        assert!(owner.ask(leave()).await.is_some());
-        owner.close();
-        assert!(owner.ask(leave()).await.is_none());
-        assert!(owner.0.asking.borrow().is_empty());
-        owner.keep_time().await;
-    }
-}
+mod tests;

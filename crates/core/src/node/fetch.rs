@@ -40,14 +40,11 @@ impl Node {
     /// These calls, [`AHEAD`] of them at most, end soon: what they are about is fetched. It has no
     /// other effect.
     pub fn fetch(&self, calls: impl IntoIterator<Item = CallId>) {
-        let mut pending = [None; AHEAD];
-        let mut many = 0;
-        for (free, call) in pending.iter_mut().zip(calls) {
-            if let Some(Underway::ToMember(call, _)) = self.calls.find(call) {
-                *free = Some(call);
-            }
-            many += 1;
-        }
+        let calls = calls.into_iter().map(|call| match self.calls.find(call) {
+            Some(Underway::ToMember(call, _)) => Some(call),
+            _ => None,
+        });
+        let (pending, many) = gather(calls);
         fetch(pending[..many].iter().map(|call| {
             let call = (*call)?;
             Some((self.members.find(call.registration.key)?, call.lane))
@@ -55,15 +52,21 @@ impl Node {
     }
 }
 
+/// The first [`AHEAD`] of these, and how many there are.
+fn gather<T: Copy>(these: impl Iterator<Item = Option<T>>) -> ([Option<T>; AHEAD], usize) {
+    let mut first = [None; AHEAD];
+    let mut many = 0;
+    for (free, one) in first.iter_mut().zip(these) {
+        *free = one;
+        many += 1;
+    }
+    (first, many)
+}
+
 /// Looks at a value of each line that the first [`AHEAD`] of these touch: at first those that are
 /// found by a member, then those that are found by these. Topics are looked at for updates only.
 fn fetch<'a>(turns: impl Iterator<Item = Option<Turn<'a>>>) {
-    let mut members = [None; AHEAD];
-    let mut many = 0;
-    for (free, turn) in members.iter_mut().zip(turns) {
-        *free = turn;
-        many += 1;
-    }
+    let (members, many) = gather(turns);
     let all = members[..many].iter().flatten();
     let updates = all.clone().filter(|(_, lane)| *lane != Lane::Heartbeat);
     let mut seen = 0;

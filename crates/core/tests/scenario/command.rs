@@ -54,17 +54,7 @@ fn address(host: &str) -> NetworkAddress {
 pub(crate) fn registration(words: &str) -> wire::RegisterSubscriberRequest {
     let mut words = words.split_whitespace();
     let id = words.next().unwrap().trim_matches('\'');
-    let mut request = wire::RegisterSubscriberRequest {
-        protocol_version: ProtocolVersion::V2,
-        subscriber_id: Text::from(id),
-        subscriber_location: address(id),
-        topic_registrations: Vec::new(),
-        subscriber_type: None,
-        subscribe_catalogd_change: None,
-        catalogd_registration: None,
-        heartbeat_timeout_ms: None,
-        publishes: None,
-    };
+    let mut request = wire::RegisterSubscriberRequest::new(Text::from(id), address(id));
     let mut flags = (None, None);
     for word in words {
         match word.split_once('=') {

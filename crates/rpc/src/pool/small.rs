@@ -155,8 +155,8 @@ impl<N: Net> Small<N> {
         Poll::Ready(())
     }
 
-    /// If its answer is this one, which was accepted from this method before, the call has ended
-    /// well; the serial of its connection.
+    /// The serial of its connection, if its answer is this one, which was accepted from this method
+    /// before: then the call has ended well. None if it is not; then the call is as it was.
     pub(super) fn accept(&mut self, method: &str, answer: &Bytes) -> Option<u64> {
         let Some(Ok(Begun::Whole(reply))) = &self.begun else {
             return None;

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::rpc;
-    use statestore_wire::{NetworkAddress, ProtocolVersion, RegisterSubscriberResponse};
+    use statestore_wire::{NetworkAddress, RegisterSubscriberResponse};
 
     /// A statestored that remembers at which ports its subscribers are.
     #[derive(Clone, Default)]
@@ -171,21 +171,12 @@ mod tests {
     }
 
     fn register(desk: &Desk, id: &str, port: i32) -> Result<(), rpc::CallError> {
-        let request = RegisterSubscriberRequest {
-            protocol_version: ProtocolVersion::V2,
-            subscriber_id: id.into(),
-            subscriber_location: NetworkAddress {
-                hostname: "127.0.0.1".into(),
-                port,
-                uds_address: None,
-            },
-            topic_registrations: Vec::new(),
-            subscriber_type: None,
-            subscribe_catalogd_change: None,
-            catalogd_registration: None,
-            heartbeat_timeout_ms: None,
-            publishes: None,
+        let location = NetworkAddress {
+            hostname: "127.0.0.1".into(),
+            port,
+            uds_address: None,
         };
+        let request = RegisterSubscriberRequest::new(id.into(), location);
         let to = Address::new("127.0.0.1", desk.port());
         rpc::call(&to, Duration::from_secs(30), &request).map(drop)
     }

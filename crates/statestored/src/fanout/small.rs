@@ -105,7 +105,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// What a call that is ready was answered, if that is what most answer.
+    /// What a call that is ready was answered, if that is what most answer: then it has ended well.
+    /// If not, the error is the call as it was, for its [end](Small::end).
     fn accept<N: Net>(&self, lane: Lane, small: Box<Small<N>>) -> Result<Reply, Box<Small<N>>> {
         if lane != Lane::Heartbeat {
             let (response, _) = self.update.accept(small)?;

@@ -37,13 +37,23 @@ fn poll(cx: &mut Context<'_>, flight: &mut Told) -> Poll<()> {
     flight.poll(cx)
 }
 
-/// Puts a call in; what of it and of others is ready at once.
-fn launch(flights: &mut Flights<Told>, at: Instant, flight: Told) -> Option<Told> {
-    flights.launch(at, flight);
-    let mut ready = Vec::new();
-    flights.poll_begun(poll, |flight| ready.push(flight));
-    assert!(ready.len() <= 1);
-    ready.pop()
+/// Those that are polled for the first time, and those of them that are ready.
+fn poll_fresh(flights: &mut Flights<Told>) -> (Vec<usize>, Vec<usize>) {
+    let (mut polled, mut ready) = (Vec::new(), Vec::new());
+    let poll = |cx: &mut Context<'_>, flight: &mut Told| {
+        polled.push(flight.number);
+        flight.poll(cx)
+    };
+    flights.poll_fresh(poll, |flight| ready.push(flight.number));
+    assert!(!flights.have_fresh());
+    (polled, ready)
+}
+
+/// Puts a call in that is not ready, and polls it.
+fn put(flights: &mut Flights<Told>, at: Instant, number: usize) {
+    flights.put(at, Told::new(number, false));
+    assert!(flights.have_fresh());
+    assert_eq!(poll_fresh(flights), (vec![number], vec![]));
 }
 
 fn each(flights: &mut Flights<Told>) -> impl Iterator<Item = &mut Told> {
@@ -62,13 +72,38 @@ fn landed(flights: &mut Flights<Told>) -> Vec<usize> {
     all
 }
 
-/// What goes from the model.
-fn gone(model: &mut BTreeMap<usize, Instant>, goes: impl Fn(usize, Instant) -> bool) -> Vec<usize> {
-    let all = std::mem::take(model);
-    let (gone, kept): (BTreeMap<_, _>, _) =
-        all.into_iter().partition(|(number, at)| goes(*number, *at));
-    *model = kept;
-    gone.into_keys().collect()
+/// A naive list of calls.
+#[derive(Default)]
+struct Model {
+    /// By their numbers: when each ends at the latest, and whether it is ready.
+    calls: BTreeMap<usize, (Instant, bool)>,
+    /// Those that were not polled yet, in order.
+    fresh: Vec<usize>,
+}
+
+impl Model {
+    fn put(&mut self, number: usize, at: Instant, ready: bool) {
+        self.calls.insert(number, (at, ready));
+        self.fresh.push(number);
+    }
+
+    fn poll_fresh(&mut self) -> (Vec<usize>, Vec<usize>) {
+        let polled = std::mem::take(&mut self.fresh);
+        let ready = self.go(|number, (_, ready)| ready && polled.contains(&number));
+        (polled, ready)
+    }
+
+    /// Takes out those that are to go.
+    fn go(&mut self, goes: impl Fn(usize, (Instant, bool)) -> bool) -> Vec<usize> {
+        let going = self
+            .calls
+            .iter()
+            .filter(|(number, it)| goes(**number, **it));
+        let going: Vec<usize> = going.map(|(number, _)| *number).collect();
+        self.calls.retain(|number, _| !going.contains(number));
+        self.fresh.retain(|number| !going.contains(number));
+        going
+    }
 }
 
 fn check(flights: &Flights<Told>) {
@@ -76,7 +111,7 @@ fn check(flights: &Flights<Told>) {
     let taken = taken.count();
     assert_eq!(taken + flights.free.len(), flights.places.len());
     let deadlines = flights.deadlines.iter();
-    let standing = deadlines.filter(|it| it.0.stands(&flights.places));
+    let standing = deadlines.filter(|it| it.0.call.stands(&flights.places));
     assert_eq!(standing.count(), taken);
 }
 
@@ -84,30 +119,24 @@ proptest! {
     // W14
     #[test]
     fn each_call_comes_out_once_however_it_ends(
-        steps in prop::collection::vec((0..6u8, 0..8usize, 0..50u64), 0..200),
+        steps in prop::collection::vec((0..8u8, 0..8usize, 0..50u64), 0..200),
     ) {
-        let (mut flights, mut model) = (Flights::default(), BTreeMap::new());
+        let (mut flights, mut model) = (Flights::default(), Model::default());
         let start = Instant::now();
         for (number, (verb, which, millis)) in steps.into_iter().enumerate() {
             let at = start + Duration::from_millis(millis);
-            let chosen = model.keys().nth(which).copied();
+            let chosen = model.calls.keys().nth(which).copied();
             match (verb, chosen) {
-                (0, _) => {
-                    let flight = launch(&mut flights, at, Told::new(number, true));
-                    prop_assert_eq!(flight.unwrap().number, number, "ready at once");
-                }
-                (1, Some(chosen)) => {
+                (0, _) => prop_assert_eq!(poll_fresh(&mut flights), model.poll_fresh()),
+                (1 | 2, Some(chosen)) => {
                     let flight = each(&mut flights).find(|it| it.number == chosen).unwrap();
-                    flight.ready = true;
-                    flight.waker.take().unwrap().wake();
-                    prop_assert_eq!(landed(&mut flights), [chosen]);
-                    model.remove(&chosen);
-                }
-                (2, Some(chosen)) => {
-                    // Woken, but not ready.
-                    let flight = each(&mut flights).find(|it| it.number == chosen).unwrap();
-                    flight.waker.take().unwrap().wake();
-                    prop_assert!(landed(&mut flights).is_empty());
+                    // Woken, but not always ready.
+                    let woken = flight.waker.take().map(Waker::wake).is_some();
+                    prop_assert_eq!(woken, !model.fresh.contains(&chosen));
+                    flight.ready |= verb == 1;
+                    model.calls.get_mut(&chosen).unwrap().1 |= verb == 1;
+                    let ended = model.go(|number, (_, ready)| number == chosen && ready && woken);
+                    prop_assert_eq!(landed(&mut flights), ended);
                 }
                 (3, _) => {
                     let mut late = Vec::new();
@@ -115,21 +144,22 @@ proptest! {
                         late.push(flight.number);
                     }
                     late.sort_unstable();
-                    prop_assert_eq!(late, gone(&mut model, |_, deadline| deadline <= at));
+                    prop_assert_eq!(late, model.go(|_, (deadline, _)| deadline <= at));
                 }
                 (4, _) => {
                     let some = flights.extract(|flight| flight.number % 8 == which);
                     let mut some: Vec<usize> = some.iter().map(|it| it.number).collect();
                     some.sort_unstable();
-                    prop_assert_eq!(some, gone(&mut model, |number, _| number % 8 == which));
+                    prop_assert_eq!(some, model.go(|number, _| number % 8 == which));
                 }
                 _ => {
                     flights.fetch(which);
-                    prop_assert!(launch(&mut flights, at, Told::new(number, false)).is_none());
-                    model.insert(number, at);
+                    flights.put(at, Told::new(number, verb == 5));
+                    model.put(number, at, verb == 5);
                 }
             }
-            prop_assert_eq!(flights.deadline(), model.values().min().copied());
+            let deadlines = model.calls.values().map(|(at, _)| *at);
+            prop_assert_eq!(flights.deadline(), deadlines.min());
             check(&flights);
         }
     }
@@ -139,10 +169,11 @@ proptest! {
 fn deadlines_of_calls_that_ended_do_not_pile_up() {
     let (mut flights, start) = (Flights::default(), Instant::now());
     let hour = start + Duration::from_secs(3_600);
-    launch(&mut flights, hour, Told::new(0, false));
+    put(&mut flights, hour, 0);
     for number in 1..10_000 {
         let at = start + Duration::from_micros(number as u64);
-        assert!(launch(&mut flights, at, Told::new(number, true)).is_some());
+        flights.put(at, Told::new(number, true));
+        assert_eq!(poll_fresh(&mut flights), (vec![number], vec![number]));
         assert!(flights.deadlines.len() <= 4 + ENDED, "{number}");
     }
     check(&flights);
@@ -150,19 +181,21 @@ fn deadlines_of_calls_that_ended_do_not_pile_up() {
 }
 
 #[test]
-fn calls_that_began_are_polled_in_order_and_one_that_went_before_is_not() {
+fn calls_are_polled_first_in_the_order_they_were_put_in_once_and_if_still_there() {
     let (mut flights, at) = (Flights::default(), Instant::now());
-    for number in 0..4 {
-        flights.launch(at, Told::new(number, number % 2 == 1));
+    for number in 0..6 {
+        flights.put(at, Told::new(number, number % 2 == 1));
     }
     assert!(each(&mut flights).all(|flight| flight.waker.is_none()));
     assert_eq!(flights.extract(|flight| flight.number == 1).len(), 1);
-    let mut ready = Vec::new();
-    flights.poll_begun(poll, |flight| ready.push(flight.number));
-    assert_eq!(ready, [3]);
-    assert!(each(&mut flights).all(|flight| flight.waker.is_some()));
-    flights.poll_begun(poll, |flight| ready.push(flight.number));
-    assert_eq!(ready, [3]);
+    // Where that one was.
+    flights.put(at, Told::new(6, false));
+    assert_eq!(flights.places.len(), 6);
+    let polled = vec![0, 2, 3, 4, 5, 6];
+    assert_eq!(poll_fresh(&mut flights), (polled, vec![3, 5]));
+    each(&mut flights).for_each(|flight| flight.waker = None);
+    assert_eq!(poll_fresh(&mut flights), (vec![], vec![]));
+    assert!(each(&mut flights).all(|flight| flight.waker.is_none()));
     check(&flights);
 }
 
@@ -170,13 +203,13 @@ fn calls_that_began_are_polled_in_order_and_one_that_went_before_is_not() {
 fn a_call_that_ended_is_not_polled_for_its_last_wake() {
     let mut flights = Flights::default();
     let at = Instant::now();
-    launch(&mut flights, at, Told::new(1, false));
+    put(&mut flights, at, 1);
     let waker = each(&mut flights).next().unwrap().waker.clone().unwrap();
     assert_eq!(flights.take_late(at, poll).unwrap().number, 1);
     waker.wake_by_ref();
     assert!(landed(&mut flights).is_empty());
     // Another one in its place is polled, and that does it no harm.
-    launch(&mut flights, at, Told::new(2, false));
+    put(&mut flights, at, 2);
     waker.wake();
     assert!(flights.have_noted());
     assert!(landed(&mut flights).is_empty());
@@ -200,7 +233,7 @@ fn whoever_polls_is_woken_once_for_many_and_again_after_it_looked() {
     let waker = Waker::from(Arc::clone(&task));
     let woken = || task.0.load(Ordering::Relaxed);
     for number in 0..3 {
-        launch(&mut flights, Instant::now(), Told::new(number, false));
+        put(&mut flights, Instant::now(), number);
     }
     for round in 1..3 {
         flights.noted().listen(&Context::from_waker(&waker));

@@ -5,14 +5,15 @@
 //!               \-> else:  a task of its own --------------------------------> step(Completed)
 //! ```
 //!
-//! Small calls are polled and heard some at a time: what each of them needs is fetched for all of
-//! these before the first has its turn. Then others have theirs; by then as many
-//! were heard as a step sends, so that of polls no more go out than answers are read, however many
-//! come at once.
+//! Small calls begin some at a time, and these are then sent in a row. They are polled and heard
+//! some at a time, too: what each of them needs is fetched for all of these before the first has
+//! its turn. Then others have theirs; by then as many were heard as a step sends, so that of polls
+//! no more go out than answers are read, however many come at once.
 //!
 //! Deliberately absent: bytes (`fanout`), the table (`flights`).
 //!
-//! Invariant: each call comes back once, whatever happens to it.
+//! Invariants: each call comes back once, whatever happens to it; what began is sent before
+//! others have their turn.
 
 use super::{Ended, Owner};
 use crate::fanout::{Begun, Flight, Outcome, abandoned, inject};
@@ -47,6 +48,10 @@ impl<N: Net> Owner<N> {
     }
 
     fn poll_calls(&self, cx: &mut Context<'_>, mut watch: Pin<&mut Sleep>) -> Poll<()> {
+        debug_assert!(
+            !self.0.flights.borrow().have_fresh(),
+            "a call was begun and not sent"
+        );
         self.0.noted.listen(cx);
         for _ in 0..ROUNDS {
             if self.0.closing.get() {
@@ -116,23 +121,22 @@ impl<N: Net> Owner<N> {
         }
     }
 
-    /// Does these things in order; calls are sent some at a time, before whatever is none.
+    /// Does these things in order. Up to [`AHEAD`] calls begin before the first of them is sent
+    /// (ADR 0014); what is no call waits until those before it are sent, so that effects keep
+    /// their order.
     pub(super) fn perform_all(&self, mut effects: Drain<'_, Effect>, answers: bool) {
-        for done in 0.. {
-            if done % AHEAD == 0 {
-                self.send_begun();
-                if effects.len() > 1 {
-                    self.0.fanout.fetch(effects.as_slice().iter().take(AHEAD));
-                    self.0.flights.borrow().fetch(AHEAD.min(effects.len()));
+        while effects.len() > 0 {
+            if effects.len() > 1 {
+                self.0.fanout.fetch(effects.as_slice().iter().take(AHEAD));
+                self.0.flights.borrow().fetch(AHEAD.min(effects.len()));
+            }
+            for effect in effects.by_ref().take(AHEAD) {
+                if !matches!(effect, Effect::Call(_)) {
+                    self.send_fresh();
                 }
+                self.perform(effect, answers);
             }
-            let Some(effect) = effects.next() else {
-                return self.send_begun();
-            };
-            if !matches!(effect, Effect::Call(_)) {
-                self.send_begun();
-            }
-            self.perform(effect, answers);
+            self.send_fresh();
         }
     }
 
@@ -158,7 +162,7 @@ impl<N: Net> Owner<N> {
         match self.0.fanout.begin(call) {
             Begun::Flight(flight) => {
                 let deadline = flight.deadline();
-                self.0.flights.borrow_mut().launch(deadline, flight);
+                self.0.flights.borrow_mut().put(deadline, flight);
                 if self.0.watch.get().is_none_or(|watch| deadline < watch) {
                     self.0.noted.ring();
                 }
@@ -176,12 +180,11 @@ impl<N: Net> Owner<N> {
         }
     }
 
-    /// Sends what began. One after another, so that what the system needs for sending stays in the
-    /// cache meanwhile, and so does what beginning needs.
-    fn send_begun(&self) {
+    /// Sends what began, in a row, so that beginning and sending each have the cache for a while.
+    fn send_fresh(&self) {
         let mut flights = self.0.flights.borrow_mut();
         let landed = |flight| self.land(flight);
-        flights.poll_begun(|cx, flight| self.0.fanout.poll(cx, flight), landed);
+        flights.poll_fresh(|cx, flight| self.0.fanout.poll(cx, flight), landed);
     }
 
     async fn begin_after(self, call: Call, injected: Vec<Step>, mut outstanding: Outstanding<N>) {
@@ -194,12 +197,13 @@ impl<N: Net> Owner<N> {
             Ok(()) => {
                 outstanding.call = None;
                 self.begin(call);
-                self.send_begun();
+                self.send_fresh();
             }
             Err(fault) => outstanding.complete(Err(fault)),
         }
     }
 
+    /// Called while the flights are borrowed: must not step.
     fn land(&self, flight: Flight<N>) {
         let call = (flight.id, flight.fenced);
         self.came_of(call, self.0.fanout.end(flight));

@@ -67,6 +67,23 @@ message! {
     }
 }
 
+impl RegisterSubscriberRequest {
+    /// With what there has to be: of the current version, for no topics.
+    pub fn new(subscriber_id: Text, subscriber_location: NetworkAddress) -> Self {
+        Self {
+            protocol_version: ProtocolVersion::V2,
+            subscriber_id,
+            subscriber_location,
+            topic_registrations: Vec::new(),
+            subscriber_type: None,
+            subscribe_catalogd_change: None,
+            catalogd_registration: None,
+            heartbeat_timeout_ms: None,
+            publishes: None,
+        }
+    }
+}
+
 message! {
     /// The answer to a registration.
     #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,18 +1,23 @@
-//! Calls that end all at once, late, or because they are recalled.
+//! Calls that are sent together, and that end all at once, late, or because they are recalled.
 #![allow(clippy::unwrap_used)]
 
-use super::super::STEPS;
-use super::super::tests::{owner, owner_by};
+use super::super::tests::{owner, some_turns, turn};
 use super::*;
-use crate::clock::Clock;
-use statestore_core::time::{Now, Time, Wall};
-use statestore_rpc::TcpNet;
-use statestore_wire::{NetworkAddress, ProtocolVersion, RegisterSubscriberRequest};
+use crate::fanout::HEARTBEAT;
+use statestore_core::ids::{Key, MemberKey};
+use statestore_core::port::{Body, Fence, Receiver};
+use statestore_rpc::{TcpNet, Usage};
+use statestore_wire::envelope::write_reply;
+use statestore_wire::{
+    Envelope, Epoch, HeartbeatRequest, HeartbeatResponse, NetworkAddress, Reader, Rpc,
+};
 use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;
-use std::sync::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 /// Rings when the future is dropped that holds it.
 struct Held(Rc<Cell<bool>>);
@@ -35,25 +40,6 @@ fn goes_on(owner: &Owner<TcpNet>, fenced: bool) -> Rc<Cell<bool>> {
     over
 }
 
-/// Whatever is ready has its turn first.
-async fn turn() {
-    let mut had = false;
-    poll_fn(|cx| {
-        cx.waker().wake_by_ref();
-        match std::mem::replace(&mut had, true) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    })
-    .await;
-}
-
-async fn some_turns() {
-    for _ in 0..10 {
-        turn().await;
-    }
-}
-
 // ha.md rule 3
 #[tokio::test]
 async fn a_recall_ends_calls_that_had_no_turn_yet_and_leaves_those_without_a_fence() {
@@ -70,6 +56,118 @@ async fn a_recall_ends_calls_that_had_no_turn_yet_and_leaves_those_without_a_fen
         }
     };
     LocalSet::new().run_until(test).await;
+}
+
+/// A subscriber with an idle connection, so that calls to it are small.
+struct Connected {
+    key: Key,
+    receiver: Arc<Receiver>,
+    stream: TcpStream,
+}
+
+impl Connected {
+    /// The first call opens the connection.
+    async fn new(owner: &Owner<TcpNet>, number: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = NetworkAddress {
+            hostname: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port().into(),
+            uds_address: None,
+        };
+        let receiver = Arc::new(Receiver::new("subscriber".into(), address));
+        let key = Key { number, place: 0 };
+        owner.begin(heartbeat(key, &receiver, None));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut call = [0; 1024];
+        let len = stream.read(&mut call).await.unwrap();
+        let call = Envelope::read(&mut Reader::new(&call[..len])).unwrap();
+        let mut answer = Vec::new();
+        write_reply(&call, &HeartbeatResponse::default(), &mut answer);
+        stream.write_all(&answer).await.unwrap();
+        let idle = Usage {
+            in_use: 0,
+            total: 1,
+        };
+        while owner.fanout().usage(HEARTBEAT) != idle {
+            turn().await;
+        }
+        Self {
+            key,
+            receiver,
+            stream,
+        }
+    }
+
+    /// A call that ends with a recall.
+    fn call(&self, owner: &Owner<TcpNet>) -> Call {
+        let fence = Fence {
+            epoch: Epoch(4),
+            until: None,
+        };
+        owner.0.fence.set(Some(fence));
+        heartbeat(self.key, &self.receiver, Some(fence.epoch))
+    }
+
+    /// True if the call was sent before it ended, which closed the connection.
+    async fn was_called(mut self) -> bool {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).await.unwrap();
+        let call = Envelope::read(&mut Reader::new(&rest));
+        call.is_ok_and(|call| call.method == HeartbeatRequest::METHOD)
+    }
+}
+
+fn heartbeat(key: Key, to: &Arc<Receiver>, fence: Option<Epoch>) -> Call {
+    Call {
+        id: CallId(key),
+        to: Arc::clone(to),
+        member: Some(MemberKey(key)),
+        lane: Lane::Heartbeat,
+        timeout: Duration::from_secs(60),
+        first_attempt: true,
+        fence,
+        body: Body::Heartbeat(HeartbeatRequest::default()),
+    }
+}
+
+// ADR 0014: a recall ends what was begun, sent or not.
+#[tokio::test]
+async fn a_call_is_sent_before_what_comes_after_it_is_done_and_before_the_step_ends() {
+    let test = async {
+        let owner = owner();
+        for (number, after) in [None, Some(Effect::Recall)].into_iter().enumerate() {
+            let subscriber = Connected::new(&owner, number as u64).await;
+            let call = Effect::Call(subscriber.call(&owner));
+            let what = format!("before {after:?}");
+            let mut effects: Vec<Effect> = [call].into_iter().chain(after).collect();
+            owner.perform_all(effects.drain(..), false);
+            owner.recall();
+            assert_eq!(owner.0.ended.take().len(), 1, "{what}");
+            assert!(subscriber.was_called().await, "{what}");
+        }
+    };
+    let test = timeout(Duration::from_secs(60), test);
+    LocalSet::new().run_until(test).await.unwrap();
+}
+
+// ADR 0014
+#[tokio::test]
+async fn a_call_that_begins_after_others_had_a_turn_is_sent_at_once() {
+    let test = async {
+        let owner = owner();
+        let subscriber = Connected::new(&owner, 1).await;
+        let call = Effect::Call(subscriber.call(&owner));
+        owner.perform_all(vec![call].drain(..), true);
+        let under_way = || owner.0.flights.borrow_mut().deadline().is_some();
+        assert!(!under_way());
+        while !under_way() {
+            turn().await;
+        }
+        owner.recall();
+        assert!(subscriber.was_called().await);
+    };
+    let test = timeout(Duration::from_secs(60), test);
+    LocalSet::new().run_until(test).await.unwrap();
 }
 
 // P4
@@ -96,66 +194,6 @@ async fn however_many_calls_end_at_once_others_get_their_turn() {
         });
         let turns = other.await.unwrap();
         assert!((15..25).contains(&turns), "{turns} turns");
-    };
-    LocalSet::new().run_until(test).await;
-}
-
-/// A clock that stands still until it is told to go on.
-#[derive(Debug)]
-struct Still(Mutex<Time>);
-
-impl Still {
-    fn go_on(&self, by: Duration) {
-        let mut time = self.0.lock().unwrap();
-        *time = *time + by;
-    }
-}
-
-impl Clock for Still {
-    fn now(&self) -> Now {
-        Now {
-            time: *self.0.lock().unwrap(),
-            wall: Wall(0),
-        }
-    }
-}
-
-// P5
-#[tokio::test]
-async fn news_for_thousands_go_out_in_several_steps_before_answers_are_read() {
-    let test = async {
-        let clock = Arc::new(Still(Mutex::new(Time::from_nanos(1 << 40))));
-        let owner = owner_by(clock.clone());
-        let pending = || owner.0.node.borrow().totals().calls_pending;
-        for n in 0..2_000 {
-            let request = RegisterSubscriberRequest {
-                protocol_version: ProtocolVersion::V2,
-                subscriber_id: format!("subscriber-{n}").into(),
-                subscriber_location: NetworkAddress::default(), // nobody can be reached there
-                topic_registrations: Vec::new(),
-                subscriber_type: None,
-                subscribe_catalogd_change: None,
-                catalogd_registration: None,
-                heartbeat_timeout_ms: None,
-                publishes: None,
-            };
-            let response = owner.register(request).await.unwrap();
-            assert!(response.status.is_ok(), "{:?}", response.status);
-        }
-        let mut sent = Vec::new();
-        for with_news in [false, true] {
-            while owner.0.node.borrow().deadline() <= Some(clock.time()) || pending() > 0 {
-                owner.step(Input::Timer);
-                some_turns().await;
-            }
-            clock.go_on(Duration::from_secs(2));
-            match with_news {
-                true => owner.step_with_news(),
-                false => drop(owner.step(Input::Timer)),
-            }
-            sent.push(pending());
-        }
-        assert!(sent[0] > 100 && sent[1] == STEPS * sent[0], "{sent:?}");
     };
     LocalSet::new().run_until(test).await;
 }
