@@ -1,6 +1,7 @@
 //! [`Server`]: accepts connections and runs one task for each.
 //!
-//! Deliberately absent: an idle timeout. An idle connection costs its task and no buffer.
+//! Deliberately absent: an idle timeout. An idle connection costs its task and no buffer, and is
+//! closed only where another needs its place.
 //!
 //! Invariant: a peer that misbehaves costs its own connection and nothing else, a handler that
 //! panics likewise, and shutdown ends within the grace time.
@@ -10,6 +11,7 @@ use crate::gauge::Gauge;
 use crate::net::Listener;
 use crate::service::{LocalService, Service};
 use connection::{Shared, converse};
+use idle::Idle;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
 mod connection;
+mod idle;
 
 /// Bounds of a server.
 #[derive(Debug, Clone)]
@@ -34,8 +37,9 @@ pub struct Limits {
     pub stall: Duration,
     /// How long shutdown waits for calls in hand.
     pub grace: Duration,
-    /// Connections at one time; more wait in the system's queue. Choose so that they do not use
-    /// up the files that the process needs for other things.
+    /// Connections at one time. For another one an idle one is closed; while all have a call in
+    /// hand, more wait in the system's queue. Choose so that they do not use up the files that the
+    /// process needs for other things.
     pub max_connections: usize,
     /// How many there are, for whoever shares files with this server.
     pub open: Gauge,
@@ -88,6 +92,7 @@ pub struct Server<L> {
     listener: L,
     limits: Limits,
     observer: Arc<dyn Observer>,
+    idle: Idle,
 }
 
 /// Files may be used up; trying again at once would only burn the processor.
@@ -100,6 +105,7 @@ impl<L: Listener> Server<L> {
             listener,
             limits,
             observer,
+            idle: Idle::default(),
         }
     }
 
@@ -141,6 +147,7 @@ impl<L: Listener> Server<L> {
         Shared {
             limits: self.limits.clone(),
             observer: Arc::clone(&self.observer),
+            idle: self.idle.clone(),
         }
     }
 
@@ -152,21 +159,31 @@ impl<L: Listener> Server<L> {
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let (mut failing, mut was_full) = (false, false);
+        let most = self.limits.max_connections.max(1);
         tokio::pin!(shutdown);
         loop {
-            let full = tasks.len() >= self.limits.max_connections.max(1);
-            if full && !std::mem::replace(&mut was_full, true) {
-                warn!("{} connections are open: more have to wait", tasks.len());
+            let open = tasks.len();
+            // One more than may be, until an idle one is gone.
+            let has_place = open < most || open == most && self.idle.any();
+            if (open > most || !has_place) && !std::mem::replace(&mut was_full, true) {
+                warn!(
+                    "{most} connections are open: for others those that idle are closed, and where \
+                     none does they have to wait"
+                );
             }
             // Said again only after it got much better.
-            was_full &= tasks.len() > self.limits.max_connections / 2;
+            was_full &= open > most / 2;
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(ended) = tasks.join_next(), if !tasks.is_empty() => report(ended),
-                accepted = self.listener.accept(), if !full => match accepted {
+                () = self.idle.changed(), if !has_place => {}
+                accepted = self.listener.accept(), if has_place => match accepted {
                     Ok((stream, peer)) => {
                         failing = false;
+                        if open == most {
+                            self.idle.close_one();
+                        }
                         spawn(&mut tasks, stream, peer, closing.clone());
                     }
                     Err(error) => {

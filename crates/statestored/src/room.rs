@@ -5,10 +5,9 @@
 //!                                       a third of them: opened by these
 //! ```
 //!
-//! What subscribers keep open to us, and calls under way, cannot be closed; idle connections to
-//! them can. So more subscribers than there is room for find theirs closed now and then, and only
-//! what they open to us beyond its third has to wait. The rest is for connections of large messages
-//! and for calls beyond the 13/16.
+//! Calls under way cannot be closed; idle connections can, to subscribers and those that they keep
+//! open to us. So more subscribers than there is room for find theirs closed now and then. The rest
+//! is for connections of large messages and for calls beyond the 13/16.
 //!
 //! Deliberately absent: closing and waiting, which are `statestore-rpc`'s.
 //! Invariant: these numbers are those that the connections are bounded by.
@@ -73,9 +72,9 @@ impl Room {
                  topic each, {publishing} that publish to both by calls of their own"
             ),
             format!(
-                "With more, idle connections to subscribers are closed and opened again, which \
-                 costs time; subscribers may keep {to_us} open to this statestored, more have to \
-                 wait. --statestore_max_subscribers={max_subscribers}"
+                "With more, or with more than {to_us} that subscribers open to this statestored, \
+                 those that idle for longest are closed and opened again, which costs time. \
+                 --statestore_max_subscribers={max_subscribers}"
             ),
         ]
     }
@@ -131,7 +130,7 @@ mod tests {
             assert!(first.contains(part), "{part}: {first}");
         }
         assert!(
-            second.contains("keep 5208 open") && second.ends_with("=10000"),
+            second.contains("than 5208 that subscribers open") && second.ends_with("=10000"),
             "{second}"
         );
     }

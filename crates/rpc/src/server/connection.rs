@@ -3,6 +3,7 @@
 //! Deliberately absent: knowledge of methods, and anything shared between connections but
 //! bounds and metrics.
 
+use super::idle::Idle;
 use super::{CallTimes, Limits, Observer};
 use crate::message::{MessageReader, ReadError, Received};
 use crate::send::Sending;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
@@ -26,6 +27,7 @@ const LEAST_PROGRESS: u64 = 64 * 1024;
 pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) idle: Idle,
 }
 
 /// Why a connection was closed before the peer did. Other connections are unaffected.
@@ -67,6 +69,8 @@ pub(super) async fn converse<S, T>(
         peer,
         shared: &shared,
         closing,
+        was_used: false,
+        told: Arc::new(Notify::new()),
     };
     match conversation.run(service).await {
         Ok(()) => {}
@@ -102,6 +106,10 @@ struct Conversation<'a, S> {
     peer: SocketAddr,
     shared: &'a Shared,
     closing: watch::Receiver<bool>,
+    /// A call came over it.
+    was_used: bool,
+    /// Rings when it is to go while it waits.
+    told: Arc<Notify>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -170,9 +178,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     /// The next message and how long it took from its first byte on; `None` at the end.
     async fn next_message(&mut self) -> Result<Option<(Received, Duration)>, Broken> {
         if self.reader.received() == 0 {
+            let _waits = self.shared.idle.wait(self.was_used, &self.told);
             let n = tokio::select! {
                 biased;
                 n = self.reader.fill(&mut self.stream) => n?,
+                () = self.told.notified() => 0,
                 _ = self.closing.wait_for(|closing| *closing) => 0,
             };
             if n == 0 {
@@ -185,6 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             // Boxed as well: most messages come whole.
             None => Box::pin(self.rest()).await?,
         };
+        self.was_used = true;
         Ok(message.map(|message| (message, begun.elapsed())))
     }
 
