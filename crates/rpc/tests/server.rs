@@ -3,20 +3,20 @@
 
 mod common;
 
-use common::{PATIENCE, Running, expect, expect_closed, heartbeat, plain, reply, until, within};
+use common::counts::Counts;
+use common::{
+    PATIENCE, Running, expect, expect_closed, gate_call, heartbeat, plain, reply, until, within,
+};
 use statestore_rpc::{
-    Budget, Call, CallLimits, CallTimes, Connection, HostPort, Limits, Listener, LocalService, Net,
-    Observer, Outcome, Pool, PoolLimits, Purpose, Quiet, Server, TcpNet, dispatch,
+    Budget, Call, CallLimits, Connection, HostPort, Limits, Listener, LocalService, Net, Outcome,
+    Pool, PoolLimits, Purpose, Quiet, Server, TcpNet, dispatch,
 };
 use statestore_wire::envelope::write_call;
-use statestore_wire::{
-    HeartbeatRequest, HeartbeatResponse, SetStatestoreDebugActionRequest, UpdateStateRequest,
-};
+use statestore_wire::{HeartbeatRequest, HeartbeatResponse, UpdateStateRequest};
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,52 +32,6 @@ fn half_update(claimed: i32, sent: usize) -> Vec<u8> {
     out.extend(claimed.to_be_bytes());
     out.resize(out.len() + sent, b'x');
     out
-}
-
-fn gate_call(panics: bool) -> Vec<u8> {
-    let request = SetStatestoreDebugActionRequest {
-        disable_network: panics.then_some(true),
-        ..Default::default()
-    };
-    let mut out = Vec::new();
-    write_call(&request, &mut out);
-    out
-}
-
-/// Counts, as metrics would.
-#[derive(Default)]
-struct Counts {
-    open: AtomicIsize,
-    total: AtomicUsize,
-    started: AtomicUsize,
-    ended: Mutex<BTreeMap<&'static str, Vec<Option<CallTimes>>>>,
-}
-
-impl Counts {
-    fn open(&self) -> isize {
-        self.open.load(Ordering::SeqCst)
-    }
-}
-
-impl Observer for Counts {
-    fn connection_opened(&self) {
-        self.open.fetch_add(1, Ordering::SeqCst);
-        self.total.fetch_add(1, Ordering::SeqCst);
-    }
-    fn connection_closed(&self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
-    }
-    fn call_started(&self, _method: &'static str) {
-        self.started.fetch_add(1, Ordering::SeqCst);
-    }
-    fn call_ended(&self, method: &'static str, times: Option<CallTimes>) {
-        self.ended
-            .lock()
-            .unwrap()
-            .entry(method)
-            .or_default()
-            .push(times);
-    }
 }
 
 #[tokio::test]
@@ -99,62 +53,6 @@ async fn the_observer_sees_connections_and_calls_of_known_methods() {
     assert!(ended["Heartbeat"].iter().all(Option::is_some));
     assert_eq!(ended["Heartbeat"].len(), 2);
     assert_eq!(ended["SetStatestoreDebugAction"], [None]);
-}
-
-// P9: who keeps connections open takes neither every file nor every place.
-#[tokio::test]
-async fn beyond_the_limit_the_one_that_idles_longest_is_closed_for_another() {
-    let counts = Arc::new(Counts::default());
-    let limits = Limits {
-        max_connections: 3,
-        ..Limits::default()
-    };
-    let server = Running::start(limits, counts.clone()).await;
-    let mut idle = Vec::new();
-    for _ in 0..2 {
-        let mut stream = plain(&server.at).await;
-        expect(&mut stream, &heartbeat(), &reply("Heartbeat", 0)).await;
-        idle.push(stream);
-    }
-    // This one never speaks, so it goes before those that did.
-    let mut silent = plain(&server.at).await;
-    until("all places are taken", || counts.open() == 3).await;
-    let (mut b, mut a) = (idle.pop().unwrap(), idle.pop().unwrap());
-    for goes in [&mut silent, &mut a, &mut b] {
-        let mut another = plain(&server.at).await;
-        expect(&mut another, &heartbeat(), &reply("Heartbeat", 0)).await;
-        expect_closed(goes, b"").await;
-        until("its place is another's", || counts.open() == 3).await;
-        idle.push(another);
-    }
-    for stream in &mut idle {
-        expect(stream, &heartbeat(), &reply("Heartbeat", 0)).await;
-    }
-    assert_eq!(counts.total.load(Ordering::SeqCst), 6);
-}
-
-// P9, K-2
-#[tokio::test]
-async fn a_call_in_hand_keeps_its_connection_and_others_wait_for_it() {
-    let counts = Arc::new(Counts::default());
-    let limits = Limits {
-        max_connections: 1,
-        ..Limits::default()
-    };
-    let server = Running::start(limits, counts.clone()).await;
-    let mut busy = plain(&server.at).await;
-    busy.write_all(&gate_call(false)).await.unwrap();
-    let waiting = &server.probe.waiting;
-    until("it is in hand", || waiting.load(Ordering::SeqCst) == 1).await;
-    let mut other = plain(&server.at).await;
-    other.write_all(&heartbeat()).await.unwrap();
-    assert_eq!(counts.total.load(Ordering::SeqCst), 1);
-    server.probe.gate.add_permits(1);
-    expect(&mut other, b"", &reply("Heartbeat", 0)).await;
-    let mut answer = Vec::new();
-    within(busy.read_to_end(&mut answer)).await.unwrap();
-    assert_eq!(answer[3], 2, "a reply, and then the end");
-    assert_eq!(counts.total.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

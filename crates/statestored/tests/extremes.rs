@@ -85,8 +85,8 @@ fn topics_may_have_no_name_and_keys_a_megabyte() {
     );
 }
 
-// Who takes connections and keeps them takes neither the files that heartbeats need nor a place from
-// who has something to say.
+// Who takes connections and keeps them takes neither the files that heartbeats need nor a place
+// from who has something to say.
 #[test]
 fn a_crowd_of_idle_connections_takes_no_files_from_heartbeats() {
     let flags = ["--statestore_heartbeat_frequency_ms=100"];

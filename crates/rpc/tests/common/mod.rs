@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
+pub mod counts;
 pub mod way;
 
 /// Generous: only a broken test waits so long.
@@ -162,6 +163,17 @@ pub async fn expect(stream: &mut TcpStream, send: &[u8], answer: &[u8]) {
     let mut got = vec![0; answer.len()];
     within(stream.read_exact(&mut got)).await.unwrap();
     assert_eq!(got, answer);
+}
+
+/// A call that waits at the gate, or panics.
+pub fn gate_call(panics: bool) -> Vec<u8> {
+    let request = SetStatestoreDebugActionRequest {
+        disable_network: panics.then_some(true),
+        ..Default::default()
+    };
+    let mut out = Vec::new();
+    write_call(&request, &mut out);
+    out
 }
 
 /// Sends bytes and sees the connection closed without an answer.
