@@ -91,14 +91,12 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
             continue;
         }
         let measured = measure(bench, size, n).await?;
-        let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
-        let limit = limit(size, n, calls as f64 / measured.taken.seconds).await?;
+        let limit = limit(size, n, measured.rate()).await?;
         taken.push(measured.taken);
         section.figures.extend(figures(size, n, &measured, limit));
         if size.publishing || size.min_version {
-            section
-                .figures
-                .push(difference(bench, size, n, measured).await?);
+            let beside = difference(bench, size, n, measured).await?;
+            section.figures.extend(beside);
         }
     }
     section.others = others(&taken);
@@ -106,33 +104,56 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
 }
 
 /// CPU of what should make no difference, beside the same without it: the least of some turns.
+/// Whoever rests costs heartbeats only: that is judged by calls, since what subscribers follow
+/// takes room in caches, and a call now and then wakes the process up for itself alone.
 async fn difference(
     bench: &Bench,
     size: &Size,
     n: usize,
     first: Measured,
-) -> Result<Figure, Failure> {
+) -> Result<Vec<Figure>, Failure> {
     let plain = Size {
         min_version: false,
         publishing: false,
+        updates: size.updates && !size.publishing,
         warm_up: size.warm_up.min(SHORT),
         ..size.clone()
     };
-    let (mut with, mut without) = (first.mean, measure(bench, &plain, n).await?.mean);
+    let other = measure(bench, &plain, n).await?;
+    let (mut with, mut without) = (first.mean, other.mean);
     // Long ones need no others.
     let turns = if size.publishing { 0 } else { 1 };
     for _ in 0..turns {
         with = with.min(measure(bench, size, n).await?.mean);
         without = without.min(measure(bench, &plain, n).await?.mean);
     }
-    let (promise, than) = match size.publishing {
-        true => ("Push", "heartbeats alone"),
-        false => ("W15", "without lowest versions"),
+    let than = match size.publishing {
+        true => "heartbeats alone",
+        false => "without lowest versions",
     };
-    let key = format!("{}.{n}.difference", name(size));
-    let what = format!("{n} subscribers: CPU beside {than}");
-    let figure = Figure::new(key, what, with * 100.0, "% of a core").beside(without * 100.0);
-    Ok(figure.promised(promise, Bound::MostOfLimit(SAME)))
+    let figure = |part: &str, what: &str, value, unit| {
+        let key = format!("{}.{n}.difference_{part}", name(size));
+        Figure::new(
+            key,
+            format!("{n} subscribers: {what} beside {than}"),
+            value,
+            unit,
+        )
+    };
+    let cpu = figure("cpu", "CPU", with * 100.0, "% of a core").beside(without * 100.0);
+    if !size.publishing {
+        return Ok(vec![cpu.promised("W15", Bound::MostOfLimit(SAME))]);
+    }
+    let calls = figure("calls", "calls", first.rate(), "1/s").beside(other.rate());
+    Ok(vec![calls.promised("Push", Bound::MostOfLimit(SAME)), cpu])
+}
+
+impl Measured {
+    /// Calls a second.
+    fn rate(&self) -> f64 {
+        let calls: u64 = self.lateness.iter().map(|lane| lane.calls).sum();
+        calls as f64 / self.taken.seconds
+    }
 }
 
 async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failure> {
@@ -234,11 +255,9 @@ fn figures(
         );
         Figure::new(key, what, value, unit)
     };
-    let taken = measured.taken;
     let share = |cpu: f64| cpu * 100.0;
     let cpu = share(measured.cpu);
-    let calls: u64 = measured.lateness.iter().map(|lane| lane.calls).sum();
-    let a_call = |cpu: f64| cpu * taken.seconds / calls as f64 * 1e6;
+    let a_call = |cpu: f64| cpu / measured.rate() * 1e6;
     // P3b: what one thread with direct calls took for 5,000 (docs/adr/0004), and 5 % of a period.
     let promised = |figure: Figure, number, most| match (number, name, n) {
         ("P3", "p3", 10_000) | ("P3b", "p3b", 5_000) => figure.promised(number, Bound::Most(most)),
@@ -255,7 +274,7 @@ fn figures(
             event_loop * 1e6,
             "us",
         ),
-        figure("calls", "calls", calls as f64 / taken.seconds, "1/s")
+        figure("calls", "calls", measured.rate(), "1/s")
             .beside(n as f64 * if size.updates { 11.5 } else { 1.0 }),
     ];
     let lanes = ["heartbeat", "priority", "normal"];
