@@ -199,10 +199,12 @@ impl Crowd {
         who: &[Arc<Subscriber>],
         topics: &[Topic],
     ) -> Result<Duration, Failure> {
-        self.register_at_once(server, who, topics, AT_ONCE).await
+        let pool = Pool::new(TcpNet, PoolLimits::default());
+        let pool = || pool.clone();
+        self.register_over(pool, server, who, topics, AT_ONCE).await
     }
 
-    /// The same, with so many under way at one time.
+    /// The same, with so many under way at one time, each over a connection of its own.
     pub(crate) async fn register_at_once(
         &self,
         server: &HostPort,
@@ -210,11 +212,26 @@ impl Crowd {
         topics: &[Topic],
         at_once: usize,
     ) -> Result<Duration, Failure> {
-        let pool = Pool::new(TcpNet, PoolLimits::default());
+        let pool = || Pool::new(TcpNet, PoolLimits::default());
+        self.register_over(pool, server, who, topics, at_once).await
+    }
+
+    async fn register_over(
+        &self,
+        pool: impl Fn() -> Pool<TcpNet>,
+        server: &HostPort,
+        who: &[Arc<Subscriber>],
+        topics: &[Topic],
+        at_once: usize,
+    ) -> Result<Duration, Failure> {
         let start = Instant::now();
         let calls = who.iter().map(|one| {
-            let one = self.register_one(&pool, server, one, topics);
-            async move { one.await.map(|_| ()) }
+            let pool = pool();
+            async move {
+                self.register_one(&pool, server, one, topics)
+                    .await
+                    .map(|_| ())
+            }
         });
         let calls = futures::stream::iter(calls).buffer_unordered(at_once);
         calls.try_collect::<()>().await?;

@@ -22,8 +22,9 @@ The figures come from the shipped binary `statestored` as a process of its own; 
 system time), memory and files are what `/proc` says. One other process simulates all subscribers:
 each has an address of its own on the loopback device, reads what it is sent and answers at once.
 Both share this machine's cores, so the simulated subscribers' work is part of every time, for the
-server and for its limit alike. Work that the kernel's network threads do is in nobody's CPU. Where
-the subscriber library is measured, it has a process of its own, and so has each peer.
+server and for its limit alike. Work that the kernel's network threads do is in nobody's CPU. What
+stands beside a statestored runs as it does, in a session of its own: the plainest sender of a large
+topic, and each peer. Where the cost of the subscriber library is measured, it has a process too.
 
 **Limit** is measured in the same run on the same machine: what the plainest means reach, or the
 same figure without the disturbance; each section says which. **Ratio** is measured by limit. A
@@ -61,7 +62,7 @@ pub(crate) fn page(head: &str, circumstances: &Circumstances, sections: &[Sectio
     for (name, value) in machine::description() {
         row(name, &value);
     }
-    row("Duration", &format!("{:.0} s", circumstances.seconds));
+    row("Duration", &duration(circumstances.seconds));
     let busy = sections.iter().map(|section| section.others);
     row("Others", &others(busy.fold(0.0, f64::max)));
     if circumstances.tiny {
@@ -80,6 +81,12 @@ pub(crate) fn page(head: &str, circumstances: &Circumstances, sections: &[Sectio
         }
     }
     page
+}
+
+fn duration(seconds: f64) -> String {
+    const MOST: f64 = 1_800.0;
+    let verdict = if seconds > MOST { ": **too long**" } else { "" };
+    format!("{seconds:.0} s of {MOST} at most{verdict}")
 }
 
 /// One section.

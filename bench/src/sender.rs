@@ -12,7 +12,7 @@
 
 use crate::failure::Failure;
 use crate::machine;
-use crate::scenarios::{LIMIT, NORMAL, PREFIXES, in_turns, items, too_late};
+use crate::scenarios::{LIMIT, NORMAL, PREFIXES, by_prefix, in_turns, items, too_late};
 use crate::straight::{self, message};
 use clap::Parser;
 use futures::future::try_join_all;
@@ -89,22 +89,20 @@ fn groups(wanted: &Wanted) -> Vec<Group> {
         let all = in_turns(0..wanted.items, wanted.value, count, |_| true);
         Arc::new(message::Entries::of(&all))
     });
-    let group = |nth: usize| {
-        let (prefix, items) = match wanted.prefixes {
-            0 => ("", items(wanted.items, wanted.value, b'v', false)),
-            _ => {
-                let its = in_turns(0..wanted.items, wanted.value, count, |turn| turn == nth);
-                (PREFIXES[nth], its)
-            }
+    let group = |((prefix, to), nth)| {
+        let items = match wanted.prefixes {
+            0 => items(wanted.items, wanted.value, b'v', false),
+            _ => in_turns(0..wanted.items, wanted.value, count, |turn| turn == nth),
         };
         Group {
-            to: wanted.to.iter().skip(nth).step_by(count).copied().collect(),
+            to,
             prefix,
             message: Arc::new(message::update(NORMAL, items)),
             whole: whole.clone(),
         }
     };
-    (0..count).map(group).collect()
+    let all = by_prefix(&wanted.to, wanted.prefixes);
+    all.into_iter().zip(0..).map(group).collect()
 }
 
 impl Group {

@@ -79,7 +79,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
     [
         "isolation",
         "isolation --subscribers=3 --hung=1,3 --skipping=1 --far=1 --items=300 --receivers=2 \
-         --slow=2 --seconds=1 --windows=1 --turns=1 --windows-of-a-turn=1 --warm-up=0",
+         --slow=2 --seconds=2 --windows=1 --turns=1 --windows-of-a-turn=1 --warm-up=0",
     ],
     [
         "changes --subscribers=100",

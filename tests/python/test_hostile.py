@@ -113,7 +113,7 @@ def test_good_requests_with_a_bit_turned_do_no_harm(busy):
 
 
 def test_a_thousand_connections_at_once_are_served(busy):
-    """wire.md section 1: no limit, no idle timeout; each is answered, and all are let go."""
+    """wire.md section 1: no limit met, no idle timeout; each is answered, and all are let go."""
     key = "impala.thrift-server.StatestoreService.connections-in-use"
     ask = encode("GetProtocolVersion", "call", ttypes.TGetProtocolVersionRequest(1))
     streams = []

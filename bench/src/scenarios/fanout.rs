@@ -3,7 +3,7 @@
 //! Rounds of the limit and of the statestored alternate, so that a disturbance meets both.
 
 use super::{
-    Bench, KEY, LIMIT, Meter, NORMAL, PREFIXES, Publisher, in_turns, numbered, others, too_late,
+    Bench, KEY, LIMIT, Meter, NORMAL, Publisher, by_prefix, in_turns, numbered, others, too_late,
 };
 use crate::crowd::{Conduct, Records, Subscriber, Topic};
 use crate::failure::Failure;
@@ -55,12 +55,6 @@ impl Round {
     }
 }
 
-/// Who wants the same.
-struct Group {
-    prefix: &'static str,
-    receivers: Vec<Arc<Subscriber>>,
-}
-
 pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> {
     let (server, crowd) = bench.start(&[]).await?;
     let records = Records::new();
@@ -73,7 +67,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     server.process().forget_peak();
 
     let all = crowd.add(size.subscribers, Conduct::Answers, &records);
-    let groups = groups(size, &all);
+    let groups = by_prefix(&all, size.prefixes);
     let mut sender = Sender::start(sender::Wanted {
         items: size.items,
         value: size.value,
@@ -89,15 +83,15 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
         records.forget_larges();
         // Registering again under the same id begins with the whole topic again.
         let address = server.address();
-        let register = |group: &Group| {
+        let register = |(prefix, who): (&'static str, Vec<Arc<Subscriber>>)| {
             let topic = Topic {
-                prefix: group.prefix,
+                prefix,
                 ..Topic::all_of(NORMAL)
             };
-            let (who, crowd, address) = (group.receivers.clone(), &crowd, &address);
+            let (crowd, address) = (&crowd, &address);
             async move { crowd.register(address, &who, &[topic]).await }
         };
-        try_join_all(groups.iter().map(register)).await?;
+        try_join_all(groups.clone().into_iter().map(register)).await?;
         let (time, bytes) = arrival(&records, size, start).await?;
         settle(&server, size).await?;
         let this = meter.stop()?;
@@ -146,19 +140,6 @@ async fn fill(size: &Size, server: &Statestored, publisher: &Publisher) -> Resul
         publisher.fill(server, NORMAL, items).await?;
     }
     Ok(())
-}
-
-/// Everybody, by what they want.
-fn groups(size: &Size, all: &[Arc<Subscriber>]) -> Vec<Group> {
-    let count = size.prefixes.clamp(1, PREFIXES.len());
-    let group = |nth: usize| Group {
-        prefix: match size.prefixes {
-            0 => "",
-            _ => PREFIXES[nth],
-        },
-        receivers: all.iter().skip(nth).step_by(count).cloned().collect(),
-    };
-    (0..count).map(group).collect()
 }
 
 async fn limit(sender: &mut Sender, size: &Size, records: &Records) -> Result<Round, Failure> {

@@ -258,8 +258,13 @@ fn typical(windows: impl Iterator<Item = Lateness> + Clone) -> Lateness {
         calls: windows.clone().map(|window| window.calls).sum(),
         p50: median(of(|window| window.p50)),
         p99: median(of(|window| window.p99)),
-        max: of(|window| window.max).into_iter().fold(0.0, f64::max),
+        max: of(|window| window.max).into_iter().fold(0.0, highest),
     }
+}
+
+/// Not a number if either is none.
+fn highest(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
 }
 
 fn how(size: &Size) -> String {

@@ -149,6 +149,17 @@ pub(crate) fn in_turns(
     ItemBatch::from_items(keys.iter().map(|key| (key.as_bytes(), &value[..], false)))
 }
 
+/// Who gets the keys of which prefix, in turns; all of them by none if there are no `prefixes`.
+pub(crate) fn by_prefix<T: Clone>(who: &[T], prefixes: usize) -> Vec<(&'static str, Vec<T>)> {
+    if prefixes == 0 {
+        return vec![("", who.to_vec())];
+    }
+    let count = prefixes.min(PREFIXES.len());
+    let nth = |nth: usize| who.iter().skip(nth).step_by(count).cloned().collect();
+    let prefixes = PREFIXES.iter().take(count).zip(0..);
+    prefixes.map(|(prefix, n)| (*prefix, nth(n))).collect()
+}
+
 /// Bytes of a key made by [`items`].
 pub(crate) const KEY: usize = 12;
 

@@ -73,7 +73,7 @@ async fn what_was_refused_as_an_unknown_method_comes_in_answers() {
     await_published(&statestore, 0, "first", "1").await;
     keeps(&statestore, 1, "first", "1").await;
     write(&folder.path().join("second"), "2");
-    // Nothing is asked meanwhile, so one of the two went by a call.
+    // It is asked for no update meanwhile, so it has tried to publish this by a call.
     agent.await_log(REFUSED);
     agent.await_log("Invalid method name: 'Publish'");
     await_published(&statestore, 1, "second", "2").await;

@@ -103,9 +103,9 @@ impl<L: Listener> Server<L> {
     pub fn new(listener: L, limits: Limits, observer: Arc<dyn Observer>) -> Self {
         Self {
             listener,
+            idle: Idle::new(limits.max_connections),
             limits,
             observer,
-            idle: Idle::default(),
         }
     }
 
@@ -158,17 +158,20 @@ impl<L: Listener> Server<L> {
     ) {
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let (mut failing, mut was_full) = (false, false);
+        let (mut failing, mut was_full, mut over) = (false, false, false);
         let most = self.limits.max_connections.max(1);
         tokio::pin!(shutdown);
         loop {
             let open = tasks.len();
             // One more than may be, until an idle one is gone.
             let has_place = open < most || open == most && self.idle.any();
+            if open <= most && std::mem::take(&mut over) {
+                self.idle.forgive();
+            }
             if (open > most || !has_place) && !std::mem::replace(&mut was_full, true) {
                 warn!(
-                    "{most} connections are open: for others those that idle are closed, and where \
-                     none does they have to wait"
+                    "all {most} places are taken: for each new connection the one that idles for \
+                     longest is closed; while none idles, new ones wait"
                 );
             }
             // Said again only after it got much better.
@@ -182,6 +185,7 @@ impl<L: Listener> Server<L> {
                     Ok((stream, peer)) => {
                         failing = false;
                         if open == most {
+                            over = true;
                             self.idle.close_one();
                         }
                         spawn(&mut tasks, stream, peer, closing.clone());

@@ -14,11 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[tokio::test]
 async fn beyond_the_limit_the_one_that_idles_longest_is_closed_for_another() {
     let counts = Arc::new(Counts::default());
-    let limits = Limits {
-        max_connections: 3,
-        ..Limits::default()
-    };
-    let server = Running::start(limits, counts.clone()).await;
+    let server = Running::start(places(3), counts.clone()).await;
     let mut idle = Vec::new();
     for _ in 0..2 {
         let mut stream = plain(&server.at).await;
@@ -42,26 +38,62 @@ async fn beyond_the_limit_the_one_that_idles_longest_is_closed_for_another() {
     assert_eq!(counts.total.load(Ordering::SeqCst), 6);
 }
 
+fn places(max_connections: usize) -> Limits {
+    Limits {
+        max_connections,
+        ..Limits::default()
+    }
+}
+
 // P9, K-2
 #[tokio::test]
-async fn a_call_in_hand_keeps_its_connection_and_others_wait_for_it() {
+async fn a_call_in_hand_keeps_its_connection_until_it_is_answered() {
     let counts = Arc::new(Counts::default());
-    let limits = Limits {
-        max_connections: 1,
-        ..Limits::default()
-    };
-    let server = Running::start(limits, counts.clone()).await;
+    let server = Running::start(places(1), counts.clone()).await;
     let mut busy = plain(&server.at).await;
+    expect(&mut busy, &heartbeat(), &reply("Heartbeat", 0)).await;
     busy.write_all(&gate_call(false)).await.unwrap();
     let waiting = &server.probe.waiting;
     until("it is in hand", || waiting.load(Ordering::SeqCst) == 1).await;
+    // One more than there are places, for which nobody could go yet; then one too many.
     let mut other = plain(&server.at).await;
-    other.write_all(&heartbeat()).await.unwrap();
-    assert_eq!(counts.total.load(Ordering::SeqCst), 1);
+    expect(&mut other, &heartbeat(), &reply("Heartbeat", 0)).await;
+    let mut another = plain(&server.at).await;
+    another.write_all(&heartbeat()).await.unwrap();
+    assert_eq!(counts.total.load(Ordering::SeqCst), 2);
     server.probe.gate.add_permits(1);
-    expect(&mut other, b"", &reply("Heartbeat", 0)).await;
     let mut answer = Vec::new();
     within(busy.read_to_end(&mut answer)).await.unwrap();
     assert_eq!(answer[3], 2, "a reply, and then the end");
-    assert_eq!(counts.total.load(Ordering::SeqCst), 2);
+    expect(&mut another, b"", &reply("Heartbeat", 0)).await;
+    expect_closed(&mut other, b"").await;
+    assert_eq!(counts.total.load(Ordering::SeqCst), 3);
+}
+
+// K-2: who has just connected is not the first to go.
+#[tokio::test]
+async fn newcomers_have_the_time_to_say_something() {
+    let counts = Arc::new(Counts::default());
+    let server = Running::start(places(8), counts.clone()).await;
+    let mut used = Vec::new();
+    for _ in 0..8 {
+        let mut stream = plain(&server.at).await;
+        expect(&mut stream, &heartbeat(), &reply("Heartbeat", 0)).await;
+        used.push(stream);
+    }
+    let mut newcomers = [plain(&server.at).await, plain(&server.at).await];
+    until("both are in", || counts.total.load(Ordering::SeqCst) == 10).await;
+    for stream in &mut newcomers {
+        expect(stream, &heartbeat(), &reply("Heartbeat", 0)).await;
+    }
+    let mut silent = Vec::new();
+    for n in 0..8 {
+        silent.push(plain(&server.at).await);
+        let all = || counts.total.load(Ordering::SeqCst) == 11 + n;
+        until("it is in", all).await;
+    }
+    // These pushed out each other beyond their share.
+    for stream in &mut newcomers {
+        expect(stream, &heartbeat(), &reply("Heartbeat", 0)).await;
+    }
 }

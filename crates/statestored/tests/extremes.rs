@@ -85,7 +85,7 @@ fn topics_may_have_no_name_and_keys_a_megabyte() {
     );
 }
 
-// Who takes connections and keeps them takes neither the files that heartbeats need nor a place
+// Who takes connections and says nothing takes neither the files that heartbeats need nor a place
 // from who has something to say.
 #[test]
 fn a_crowd_of_idle_connections_takes_no_files_from_heartbeats() {
@@ -97,7 +97,7 @@ fn a_crowd_of_idle_connections_takes_no_files_from_heartbeats() {
     let crowd: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(statestored.rpc).unwrap())
         .collect();
-    statestored.await_log("for others those that idle are closed");
+    statestored.await_log("places are taken: for each new connection");
     assert!(statestored.open_files() < 48 / 4 + 30);
     assert!(!statestored.log().contains("accepting connections fails"));
     healthy.await_heartbeats(5);

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
@@ -70,7 +70,7 @@ pub(super) async fn converse<S, T>(
         shared: &shared,
         closing,
         was_used: false,
-        told: Arc::new(Notify::new()),
+        told: Arc::default(),
     };
     match conversation.run(service).await {
         Ok(()) => {}
@@ -178,12 +178,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     /// The next message and how long it took from its first byte on; `None` at the end.
     async fn next_message(&mut self) -> Result<Option<(Received, Duration)>, Broken> {
         if self.reader.received() == 0 {
-            let _waits = self.shared.idle.wait(self.was_used, &self.told);
-            let n = tokio::select! {
-                biased;
-                n = self.reader.fill(&mut self.stream) => n?,
-                () = self.told.notified() => 0,
-                _ = self.closing.wait_for(|closing| *closing) => 0,
+            let Some(n) = self.first_bytes().await? else {
+                // An orderly end: a client tries again over another one (K-2).
+                let _ = self.stream.shutdown().await;
+                return Ok(None);
             };
             if n == 0 {
                 return Ok(None);
@@ -197,6 +195,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         };
         self.was_used = true;
         Ok(message.map(|message| (message, begun.elapsed())))
+    }
+
+    /// How many bytes came, 0 at the end; `None` if it has to go for another one.
+    async fn first_bytes(&mut self) -> Result<Option<usize>, Broken> {
+        let Some(waits) = self.shared.idle.wait(self.was_used, &self.told) else {
+            return Ok(None);
+        };
+        let n = tokio::select! {
+            biased;
+            n = self.reader.fill(&mut self.stream) => n?,
+            () = self.told.notified() => return Ok(None),
+            _ = self.closing.wait_for(|closing| *closing) => 0,
+        };
+        if n > 0 && !waits.end() {
+            // It rings no more for what another one does now.
+            self.told = Arc::default();
+        }
+        Ok(Some(n))
     }
 
     /// The rest of a message that has begun; `None` if the server is closing.

@@ -1,49 +1,95 @@
 //! [`Idle`]: the connections that wait for a call, for when another one needs the place of one.
 //!
+//! ```text
+//!   close_one --> told: it goes ------------------------------------> its place is free
+//!       |           \--but a call came first--> another is told         ^
+//!       \--none waits--> owed: the next one that would wait goes ------/
+//! ```
+//!
 //! Clients keep connections for their next call, and open another where one was closed meanwhile
-//! (K-2). So where there are more of them than places, the one that waited for longest goes; before
-//! any that was of use, one over which nobody ever spoke: a crowd of these pushes out itself.
+//! (K-2). So where there are more of them than places, the one that waited for longest goes. Those
+//! over which nobody ever spoke keep a share of the places at most: a crowd of these pushes out
+//! itself, and who has just connected has the time to say something.
 //!
 //! Deliberately absent: an idle timeout; while there is room nobody has to go.
 //!
-//! Invariant: one that has begun to receive a call is not told to go.
+//! Invariant: for each that is asked for, one goes as soon as one waits that was of use, unless
+//! that is forgiven; none goes in the middle of a call.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Those that wait. Clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Idle(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
     /// Rings when one waits while none did.
     bell: Notify,
+    /// So many may wait that were of no use yet before these go first.
+    silent: usize,
 }
 
+/// The first one of each has waited for longest.
 #[derive(Default)]
 struct Waiting {
-    /// The first one is the first to go.
-    all: BTreeMap<Turn, Arc<Notify>>,
+    silent: BTreeMap<u64, Arc<Notify>>,
+    used: BTreeMap<u64, Arc<Notify>>,
     next: u64,
+    /// How many are still to go.
+    owed: usize,
 }
 
-/// Whether it was of use, and since when it waits.
-type Turn = (bool, u64);
+impl Waiting {
+    fn of(&mut self, was_used: bool) -> &mut BTreeMap<u64, Arc<Notify>> {
+        if was_used {
+            &mut self.used
+        } else {
+            &mut self.silent
+        }
+    }
+
+    fn close_one(&mut self, silent: usize) {
+        let silent_first = self.silent.len() > silent || self.used.is_empty();
+        match self.of(!silent_first).pop_first() {
+            Some((_, told)) => told.notify_one(),
+            None => self.owed += 1,
+        }
+    }
+}
 
 impl Idle {
-    /// A connection waits from now on. `told` rings when it is to go.
-    pub(super) fn wait(&self, was_used: bool, told: &Arc<Notify>) -> Waits<'_> {
+    /// Of a server with so many places.
+    pub(super) fn new(places: usize) -> Self {
+        Self(Arc::new(Shared {
+            waiting: Mutex::default(),
+            bell: Notify::new(),
+            silent: places / 4,
+        }))
+    }
+
+    /// A connection waits from now on, and is told to go by `told`. `None`: it is to go at once.
+    pub(super) fn wait(&self, was_used: bool, told: &Arc<Notify>) -> Option<Waits<'_>> {
         let mut waiting = self.lock();
-        let turn = (was_used, waiting.next);
+        // Who has just connected does not pay for having been let in.
+        if let (true, Some(owed)) = (was_used, waiting.owed.checked_sub(1)) {
+            waiting.owed = owed;
+            return None;
+        }
+        let turn = waiting.next;
         waiting.next += 1;
-        waiting.all.insert(turn, Arc::clone(told));
-        if waiting.all.len() == 1 {
+        if waiting.silent.is_empty() && waiting.used.is_empty() {
             self.0.bell.notify_one();
         }
-        Waits { idle: self, turn }
+        waiting.of(was_used).insert(turn, Arc::clone(told));
+        drop(waiting);
+        Some(Waits {
+            idle: self,
+            was_used,
+            turn,
+        })
     }
 
     /// Waits until one waits while none did, or has since this was asked last.
@@ -53,14 +99,18 @@ impl Idle {
 
     /// True if one could be told to go.
     pub(super) fn any(&self) -> bool {
-        !self.lock().all.is_empty()
+        let waiting = self.lock();
+        !waiting.silent.is_empty() || !waiting.used.is_empty()
     }
 
-    /// Tells one to go.
+    /// One is to go: now, or as soon as one waits.
     pub(super) fn close_one(&self) {
-        if let Some((_, told)) = self.lock().all.pop_first() {
-            told.notify_one();
-        }
+        self.lock().close_one(self.0.silent);
+    }
+
+    /// There is room again: none is to go any more but who was told.
+    pub(super) fn forgive(&self) {
+        self.lock().owed = 0;
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -72,18 +122,33 @@ impl Idle {
 /// It waits until this is dropped.
 pub(super) struct Waits<'a> {
     idle: &'a Idle,
-    turn: Turn,
+    was_used: bool,
+    turn: u64,
+}
+
+impl Waits<'_> {
+    /// A call has come. If it was told to go, another one goes for it, and this is false: it has
+    /// been rung for.
+    pub(super) fn end(self) -> bool {
+        let mut waiting = self.idle.lock();
+        let waited = waiting.of(self.was_used).remove(&self.turn).is_some();
+        if !waited {
+            waiting.close_one(self.idle.0.silent);
+        }
+        waited
+    }
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        // Gone already if it was told to go.
-        self.idle.lock().all.remove(&self.turn);
+        // Gone already if it was told to go, or has ended.
+        self.idle.lock().of(self.was_used).remove(&self.turn);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::pin::pin;
     use std::task::{Context, Waker};
@@ -93,35 +158,64 @@ mod tests {
         pin!(bell.notified()).poll(&mut cx).is_ready()
     }
 
-    #[test]
-    fn who_never_spoke_goes_first_then_who_waited_for_longest() {
-        let idle = Idle::default();
-        let bells: Vec<_> = (0..4).map(|_| Arc::new(Notify::new())).collect();
-        let rung = |n: usize| rung(&bells[n]);
-        let _old = idle.wait(true, &bells[0]);
-        let busy = idle.wait(true, &bells[1]);
-        let _new = idle.wait(true, &bells[2]);
-        let _silent = idle.wait(false, &bells[3]);
-        drop(busy);
-        for goes in [3, 0, 2] {
-            assert!(idle.any());
+    fn bells() -> [Arc<Notify>; 5] {
+        [(); 5].map(|()| Arc::default())
+    }
+
+    /// Those that are told to go one after the other.
+    fn going(idle: &Idle, bells: &[Arc<Notify>]) -> Vec<usize> {
+        let mut gone = Vec::new();
+        while idle.any() {
             idle.close_one();
-            for n in 0..bells.len() {
-                assert_eq!(rung(n), n == goes);
-            }
+            gone.extend((0..bells.len()).filter(|n| rung(&bells[*n])));
         }
-        assert!(!idle.any());
+        gone
+    }
+
+    #[test]
+    fn who_waited_for_longest_goes_and_too_many_silent_ones_before() {
+        let (idle, bells) = (Idle::new(4), bells());
+        let uses = [true, false, true, false, true];
+        let all = std::iter::zip(&bells, uses);
+        let mut waits: Vec<_> = all.map(|(bell, used)| idle.wait(used, bell)).collect();
+        assert!(waits.remove(2).unwrap().end());
+        // One silent one may stay until the others are gone.
+        assert_eq!(going(&idle, &bells), [1, 0, 4, 3]);
+    }
+
+    #[test]
+    fn who_has_a_call_when_told_is_stood_in_for() {
+        let (idle, bells) = (Idle::new(4), bells());
+        let waits = [0, 1].map(|n: usize| idle.wait(true, &bells[n]).unwrap());
         idle.close_one();
-        assert!((0..bells.len()).all(|n| !rung(n)));
+        let [first, second] = waits;
+        assert!(!first.end());
+        assert!(rung(&bells[0]) && rung(&bells[1]));
+        drop(second);
+        assert!(!idle.any());
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_by_the_next_that_would_wait() {
+        let (idle, told) = (Idle::new(4), Arc::default());
+        idle.close_one();
+        drop(idle.wait(false, &told).unwrap());
+        assert!(idle.wait(true, &told).is_none());
+        let waits = idle.wait(true, &told).unwrap();
+        assert!(waits.end());
+        idle.close_one();
+        idle.forgive();
+        let _waits = idle.wait(true, &told).unwrap();
+        assert!(!rung(&told));
     }
 
     #[test]
     fn it_is_heard_when_one_waits_while_none_did() {
-        let (idle, told) = (Idle::default(), Arc::new(Notify::new()));
+        let (idle, bells) = (Idle::new(4), bells());
         assert!(!rung(&idle.0.bell));
-        let one = idle.wait(true, &told);
+        let one = idle.wait(true, &bells[0]);
         assert!(rung(&idle.0.bell));
-        let _two = idle.wait(true, &told);
+        let _two = idle.wait(false, &bells[1]);
         assert!(!rung(&idle.0.bell));
         drop(one);
         assert!(idle.any());

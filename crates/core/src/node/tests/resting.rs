@@ -347,7 +347,7 @@ fn those_who_rest_are_asked_apart() {
         .filter(|(at, lane)| *lane == Lane::Priority && *at > 10_000);
     let mut seconds: Vec<_> = asked.map(|(at, _)| at / 1_000).collect();
     seconds.sort_unstable();
-    assert_eq!(seconds[..COUNT].len(), COUNT);
+    assert!(seconds.len() >= COUNT, "{seconds:?}");
     let (first, last) = (seconds[0], seconds[COUNT - 1]);
     assert!(
         (30..40).contains(&first) && (55..65).contains(&last),

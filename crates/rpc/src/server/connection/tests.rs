@@ -39,7 +39,7 @@ fn conversation(
     let shared = Shared {
         limits: Limits::default(),
         observer: times.clone(),
-        idle: Idle::default(),
+        idle: Idle::new(1),
     };
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     (near, converse(far, peer, Answers, shared, closing))
