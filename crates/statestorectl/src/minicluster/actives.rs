@@ -110,12 +110,14 @@ impl Seen {
         )
     }
 
-    /// Leaves out what this one said between the two moments: it could not do anything.
+    /// Leaves out what this one said between the two moments, when it could not do anything, and
+    /// what it was asked before and said after that: it may have been about to say so when it was
+    /// halted.
     pub(crate) fn halted(&mut self, which: usize, from: Instant, to: Instant) {
         let looks = &mut self.0[which];
         let before = looks.iter().rposition(|look| look.answered <= from);
         let at = before.map_or(0, |at| at + 1);
-        looks.retain(|look| look.answered <= from || look.answered >= to);
+        looks.retain(|look| look.answered <= from || look.asked > from && look.answered >= to);
         let still = |at| Look {
             asked: at,
             answered: at,
@@ -244,5 +246,24 @@ mod tests {
         halted.halted(0, at(12), at(91));
         assert_eq!(possibly(&halted), 0);
         assert_eq!((halted.acting(0), halted.changes(0)), ((6, 2), 1));
+    }
+
+    #[test]
+    fn what_a_halted_one_was_about_to_say_is_of_before() {
+        let zero = Instant::now();
+        let at = |ms| zero + Duration::from_millis(ms);
+        let one = [(0, true), (10, true), (92, false)];
+        let other = [(0, false), (40, false), (50, true), (110, true)];
+        let mut halted = seen(zero, &one, &other);
+        halted.0[0][1].answered = at(91);
+        halted.halted(0, at(11), at(90));
+        assert_eq!((halted.acting(0), halted.changes(0)), ((4, 1), 1));
+        assert_eq!(halted.both().1, Duration::ZERO);
+        // Asked while it was halted, it speaks of when it went on.
+        let mut halted = seen(zero, &one, &other);
+        halted.0[0][1].asked = at(12);
+        halted.0[0][1].answered = at(91);
+        halted.halted(0, at(11), at(90));
+        assert_eq!(halted.changes(0), 3);
     }
 }
