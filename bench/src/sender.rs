@@ -12,7 +12,7 @@
 
 use crate::failure::Failure;
 use crate::machine;
-use crate::scenarios::{LIMIT, NORMAL, PREFIXES, by_prefix, in_turns, items, too_late};
+use crate::scenarios::{LIMIT, NORMAL, by_prefix, in_turns, items, too_late};
 use crate::straight::{self, message};
 use clap::Parser;
 use futures::future::try_join_all;
@@ -84,15 +84,16 @@ fn say(what: impl std::fmt::Display) -> io::Result<()> {
 }
 
 fn groups(wanted: &Wanted) -> Vec<Group> {
-    let count = wanted.prefixes.clamp(1, PREFIXES.len());
     let whole = (wanted.prefixes > 0).then(|| {
-        let all = in_turns(0..wanted.items, wanted.value, count, |_| true);
+        let all = in_turns(0..wanted.items, wanted.value, wanted.prefixes, |_| true);
         Arc::new(message::Entries::of(&all))
     });
     let group = |((prefix, to), nth)| {
         let items = match wanted.prefixes {
             0 => items(wanted.items, wanted.value, b'v', false),
-            _ => in_turns(0..wanted.items, wanted.value, count, |turn| turn == nth),
+            _ => in_turns(0..wanted.items, wanted.value, wanted.prefixes, |turn| {
+                turn == nth
+            }),
         };
         Group {
             to,

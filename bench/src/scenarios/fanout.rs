@@ -129,7 +129,7 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
 }
 
 async fn fill(size: &Size, server: &Statestored, publisher: &Publisher) -> Result<(), Failure> {
-    // A reply is shorter than two gigabytes, a topic need not be.
+    // A reply may be as large as the topic; in parts neither side holds all of it twice.
     let part = PART / (KEY + size.value);
     for first in (0..size.items).step_by(part.max(1)) {
         let numbers = first..size.items.min(first + part.max(1));

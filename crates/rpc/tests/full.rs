@@ -9,25 +9,34 @@ use statestore_rpc::Limits;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+fn places(max_connections: usize) -> Limits {
+    Limits {
+        max_connections,
+        ..Limits::default()
+    }
+}
+
+/// A connection over which there was a call.
+async fn used(server: &Running) -> TcpStream {
+    let mut stream = plain(&server.at).await;
+    expect(&mut stream, &heartbeat(), &reply("Heartbeat", 0)).await;
+    stream
+}
 
 // P9: who keeps connections open takes neither every file nor every place.
 #[tokio::test]
 async fn beyond_the_limit_the_one_that_idles_longest_is_closed_for_another() {
     let counts = Arc::new(Counts::default());
     let server = Running::start(places(3), counts.clone()).await;
-    let mut idle = Vec::new();
-    for _ in 0..2 {
-        let mut stream = plain(&server.at).await;
-        expect(&mut stream, &heartbeat(), &reply("Heartbeat", 0)).await;
-        idle.push(stream);
-    }
+    let (mut a, mut b) = (used(&server).await, used(&server).await);
     // This one never speaks, so it goes before those that did.
     let mut silent = plain(&server.at).await;
     until("all places are taken", || counts.open() == 3).await;
-    let (mut b, mut a) = (idle.pop().unwrap(), idle.pop().unwrap());
+    let mut idle = Vec::new();
     for goes in [&mut silent, &mut a, &mut b] {
-        let mut another = plain(&server.at).await;
-        expect(&mut another, &heartbeat(), &reply("Heartbeat", 0)).await;
+        let another = used(&server).await;
         expect_closed(goes, b"").await;
         until("its place is another's", || counts.open() == 3).await;
         idle.push(another);
@@ -38,26 +47,17 @@ async fn beyond_the_limit_the_one_that_idles_longest_is_closed_for_another() {
     assert_eq!(counts.total.load(Ordering::SeqCst), 6);
 }
 
-fn places(max_connections: usize) -> Limits {
-    Limits {
-        max_connections,
-        ..Limits::default()
-    }
-}
-
 // P9, K-2
 #[tokio::test]
 async fn a_call_in_hand_keeps_its_connection_until_it_is_answered() {
     let counts = Arc::new(Counts::default());
     let server = Running::start(places(1), counts.clone()).await;
-    let mut busy = plain(&server.at).await;
-    expect(&mut busy, &heartbeat(), &reply("Heartbeat", 0)).await;
+    let mut busy = used(&server).await;
     busy.write_all(&gate_call(false)).await.unwrap();
     let waiting = &server.probe.waiting;
     until("it is in hand", || waiting.load(Ordering::SeqCst) == 1).await;
     // One more than there are places, for which nobody could go yet; then one too many.
-    let mut other = plain(&server.at).await;
-    expect(&mut other, &heartbeat(), &reply("Heartbeat", 0)).await;
+    let mut other = used(&server).await;
     let mut another = plain(&server.at).await;
     another.write_all(&heartbeat()).await.unwrap();
     assert_eq!(counts.total.load(Ordering::SeqCst), 2);
@@ -75,11 +75,9 @@ async fn a_call_in_hand_keeps_its_connection_until_it_is_answered() {
 async fn newcomers_have_the_time_to_say_something() {
     let counts = Arc::new(Counts::default());
     let server = Running::start(places(8), counts.clone()).await;
-    let mut used = Vec::new();
+    let mut before = Vec::new();
     for _ in 0..8 {
-        let mut stream = plain(&server.at).await;
-        expect(&mut stream, &heartbeat(), &reply("Heartbeat", 0)).await;
-        used.push(stream);
+        before.push(used(&server).await);
     }
     let mut newcomers = [plain(&server.at).await, plain(&server.at).await];
     until("both are in", || counts.total.load(Ordering::SeqCst) == 10).await;

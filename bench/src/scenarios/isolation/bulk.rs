@@ -64,7 +64,7 @@ async fn coming(
     }
     let beside = Beside::new("coming", "a topic that is published again and again");
     turns.show(&beside, "coming", section, taken);
-    let [plain, added] = [0, 1].map(|of| median(turns.added.iter().map(|it| it[of]).collect()));
+    let [plain, added] = medians(&turns.added);
     let added = beside.figure("added", "added to a heartbeat, max", added, "ms");
     let added = added.beside(plain);
     section
@@ -134,12 +134,16 @@ impl Turns {
             .extend(sender.show(&self.quiet, &self.plain));
         let figures = beside.compare_with_plain(&self.quiet, &self.plain, &self.with);
         section.figures.extend(figures);
-        let [plain, rate] = [0, 1].map(|of| median(self.rates.iter().map(|it| it[of]).collect()));
+        let [plain, rate] = medians(&self.rates);
         let rate = beside.figure("rate", "its rate", rate, "GB/s");
         section.figures.push(rate.beside(plain));
         // Beside the plain sender it would be what others take.
         taken.push(self.with.taken);
     }
+}
+
+fn medians(turns: &[[f64; 2]]) -> [f64; 2] {
+    [0, 1].map(|of| median(turns.iter().map(|turn| turn[of]).collect()))
 }
 
 async fn slowly(
