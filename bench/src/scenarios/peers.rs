@@ -69,10 +69,11 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
              {} bytes to {} watchers that were there before. CPU and memory are the server's. \
              Watchers are small clients of our own that speak the server's protocol, a connection \
              each, and only count what comes: what a client library costs is in no figure. Each \
-             server once, in the order shown. Entries go to a statestored as one publication, to etcd in transactions of a hundred puts with eight \
-             under way, to the others as one stream of messages. The servers are Debian's, one \
-             process each, on this machine, at their defaults but for bounds that would drop slow \
-             readers. Limit: blocking threads write as much to as many open connections.",
+             server once, in the order shown. Entries go to a statestored as one publication, to \
+             etcd in transactions of a hundred puts with eight under way, to the others as one \
+             stream of messages. The servers are Debian's, one process each, on this machine, at \
+             their defaults but for bounds that would drop slow readers. Limit: blocking threads \
+             write as much to as many open connections.",
             size.rounds,
             APART.as_millis(),
             size.items,
