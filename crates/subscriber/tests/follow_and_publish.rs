@@ -8,7 +8,7 @@ use statestore_subscriber::{Refused, Topic};
 use statestore_wire::{TopicDeltas, UpdateStateRequest};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{FakeStatestore, LIMIT, builder, delta, entries};
+use support::{FakeStatestore, LIMIT, builder, delta, entries, registered};
 use tokio::sync::Semaphore;
 
 #[tokio::test]
@@ -51,12 +51,7 @@ async fn a_stream_begins_with_the_whole_content_and_goes_on_with_deltas() {
 #[tokio::test]
 async fn what_is_published_leaves_with_the_next_answer_and_flush_waits_for_proof() {
     let statestore = FakeStatestore::start(1).await;
-    let subscriber = builder(&statestore)
-        .topic(Topic::new("t").transient())
-        .start()
-        .await
-        .unwrap();
-    subscriber.registered().await.unwrap();
+    let subscriber = registered(&statestore, Topic::new("t").transient()).await;
     subscriber.publish("t", "k", "old").await.unwrap();
     subscriber.publish("t", "k", "new").await.unwrap();
     subscriber.delete("t", "gone").await.unwrap();
@@ -199,12 +194,7 @@ async fn a_handler_that_panics_fails_its_message_only() {
 #[tokio::test]
 async fn what_was_in_a_lost_answer_is_sent_again() {
     let statestore = FakeStatestore::start(1).await;
-    let subscriber = builder(&statestore)
-        .topic(Topic::new("t"))
-        .start()
-        .await
-        .unwrap();
-    subscriber.registered().await.unwrap();
+    let subscriber = registered(&statestore, Topic::new("t")).await;
     subscriber.publish("t", "k", "v").await.unwrap();
     for _ in 0..3 {
         let reply = statestore.update(vec![delta("t", 0, 0, &[])]).await;
@@ -224,12 +214,7 @@ async fn what_was_in_a_lost_answer_is_sent_again() {
 #[tokio::test]
 async fn a_reader_that_falls_behind_gets_the_whole_content_instead() {
     let statestore = FakeStatestore::start(1).await;
-    let subscriber = builder(&statestore)
-        .topic(Topic::new("t"))
-        .start()
-        .await
-        .unwrap();
-    subscriber.registered().await.unwrap();
+    let subscriber = registered(&statestore, Topic::new("t")).await;
     let mut stream = subscriber.follow("t").unwrap();
     statestore
         .update(vec![delta("t", 0, 1, &[("k0", "x")])])

@@ -13,7 +13,7 @@ use statestore_wire::{Status, StatusCode};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{FakeStatestore, LIMIT, builder, delta};
+use support::{FakeStatestore, LIMIT, builder, delta, registered};
 
 #[tokio::test]
 async fn settings_that_make_no_subscriber_are_refused_by_name() {
@@ -182,12 +182,7 @@ async fn faults_are_injected_where_flags_of_the_reference_inject_them() {
 #[tokio::test]
 async fn leaving_closes_the_port_and_ends_every_wait() {
     let statestore = FakeStatestore::start(1).await;
-    let subscriber = builder(&statestore)
-        .topic(Topic::new("t"))
-        .start()
-        .await
-        .unwrap();
-    subscriber.registered().await.unwrap();
+    let subscriber = registered(&statestore, Topic::new("t")).await;
     let (other, port) = (subscriber.clone(), subscriber.address().port);
     let waiting = tokio::spawn(async move { other.wait(|_| false).await });
     let left = tokio::time::timeout(LIMIT, subscriber.leave());
@@ -200,12 +195,7 @@ async fn leaving_closes_the_port_and_ends_every_wait() {
 #[tokio::test]
 async fn dropping_the_last_handle_is_leaving() {
     let statestore = FakeStatestore::start(1).await;
-    let subscriber = builder(&statestore)
-        .topic(Topic::new("t"))
-        .start()
-        .await
-        .unwrap();
-    subscriber.registered().await.unwrap();
+    let subscriber = registered(&statestore, Topic::new("t")).await;
     let mut stream = subscriber.follow("t").unwrap();
     statestore
         .update(vec![delta("t", 0, 1, &[("a", "1")])])

@@ -278,6 +278,17 @@ pub fn builder(statestore: &FakeStatestore) -> statestore_subscriber::Builder {
         .retry_interval(Duration::from_millis(20))
 }
 
+/// The same, once it is registered with this topic.
+pub async fn registered(
+    statestore: &FakeStatestore,
+    topic: statestore_subscriber::Topic,
+) -> statestore_subscriber::Handle {
+    let start = builder(statestore).topic(topic).start();
+    let subscriber = start.await.unwrap();
+    subscriber.registered().await.unwrap();
+    subscriber
+}
+
 /// A delta of puts; a full message if `from` is 0.
 pub fn delta(topic: &str, from: i64, to: i64, entries: &[(&str, &str)]) -> TopicDelta {
     let items = entries

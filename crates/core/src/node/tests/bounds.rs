@@ -1,6 +1,7 @@
 //! Steps stay short, nothing is left behind, and no claim disturbs anybody.
 
 use super::*;
+use crate::port::Lane;
 
 // R-3, S-7
 #[test]
@@ -57,7 +58,7 @@ fn a_million_rewrites_and_deletions_leave_what_is_alive() {
         };
         let call = calls
             .iter()
-            .find(|call| call.lane == crate::port::Lane::Bulk)
+            .find(|call| call.lane == Lane::Bulk)
             .unwrap()
             .id;
         let response = wire::UpdateStateResponse {
@@ -74,6 +75,25 @@ fn a_million_rewrites_and_deletions_leave_what_is_alive() {
     assert!(topic.memory_bytes < 2 << 20, "{topic:?}");
 }
 
+/// So many keys of topic `t` are what the update among these calls is answered with.
+fn publish_keys(node: &mut Node, now: Now, calls: &[Call], count: usize) {
+    let keys: Vec<_> = (0..count).map(|n| format!("{n}")).collect();
+    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
+    let update = TopicDelta {
+        topic_name: Text::from("t"),
+        topic_entries: ItemBatch::from_items(items),
+        ..Default::default()
+    };
+    let call = calls.iter().find(|call| call.lane == Lane::Bulk);
+    let call = call.unwrap().id;
+    let response = wire::UpdateStateResponse {
+        topic_updates: Vec::from([update]),
+        ..Default::default()
+    };
+    let outcome = Ok(Reply::Update(response));
+    step(node, now, Input::Completed { call, outcome });
+}
+
 // T-6, T-32: a large publication enters in short steps, is seen whole or not at all, and does not
 // outlive its registration.
 #[test]
@@ -83,24 +103,7 @@ fn a_large_publication_enters_in_steps_and_is_sent_only_when_complete() {
         ..Config::default()
     });
     let calls = register(&mut node, at(5), 1, request("w", &["t"]));
-    let keys: Vec<_> = (0..10_500).map(|n| format!("{n}")).collect();
-    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
-    let update = TopicDelta {
-        topic_name: Text::from("t"),
-        topic_entries: ItemBatch::from_items(items),
-        ..Default::default()
-    };
-    let call = calls
-        .iter()
-        .find(|call| call.lane == crate::port::Lane::Bulk)
-        .unwrap()
-        .id;
-    let response = wire::UpdateStateResponse {
-        topic_updates: Vec::from([update]),
-        ..Default::default()
-    };
-    let outcome = Ok(Reply::Update(response));
-    step(&mut node, at(10), Input::Completed { call, outcome });
+    publish_keys(&mut node, at(10), &calls, 10_500);
     assert_eq!(node.topics()[0].version, 1_000);
     let calls = register(&mut node, at(10), 2, request("r", &["t"]));
     assert_eq!(
@@ -142,24 +145,7 @@ fn a_large_expiry_goes_in_steps_and_then_the_topic() {
         ..Config::default()
     });
     let calls = register(&mut node, at(5), 1, request("w", &["t"]));
-    let keys: Vec<_> = (0..1_000).map(|n| format!("{n}")).collect();
-    let items = keys.iter().map(|key| (key.as_bytes(), &b"v"[..], false));
-    let update = TopicDelta {
-        topic_name: Text::from("t"),
-        topic_entries: ItemBatch::from_items(items),
-        ..Default::default()
-    };
-    let call = calls
-        .iter()
-        .find(|call| call.lane == crate::port::Lane::Bulk)
-        .unwrap()
-        .id;
-    let response = wire::UpdateStateResponse {
-        topic_updates: Vec::from([update]),
-        ..Default::default()
-    };
-    let outcome = Ok(Reply::Update(response));
-    step(&mut node, at(5), Input::Completed { call, outcome });
+    publish_keys(&mut node, at(5), &calls, 1_000);
     step(&mut node, at(10), Input::Timer);
     while node.topics()[0].version < 1_000 {
         let now = Now {
@@ -170,7 +156,7 @@ fn a_large_expiry_goes_in_steps_and_then_the_topic() {
     }
     let heartbeat = calls
         .iter()
-        .find(|call| call.lane == crate::port::Lane::Heartbeat)
+        .find(|call| call.lane == Lane::Heartbeat)
         .unwrap();
     fail(&mut node, at(20), heartbeat.id);
     let topic = &node.topics()[0];
@@ -207,9 +193,7 @@ fn changes_within_the_coalescing_time_are_made_known_together() {
             request(&format!("s{n}"), &["t"]),
         ));
     }
-    let updates = calls
-        .into_iter()
-        .filter(|call| call.lane == crate::port::Lane::Bulk);
+    let updates = calls.into_iter().filter(|call| call.lane == Lane::Bulk);
     let mut again = 0;
     for call in updates {
         let update = TopicDelta {
@@ -307,9 +291,9 @@ fn first_updates_leave_a_moment_after_the_answer_to_the_registration() {
     let topics = ["impala-membership", "t"];
     let lanes = |calls: Vec<Call>| -> Vec<_> { calls.iter().map(|call| call.lane).collect() };
     let calls = register(&mut node, at(100), 1, request("a", &topics));
-    assert_eq!(lanes(calls), [crate::port::Lane::Heartbeat]);
+    assert_eq!(lanes(calls), [Lane::Heartbeat]);
     assert_eq!(node.deadline(), Some(at(100).time + delay));
     let calls = step(&mut node, at(110), Input::Timer);
-    let updates = [crate::port::Lane::Priority, crate::port::Lane::Bulk];
+    let updates = [Lane::Priority, crate::port::Lane::Bulk];
     assert_eq!(lanes(calls), updates);
 }
