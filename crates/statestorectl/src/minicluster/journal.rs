@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: whose log it is, and what a line means.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -13,6 +13,23 @@ use jiff::tz::TimeZone;
 pub(crate) fn said_since(log: &str, since: SystemTime, what: &str) -> Option<SystemTime> {
     let lines = log.lines().filter(|line| line.contains(what));
     lines.filter_map(written_at).find(|at| *at >= since)
+}
+
+/// When it was over what the first such line since then tells the end of. A process that had no
+/// processor says late that its lease ended, and how long ago.
+pub(crate) fn over_since(log: &str, since: SystemTime, what: &str) -> Option<SystemTime> {
+    let mut lines = log.lines().filter(|line| line.contains(what));
+    lines.find_map(|line| {
+        let at = written_at(line).filter(|at| *at >= since)?;
+        at.checked_sub(ago(line).unwrap_or_default())
+    })
+}
+
+/// `...; its lease ended N ms ago`
+fn ago(line: &str) -> Option<Duration> {
+    let (_, rest) = line.split_once("its lease ended ")?;
+    let ms: f64 = rest.strip_suffix(" ms ago")?.parse().ok()?;
+    Duration::try_from_secs_f64(ms / 1e3).ok()
 }
 
 /// The number that follows `what` in a log.
@@ -34,7 +51,6 @@ fn written_at(line: &str) -> Option<SystemTime> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::time::Duration;
 
     const LOG: &str = "\
 I20261126 23:59:59.999999 1 x.rs:1] Web server listening on port 4711
@@ -60,6 +76,20 @@ I20261127 00:00:01.000001 1 x.rs:1] it happened
             Some(times[2])
         );
         assert_eq!(said_since(LOG, times[2] + second, "it happened"), None);
+    }
+
+    #[test]
+    fn a_role_was_over_before_a_late_line_says_so() {
+        let log = "\
+I20261127 00:00:01.000000 1 x.rs:1] the end: the lease ran out; its lease ended 600.250 ms ago
+I20261127 00:00:02.000000 1 x.rs:1] the end: another one is active
+";
+        let times: Vec<_> = log.lines().filter_map(written_at).collect();
+        let before = times[0] - Duration::from_micros(600_250);
+        assert_eq!(over_since(log, times[0], "the end"), Some(before));
+        let later = times[0] + Duration::from_micros(1);
+        assert_eq!(over_since(log, later, "the end"), Some(times[1]));
+        assert_eq!(over_since(log, times[1], "the beginning"), None);
     }
 
     #[test]

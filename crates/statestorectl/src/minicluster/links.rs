@@ -221,6 +221,16 @@ mod tests {
         link.cut(true);
         client.write_all(b"two").unwrap();
         drop(client);
+        // Meanwhile as much goes to and fro through another link as would take far longer.
+        let (beside, someone) = to_somebody(&network);
+        let mut near = connect(beside.port());
+        let (mut far, _) = someone.accept().unwrap();
+        for _ in 0..100 {
+            near.write_all(b"x").unwrap();
+            far.read_exact(&mut [0; 1]).unwrap();
+            far.write_all(b"y").unwrap();
+            near.read_exact(&mut [0; 1]).unwrap();
+        }
         server.set_nonblocking(true).unwrap();
         let early = server.read(&mut bytes).unwrap_err();
         assert_eq!(early.kind(), io::ErrorKind::WouldBlock);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::desk::Desk;
-use super::journal::{announced, said_since};
+use super::journal::{announced, over_since, said_since};
 use super::links::{Link, Network};
 use super::process::{Process, wait_for};
 use crate::pages::Pages;
@@ -214,6 +214,11 @@ impl Statestored {
     /// When its log first said so since then.
     pub(crate) fn said(&self, since: SystemTime, what: &str) -> Option<SystemTime> {
         said_since(&self.process.log("statestored"), since, what)
+    }
+
+    /// When it was over what its log first told the end of since then.
+    pub(crate) fn over(&self, since: SystemTime, what: &str) -> Option<SystemTime> {
+        over_since(&self.process.log("statestored"), since, what)
     }
 }
 

@@ -4,6 +4,7 @@
 //! the moment of arrival, so that "who learned it when" can be told afterwards.
 //! Invariant: no process outlives its [`Process`]; only processes started here are ever killed.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -24,8 +25,11 @@ pub(crate) struct Process {
     killed: bool,
 }
 
-/// What it printed so far, with the moment at which each line came.
-type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
+/// The last lines that it printed, with the moment at which each came.
+type Lines = Arc<Mutex<VecDeque<(Instant, String)>>>;
+
+/// How many lines are kept: more than it prints during a scene.
+const KEPT: usize = 10_000;
 
 impl Process {
     /// Starts `program` with `args`; its logs go to `folder`.
@@ -54,10 +58,11 @@ impl Process {
             std::thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     let arrived = (Instant::now(), line);
-                    lines
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(arrived);
+                    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    if lines.len() == KEPT {
+                        lines.pop_front();
+                    }
+                    lines.push_back(arrived);
                 }
             });
         }
