@@ -5,8 +5,8 @@
 //!
 //! Invariant: a catalogd publishes the catalog only while it is the active one. On becoming it,
 //! it replaces the whole topic, since nobody else may write it and what an earlier one left is
-//! stale; on ceasing to be it, it forgets the topic and leaves what it holds. All that is known
-//! at the start leaves together.
+//! stale; on ceasing to be it, it forgets the topic and leaves what it holds. What one look at
+//! files finds leaves together, also all that is known at the start.
 
 use bytes::Bytes;
 use statestore_subscriber::{Batch, Handle, NetworkAddress, Refused};
@@ -21,9 +21,6 @@ use crate::folder::{Change, Folder, Look};
 use crate::roles::CATALOG_TOPIC;
 use crate::standing::Standing;
 use crate::watch::{Watch, Where};
-
-/// Bytes of files, and their number, that are handed over at once.
-const MAX_BATCH: (usize, usize) = (16 << 20, 4_096);
 
 /// Why something cannot be published: the operator's or the machine's fault.
 #[derive(Debug, Error)]
@@ -167,7 +164,7 @@ impl Publisher {
         }
         for folder in &mut folders {
             let look = std::mem::take(&mut folder.first);
-            batch = self.hand_over(&folder.topic, look, batch).await?;
+            add(&folder.topic, look, &mut batch)?;
         }
         self.handle.publish_all(batch).await?;
         let follow = folders.into_iter().map(|folder| self.follow(folder));
@@ -179,33 +176,22 @@ impl Publisher {
     async fn follow(&self, mut published: PublishedFolder) -> Result<(), PublishError> {
         loop {
             let look = published.look_again().await;
-            let batch = self.hand_over(&published.topic, look, Batch::new()).await?;
+            let mut batch = Batch::new();
+            add(&published.topic, look, &mut batch)?;
             self.handle.publish_all(batch).await?;
         }
     }
+}
 
-    /// Puts changes into the batch; the answer is what is left of it.
-    async fn hand_over(
-        &self,
-        topic: &str,
-        look: Look,
-        mut batch: Batch,
-    ) -> Result<Batch, PublishError> {
-        let (mut bytes, mut number) = (0, 0);
-        for Change { key, value } in look.changes {
-            bytes += value.as_ref().map_or(0, Bytes::len);
-            number += 1;
-            match value {
-                Some(value) => batch.put(topic, key, value)?,
-                None => batch.delete(topic, key)?,
-            };
-            if bytes >= MAX_BATCH.0 || number >= MAX_BATCH.1 {
-                self.handle.publish_all(std::mem::take(&mut batch)).await?;
-                (bytes, number) = (0, 0);
-            }
-        }
-        Ok(batch)
+/// What a look found goes into one batch: nobody is to see half of it.
+fn add(topic: &str, look: Look, batch: &mut Batch) -> Result<(), Refused> {
+    for Change { key, value } in look.changes {
+        match value {
+            Some(value) => batch.put(topic, key, value)?,
+            None => batch.delete(topic, key)?,
+        };
     }
+    Ok(())
 }
 
 /// A folder that is watched.
