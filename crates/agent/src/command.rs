@@ -8,7 +8,8 @@
 //!
 //! Deliberately absent: a limit of a run's time; only the operator knows one (`timeout 10 ...`).
 //!
-//! Invariant: a run ends with this process, and with it whatever it started in its process group.
+//! Invariant: a run that is still going ends with this process, and with it whatever it started in
+//! its process group. What a run left in the background when its shell ended is the operator's.
 
 use futures::FutureExt as _;
 use rustix::process::{Pid, Signal, kill_process_group};

@@ -272,7 +272,15 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
     accepted
         .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("gzip"))
+        .flat_map(|value| value.split(','))
+        .any(takes_gzip)
+}
+
+/// `gzip`, perhaps with a weight, of which 0 is a refusal (RFC 9110, section 12.5.3).
+fn takes_gzip(coding: &str) -> bool {
+    let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+    let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
+    name.trim().eq_ignore_ascii_case("gzip") && weight.parse::<f32>().is_ok_and(|q| q > 0.0)
 }
 
 fn packed(body: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -329,6 +337,21 @@ fn decode(text: &str, plus_is_blank: bool) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_answer_is_packed_for_whoever_takes_it_so() {
+        let accepts = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            accepts_gzip(&headers)
+        };
+        for value in ["gzip", "deflate, gzip;q=1.0, *;q=0.5", "br,GZIP ; q=0.1"] {
+            assert!(accepts(value), "{value}");
+        }
+        for value in ["", "identity", "gzip;q=0", "gzip; q=0.000, br", "gzipped"] {
+            assert!(!accepts(value), "{value}");
+        }
+    }
 
     #[test]
     fn arguments_are_decoded_and_their_keys_in_lower_case() {
