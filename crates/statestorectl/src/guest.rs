@@ -9,7 +9,7 @@
 //! Invariant: until the first content is there, everything together ends at one deadline, and
 //! every error names the address that it is about.
 
-use statestore_subscriber::{Delta, Follow, Handle, StartError, Subscriber, Text, Topic};
+use statestore_subscriber::{Delta, Follow, Handle, Role, StartError, Subscriber, Text, Topic};
 use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
@@ -65,7 +65,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// Why there is no content. Except for the last two, statestored knows nothing of this command.
+/// Why there is no content. Except for the last three, statestored knows nothing of this command.
 #[derive(Debug, Error)]
 pub(crate) enum GuestError {
     /// The user's: most likely a typo.
@@ -104,6 +104,12 @@ pub(crate) enum GuestError {
         own: String,
         limit: Duration,
     },
+    /// The user's: of a pair it is the other one.
+    #[error(
+        "statestored {rpc} stands by and sends nothing of topic '{topic}': the active one of the \
+         pair does (--rpc and --web name it)"
+    )]
+    StandsBy { rpc: Address, topic: Name },
 }
 
 /// Some topics that do exist.
@@ -161,14 +167,9 @@ impl Guest {
                 changes,
             }),
             Ok(None) | Err(_) => {
-                let own = handle.address().to_string();
+                let error = no_content(&handle, invitation, interest);
                 farewell(handle).await;
-                Err(GuestError::NoContent {
-                    rpc: invitation.rpc.clone(),
-                    topic: Name(interest.topic.clone()),
-                    own,
-                    limit: invitation.limit,
-                })
+                Err(error)
             }
         }
     }
@@ -177,6 +178,21 @@ impl Guest {
     pub(crate) async fn leave(self) {
         drop(self.changes);
         farewell(self.handle).await;
+    }
+}
+
+/// Why nothing came of what is registered.
+fn no_content(handle: &Handle, invitation: &Invitation, interest: &Interest) -> GuestError {
+    let (rpc, topic) = (invitation.rpc.clone(), Name(interest.topic.clone()));
+    let statestores = handle.status().statestores;
+    if statestores.iter().all(|it| it.role == Role::Standby) {
+        return GuestError::StandsBy { rpc, topic };
+    }
+    GuestError::NoContent {
+        rpc,
+        topic,
+        own: handle.address().to_string(),
+        limit: invitation.limit,
     }
 }
 

@@ -46,6 +46,14 @@ pub(crate) enum PageError {
         /// What it lacks.
         what: String,
     },
+    /// It has no such page: another daemon, or one that stands alone.
+    #[error("http://{address} has no page {path}: is that a statestored{}?", of_a_pair(.path))]
+    NoPage {
+        /// The web server's address.
+        address: String,
+        /// The page.
+        path: String,
+    },
     /// The daemon answered with an error of its own.
     #[error("http://{address}{path}: {message}")]
     Refused {
@@ -56,6 +64,13 @@ pub(crate) enum PageError {
         /// The page's `error` field.
         message: String,
     },
+}
+
+fn of_a_pair(path: &str) -> &'static str {
+    match path {
+        "/ha" => " of a pair (--enable_statestored_ha)",
+        _ => "",
+    }
 }
 
 /// A daemon's web server.
@@ -119,6 +134,10 @@ impl Pages {
         })?;
         match document["error"].as_str() {
             None => Ok(document),
+            Some(_) if status == ureq::http::StatusCode::NOT_FOUND => Err(PageError::NoPage {
+                address: self.address.clone(),
+                path: path.to_owned(),
+            }),
             Some(message) => Err(PageError::Refused {
                 address: self.address.clone(),
                 path: path.to_owned(),

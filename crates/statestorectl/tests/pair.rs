@@ -97,7 +97,16 @@ fn what_does_not_answer_is_named_after_what_the_other_says() {
 
     let alone = Statestored::start(&[]);
     let (code, said) = failure(alone.ctl(&["ha"]));
-    assert!(code == 1 && said.contains("/ha"), "{said}");
+    assert!(code == 1 && said.contains("has no page /ha"), "{said}");
+}
+
+//
+#[test]
+fn who_asks_a_standby_for_a_topic_is_told_to_ask_the_other_one() {
+    let [first, second] = pair();
+    await_roles((&first, "active"), (&second, "standby"));
+    let (code, said) = failure(second.ctl(&["get", "t", "--unchecked", "--timeout=3"]));
+    assert!(code == 1 && said.contains("stands by"), "{said}");
 }
 
 // ha.md section 4

@@ -42,7 +42,7 @@ pub enum Fault {
         missing: usize,
     },
     /// A method name longer than any: mostly the first bytes of another protocol.
-    #[error("method name of {0} bytes")]
+    #[error("method name of {0} bytes{hint}", hint = spoken(*.0))]
     NameTooLong(usize),
     /// A size below zero.
     #[error("negative size {size} of a {what}")]
@@ -76,6 +76,17 @@ pub enum Fault {
     /// Bytes left over behind the end of the message.
     #[error("{0} bytes follow the end of the message")]
     TrailingBytes(usize),
+}
+
+/// What is spoken, where four bytes that stand for a length tell it.
+fn spoken(length: usize) -> &'static str {
+    match u32::try_from(length).unwrap_or_default().to_be_bytes() {
+        [0x16, 3, ..] => " (TLS, which is not spoken here)",
+        [b'G', b'E', b'T', b' '] | [b'P', b'O', b'S', b'T'] | [b'H', b'E', b'A', b'D'] => {
+            " (HTTP, which the web server's port speaks)"
+        }
+        _ => "",
+    }
 }
 
 /// Reads primitives from the start of a slice on.

@@ -4,8 +4,8 @@
 use super::Scanner;
 use crate::envelope::Envelope;
 use crate::thrift::{Fault, Reader, code, put_field, put_size, put_string};
-use alloc::vec;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use proptest::prelude::*;
 
 const NO_LIMIT: u64 = 1 << 36;
@@ -241,6 +241,10 @@ fn senseless_headers_are_refused_as_soon_as_they_are_there() {
         Err(Fault::NameTooLong(0x1603_0102)),
         "a TLS greeting on a plain port"
     );
+    for (bytes, named) in [(b"GET ", "HTTP"), (b"\x16\x03\x01\x02", "TLS")] {
+        let said = format!("{}", scan(bytes).unwrap_err());
+        assert!(said.contains(named), "{said}");
+    }
     let negative = Fault::NegativeSize {
         what: "method name",
         size: -1,
