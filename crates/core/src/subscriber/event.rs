@@ -22,6 +22,8 @@ pub enum Event {
         registration_id: RegistrationId,
         statestore_id: StatestoreId,
         is_active: bool,
+        /// No other statestored is known.
+        is_alone: bool,
         /// Set if it ended a recovery.
         recovered_after: Option<Duration>,
     },
@@ -121,6 +123,12 @@ impl Event {
         match self {
             Self::UnexpectedBase { .. } | Self::UnknownTopic { .. } => Severity::Error,
             Self::DeliveryFailed { .. } => Severity::Error,
+            // Of a pair the other one may be meant.
+            Self::Registered {
+                is_active: false,
+                is_alone: true,
+                ..
+            } => Severity::Warning,
             Self::AttemptFailed { .. }
             | Self::RegistrationFailed { .. }
             | Self::StartupDelayed { .. }
@@ -167,9 +175,16 @@ impl Event {
                 registration_id,
                 statestore_id,
                 is_active,
+                is_alone,
                 recovered_after,
             } => {
-                let role = if *is_active { "active" } else { "not active" };
+                let role = match (is_active, is_alone) {
+                    (true, _) => "active",
+                    (false, false) => "not active",
+                    (false, true) => {
+                        "not active: until it is, no topics come, as no other is known"
+                    }
+                };
                 write!(
                     f,
                     "Registered with statestored {statestore} (statestore id {statestore_id}, \

@@ -233,7 +233,8 @@ impl Subscriber {
         reply: &RegisterSubscriberResponse,
         out: &mut Outbox,
     ) {
-        let says_active = reply.statestore_is_active.unwrap_or(self.is_alone());
+        let is_alone = self.is_alone();
+        let says_active = reply.statestore_is_active.unwrap_or(is_alone);
         let statestore = &mut self.statestores[i];
         let again = statestore.last_registration.replace(now.time).is_some();
         let recovered_after = statestore
@@ -255,6 +256,7 @@ impl Subscriber {
             registration_id: statestore.registration_id,
             statestore_id: statestore.statestore_id,
             is_active: says_active,
+            is_alone,
             recovered_after,
         }));
         let epoch = reply.epoch.filter(|_| says_active);

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use crate::words::*;
+use statestore_core::event::Severity;
 use statestore_core::subscriber::port::*;
 use statestore_wire::*;
 
@@ -15,6 +16,20 @@ fn b1_topics_are_added_before_the_first_registration_succeeds_and_not_after() {
         refused.to_string(),
         "Subscriber already started, can't add new topic"
     );
+}
+
+//
+#[test]
+fn b1_only_a_standby_without_another_one_is_worth_a_warning() {
+    for (statestores, active, warned) in [(1, true, false), (1, false, true), (2, false, false)] {
+        let mut world = World::new(config(statestores));
+        world.register(0, 10, 1, active);
+        let is_warning = |it: &&Event| {
+            matches!(it, Event::Registered { .. }) && it.severity() == Severity::Warning
+        };
+        let warnings = world.log.iter().filter(is_warning).count();
+        assert_eq!(warnings, usize::from(warned), "{statestores} {active}");
+    }
 }
 
 #[test]
