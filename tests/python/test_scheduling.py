@@ -137,17 +137,18 @@ def test_an_ended_registration_gets_no_more_messages(statestored, subscriber):
     daemon = statestored(statestore_max_missed_heartbeats=2)
     old, new = subscriber(daemon, "a", "t", MEMBERS), subscriber(None, "a", "t", MEMBERS)
     daemon.register(new)
-    new.await_calls(3, "UpdateState", MEMBERS)
+    daemon.await_pause()
     quiet = old.mark()
-    new.await_calls(10, "UpdateState", MEMBERS)
-    new.await_calls(5, "UpdateState", "t")
+    seen = new.mark()
+    new.await_calls(10, "UpdateState", MEMBERS, since=seen)
+    new.await_calls(5, "UpdateState", "t", since=seen)
     assert len(old.log) == quiet
     new.always(answer(code=6), "Heartbeat")
     daemon.await_subscribers()
     other = subscriber(daemon, "b", "t")
-    other.await_calls(3, "UpdateState")
+    daemon.await_pause()
     quiet = new.mark()
-    other.await_calls(10, "UpdateState")
+    other.await_calls(10, "UpdateState", since=other.mark())
     assert len(new.log) == quiet
 
 
