@@ -155,6 +155,12 @@ class Statestored:
 
         eventually(asked, f"exactly the subscribers {ids}", limit)
 
+    def await_pause(self):
+        """Waits for a moment without calls: what was on its way to somebody gone has come."""
+        for purpose in ("heartbeat", "update-state"):
+            key = f"subscriber-{purpose}.client-cache.clients-in-use"
+            eventually(lambda key=key: self.metric(key) == 0, f"{key} is 0")
+
     # its service
 
     def client(self):

@@ -75,14 +75,16 @@ def test_without_a_waiting_period_the_first_is_active_at_once(cluster):
 
 def test_the_first_catalogd_waits_for_a_second_and_no_longer(cluster):
     """C-4, C-5: nobody is active until the period is over; then everybody is told."""
-    c = cluster(wait=1_000)
-    coordinator = c.coordinator()
-    start = time.monotonic()
+    c = cluster(wait=LONG)
     one = c.catalogd("one")
     assert one.registered.catalogd_registration is None
     page = c.page()
     assert (page["has_active_catalogd"], page["active_catalogd_version"]) == (False, 0)
     assert c.daemon.metric("statestore.active-catalogd-address") == ""
+    c = cluster(wait=1_000)
+    coordinator = c.coordinator()
+    start = time.monotonic()
+    one = c.catalogd("one")
     await_told(coordinator, 1, one.catalogd_port)
     assert coordinator.calls("UpdateCatalogd")[0].at - start >= 0.99
     await_told(one, 1, one.catalogd_port)
@@ -221,9 +223,12 @@ def test_a_first_one_that_fails_before_it_leads_does_not_stop_the_clock(cluster)
     one = c.catalogd("one")
     one.always(answer(code=6), "Heartbeat")
     c.daemon.await_subscribers()
-    assert c.seats() == (0, None, None)
+    version, *seats = c.seats()
+    assert seats == [None, None]
+    # On a machine that is busy enough the wait was over, and it led.
+    assert version == 0 or time.monotonic() - start >= 1.5
     two = c.catalogd("two")
-    eventually(lambda: c.seats() == (1, two.catalogd_port, None), "two leads")
+    eventually(lambda: c.seats() == (version + 1, two.catalogd_port, None), "two leads")
     assert 1.4 < time.monotonic() - start
 
 

@@ -86,10 +86,10 @@ def test_the_network_can_be_cut_and_joined(statestored, subscriber):
                          statestore_max_missed_heartbeats=6)
     a = subscriber(daemon, "a", topic("t", transient=True))
     a.await_calls(2, "Heartbeat")
-    mark = a.mark()
     assert daemon.disable_network(True).status.status_code == 0
+    mark = a.mark()
     daemon.await_subscribers()
-    assert len(a.calls("Heartbeat", since=mark)) <= 2  # before, or under way
+    assert len(a.calls("Heartbeat", since=mark)) <= 1  # was under way
     daemon.await_log("Don't send heartbeat since network is disabled.")
     refused = daemon.ask(a)
     assert refused.status.error_msgs == ["Reject registration since network is disabled."]

@@ -44,13 +44,19 @@ def test_heartbeats_that_fail_in_a_row_remove_a_subscriber_and_nobody_else(
     a = subscriber(daemon, "a", topic("t", transient=True))
     a.publish("t", item("a", "alive"))
     other.await_keys("t", "a")
-    a.always(FAILURES[kind], "Heartbeat")
-    mark, others = a.mark(), other.mark()
+    failed = []  # a good one may still be under way
+
+    def fail(call, fake):
+        failed.append(call)
+        return FAILURES[kind](call, fake)
+
+    others = other.mark()
+    a.always(fail, "Heartbeat")
     removed(daemon, "other")
     other.await_keys("t")
-    calls = len(a.calls("Heartbeat", since=mark))
+    a.until(lambda: len(failed) >= 3, "three that failed")
     # K-2: what was closed before an answer is sent once more.
-    assert 3 <= calls <= (7 if kind == "closed" else 4), calls
+    assert len(failed) <= (6 if kind == "closed" else 3), len(failed)
     daemon.await_log("'a' (last registration id")
     daemon.await_log("removed after 3")
     other.await_calls(3, "Heartbeat", since=others)
@@ -66,9 +72,9 @@ def test_a_dead_port_is_removed_after_as_many_periods(statestored, subscriber):
     daemon = statestored()
     a = subscriber(daemon, "a")
     a.await_calls(1, "Heartbeat")
-    a.die()
     start = time.monotonic()
-    assert removed(daemon) - start > 0.9 - 0.15
+    a.die()
+    assert removed(daemon) - start > 0.9 - 0.05
     daemon.await_log("removed after 10 missed heartbeats")
     daemon.await_log("Couldn't open transport for 127.0.0.1:")  # wire.md section 6
 
@@ -151,7 +157,7 @@ def test_a_removed_subscriber_is_forgotten_until_it_registers(statestored, subsc
     assert daemon.subscriber("a") is None
     assert daemon.metric("statestore.live-backends") == 1
     assert daemon.metric("statestore.live-backends.list") == ["b"]
-    b.await_calls(2, "Heartbeat", since=b.mark())  # what was under way has come
+    daemon.await_pause()  # what was under way has come
     quiet = a.mark()
     b.await_calls(5, "Heartbeat", since=b.mark())
     assert a.mark() == quiet
