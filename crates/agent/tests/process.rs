@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Agent, eventually, run_to_end, statestored, write};
+use common::{Agent, eventually, free_port, run_to_end, statestored, write};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -122,9 +122,7 @@ fn help_shows_every_flag_and_version_the_version() {
 // B-5
 #[test]
 fn health_is_503_before_the_registration_and_200_after_it() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let agent = Agent::spawn(Some(address), &["--subscriber_id=a"]);
     assert_eq!(agent.get("/healthz"), (503, "Not Available".to_owned()));
     let page = agent.json("/statestores")["statestores"].clone();
