@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 // flags.md section 5
@@ -170,7 +169,7 @@ fn pids(folder: &TempDir) -> Option<[Pid; 2]> {
 }
 
 #[test]
-fn sigterm_ends_it_within_a_second_and_with_it_what_it_runs() {
+fn sigterm_ends_it_and_with_it_what_it_runs_even_what_is_stubborn() {
     let statestored = statestored(&[]);
     let folder = TempDir::new().unwrap();
     let command = two_processes(&folder);
@@ -178,14 +177,8 @@ fn sigterm_ends_it_within_a_second_and_with_it_what_it_runs() {
     let flags = ["--subscriber_id=a", "--follow=t", &mirror, &command];
     let mut agent = Agent::start(&statestored, &flags);
     let pids = eventually("both processes", || pids(&folder));
-    let start = Instant::now();
     agent.signal(Signal::TERM);
     assert_eq!(agent.wait().code(), Some(0));
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
     for pid in pids {
         eventually("the end of what it ran", || test_kill_process(pid).err());
     }
