@@ -189,7 +189,14 @@ async fn a_receive_timeout_is_not_retried() {
 async fn a_receive_timeout_of_the_second_send_is_a_general_error() {
     for way in WAYS {
         let (caller, peer) = way.meet(vec![Act::Reset, Act::Silent]).await;
-        let error = caller.call(&peer.at, SHORT).await.unwrap_err();
+        let second_is_late = async {
+            until("the second send", || peer.calls() == 2).await;
+            tokio::time::pause();
+            tokio::time::advance(LONG).await;
+            tokio::time::resume();
+        };
+        let (result, ()) = tokio::join!(caller.call(&peer.at, LONG), second_is_late);
+        let error = result.unwrap_err();
         assert!(matches!(failure(error), Failure::SecondRecvTimeout));
         assert_eq!(peer.accepted(), 2);
     }
