@@ -150,12 +150,13 @@ fn without_tolerance_an_absent_statestored_ends_the_start() {
     assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
 }
 
-/// A command that starts another; both write their process ids into the folder.
+/// A command that starts another, both stubborn; their process ids go into the folder.
 fn two_processes(folder: &TempDir) -> String {
     let pids = folder.path().join("pids");
-    let stubborn = "trap '' TERM; while :; do sleep 1; done";
+    let stubborn = "while :; do sleep 1; done";
     format!(
-        "--on_change=t:sh -c \"{stubborn}\" & echo $! >> {0}; echo $$ >> {0}; wait",
+        "--on_change=t:trap '' TERM; sh -c \"{stubborn}\" & \
+         echo $! >> {0}; echo $$ >> {0}; {stubborn}",
         pids.display()
     )
 }
