@@ -1,7 +1,7 @@
 //! Two statestored processes that are each other's peer.
 //!
-//! Each has to know the other's HA port before it starts, so the ports are picked by opening
-//! them for a moment; whoever finds his taken meanwhile is started again.
+//! Each has to know the other's HA port before it starts, so the ports are picked
+//! before; whoever finds his taken meanwhile is started again.
 
 use super::port::free_port;
 use super::{Statestored, command, eventually};
