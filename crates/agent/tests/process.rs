@@ -3,13 +3,12 @@
 
 mod common;
 
-use common::{Agent, eventually, run_to_end, statestored, write};
+use common::{Agent, eventually, free_port, run_to_end, statestored, write};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 // flags.md section 5
@@ -122,9 +121,7 @@ fn help_shows_every_flag_and_version_the_version() {
 // B-5
 #[test]
 fn health_is_503_before_the_registration_and_200_after_it() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let agent = Agent::spawn(Some(address), &["--subscriber_id=a"]);
     assert_eq!(agent.get("/healthz"), (503, "Not Available".to_owned()));
     let page = agent.json("/statestores")["statestores"].clone();
@@ -153,12 +150,13 @@ fn without_tolerance_an_absent_statestored_ends_the_start() {
     assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
 }
 
-/// A command that starts another; both write their process ids into the folder.
+/// A command that starts another, both stubborn; their process ids go into the folder.
 fn two_processes(folder: &TempDir) -> String {
     let pids = folder.path().join("pids");
-    let stubborn = "trap '' TERM; while :; do sleep 1; done";
+    let stubborn = "while :; do sleep 1; done";
     format!(
-        "--on_change=t:sh -c \"{stubborn}\" & echo $! >> {0}; echo $$ >> {0}; wait",
+        "--on_change=t:trap '' TERM; sh -c \"{stubborn}\" & \
+         echo $! >> {0}; echo $$ >> {0}; {stubborn}",
         pids.display()
     )
 }
@@ -172,7 +170,7 @@ fn pids(folder: &TempDir) -> Option<[Pid; 2]> {
 }
 
 #[test]
-fn sigterm_ends_it_within_a_second_and_with_it_what_it_runs() {
+fn sigterm_ends_it_and_with_it_what_it_runs_even_what_is_stubborn() {
     let statestored = statestored(&[]);
     let folder = TempDir::new().unwrap();
     let command = two_processes(&folder);
@@ -180,14 +178,8 @@ fn sigterm_ends_it_within_a_second_and_with_it_what_it_runs() {
     let flags = ["--subscriber_id=a", "--follow=t", &mirror, &command];
     let mut agent = Agent::start(&statestored, &flags);
     let pids = eventually("both processes", || pids(&folder));
-    let start = Instant::now();
     agent.signal(Signal::TERM);
     assert_eq!(agent.wait().code(), Some(0));
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
     for pid in pids {
         eventually("the end of what it ran", || test_kill_process(pid).err());
     }

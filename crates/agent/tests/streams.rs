@@ -68,7 +68,12 @@ fn a_reader_that_stands_still_costs_no_heartbeat_and_misses_nothing() {
     let source = folder.path().join("source");
     fs::create_dir(&source).unwrap();
     let _publisher = publisher(&source, &statestored);
-    let flags = ["--subscriber_id=follower", "--follow=t"];
+    let flags = [
+        "--subscriber_id=follower",
+        "--follow=t",
+        // A second without the processor is no failure here.
+        "--statestore_subscriber_timeout_seconds=3600",
+    ];
     let dir = TempDir::new().unwrap();
     let mut command = common::command(&dir, Some(statestored.rpc), &flags);
     command.stdout(Stdio::piped());

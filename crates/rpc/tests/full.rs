@@ -5,7 +5,7 @@ mod common;
 
 use common::counts::Counts;
 use common::{Running, expect, expect_closed, gate_call, heartbeat, plain, reply, until, within};
-use statestore_rpc::Limits;
+use statestore_rpc::{Limits, Quiet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,6 +60,8 @@ async fn a_call_in_hand_keeps_its_connection_until_it_is_answered() {
     let mut other = used(&server).await;
     let mut another = plain(&server.at).await;
     another.write_all(&heartbeat()).await.unwrap();
+    // All that happens on this thread after it has knocked.
+    used(&Running::start(places(1), Arc::new(Quiet)).await).await;
     assert_eq!(counts.total.load(Ordering::SeqCst), 2);
     server.probe.gate.add_permits(1);
     let mut answer = Vec::new();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::way::{BEATS, WAYS};
-use common::{Act, Scripted, exception, heartbeat, reply, until, within};
+use common::{Act, Scripted, exception, heartbeat, pass, reply, until, within};
 use statestore_rpc::{
     Attempts, CallLimits, Failure, HostPort, Listener, Net, PoolLimits, Purpose, RpcError, TcpNet,
     Usage, retry,
@@ -189,7 +189,12 @@ async fn a_receive_timeout_is_not_retried() {
 async fn a_receive_timeout_of_the_second_send_is_a_general_error() {
     for way in WAYS {
         let (caller, peer) = way.meet(vec![Act::Reset, Act::Silent]).await;
-        let error = caller.call(&peer.at, SHORT).await.unwrap_err();
+        let second_is_late = async {
+            until("the second send", || peer.calls() == 2).await;
+            pass(LONG).await;
+        };
+        let (result, ()) = tokio::join!(caller.call(&peer.at, LONG), second_is_late);
+        let error = result.unwrap_err();
         assert!(matches!(failure(error), Failure::SecondRecvTimeout));
         assert_eq!(peer.accepted(), 2);
     }
@@ -364,9 +369,8 @@ async fn connections_to_addresses_never_used_again_go_with_time() {
             ..Default::default()
         });
         caller.call(&gone.at, LONG).await.unwrap();
-        let start = Instant::now();
-        let tick = Duration::from_millis(2);
-        until("a clock tick", || start.elapsed() > tick).await;
+        let tick = Instant::now() + Duration::from_millis(2);
+        until("a clock tick", || Instant::now() > tick).await;
         caller.call(&used.at, LONG).await.unwrap();
         assert_eq!(caller.pool.usage(BEATS), usage(0, 1));
     }
@@ -386,11 +390,8 @@ async fn retrying_calls_make_n_attempts_with_a_fixed_pause() {
         };
         let result = retry(attempts, async || {
             made.set(made.get() + 1);
-            if made.get() >= succeeds_at {
-                Ok(())
-            } else {
-                Err(made.get())
-            }
+            let succeeds = made.get() >= succeeds_at;
+            succeeds.then_some(()).ok_or(made.get())
         })
         .await;
         assert_eq!((made.get(), result.is_ok()), (makes, makes == succeeds_at));

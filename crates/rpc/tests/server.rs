@@ -175,7 +175,11 @@ async fn a_peer_that_never_reads_its_answer_is_cut_off() {
 
 #[tokio::test]
 async fn shutdown_finishes_calls_in_hand_and_closes_idle_and_half_read_connections() {
-    let server = Running::start(Limits::default(), Arc::new(Quiet)).await;
+    let limits = Limits {
+        grace: PATIENCE,
+        ..Default::default()
+    };
+    let server = Running::start(limits, Arc::new(Quiet)).await;
     let (at, probe) = (server.at.clone(), server.probe.clone());
     let mut busy = plain(&at).await;
     busy.write_all(&gate_call(false)).await.unwrap();

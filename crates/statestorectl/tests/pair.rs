@@ -3,15 +3,14 @@
 
 mod common;
 
+use common::port::free_port;
 use common::{Agent, Statestored, ctl, eventually, failure, stdout};
 use serde_json::Value;
-use std::net::TcpListener;
 
 /// Two of a pair; the first is active, as it was there first.
 fn pair() -> [Statestored; 2] {
     // Each has to know the other's port before that one is open.
-    let open = [(); 2].map(|()| TcpListener::bind("[::]:0").unwrap());
-    let ports = open.map(|listener| listener.local_addr().unwrap().port());
+    let ports = [(); 2].map(|()| free_port());
     let flags = |own: usize| {
         [
             "--enable_statestored_ha".to_owned(),

@@ -10,7 +10,7 @@ use statestore_wire::envelope::{read_result, write_call};
 use statestore_wire::{Envelope, Reader, RegisterSubscriberResponse};
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CATALOG: &str = "catalog-update";
 const MEMBERSHIP: &str = "impala-membership";
@@ -43,6 +43,12 @@ fn ten_thousand_registrations_of_one_id_leave_nothing_behind() {
     register_often(&mut stream, &request, 1_000);
     let (memory, files) = (statestored.rss(), statestored.open_files());
     register_often(&mut stream, &request, 9_000);
+    // Without a pause in between that would let heartbeats out.
+    let (start, goal) = (Instant::now(), healthy.heartbeats() + 20);
+    while healthy.heartbeats() < goal {
+        register_often(&mut stream, &request, 100);
+        assert!(start.elapsed() < LIMIT, "registrations hold up heartbeats");
+    }
     drop(stream);
     assert_eq!(statestored.subscribers(), ["a", "healthy"]);
     a.await_heartbeats(2);
@@ -60,8 +66,6 @@ fn ten_thousand_registrations_of_one_id_leave_nothing_behind() {
     });
     let grown = statestored.rss().saturating_sub(memory);
     assert!(grown < 64 << 20, "{grown} bytes more");
-    let worst = healthy.beat().into_iter().max().unwrap();
-    assert!(worst < Duration::from_secs(1), "{worst:?}");
 }
 
 #[test]
@@ -243,6 +247,7 @@ fn a_huge_value_arrives_whole_while_heartbeats_keep_their_beat() {
     let (a, b) = (Subscriber::new("a"), Subscriber::new("b"));
     let value: Vec<u8> = (0..LARGE).map(|i| (i / 4096 % 251) as u8).collect();
     a.publish(CATALOG, &[(b"k", &value, false)]);
+    let start = Instant::now();
     a.register(statestored.rpc, &[(CATALOG, false)]);
     b.register(statestored.rpc, &[(CATALOG, false)]);
     eventually("the value", || {
@@ -252,8 +257,9 @@ fn a_huge_value_arrives_whole_while_heartbeats_keep_their_beat() {
         Some(())
     });
     assert!(b.value(CATALOG, b"k").as_deref() == Some(&value[..]));
-    let worst = watcher.beat().into_iter().max().unwrap();
-    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    watcher.await_heartbeats(1);
+    let median = watcher.median_beat(start);
+    assert!(median < Duration::from_millis(500), "{median:?}");
     assert_eq!(
         statestored.metric("statestore.total-value-size-bytes"),
         LARGE

@@ -107,12 +107,11 @@ fn a_second_registration_of_an_id_replaces_the_first() {
     first.await_heartbeats(2);
     let two = second.register(statestored.rpc, &[(CATALOG, false)]);
     assert_ne!(one, two);
-    second.await_heartbeats(5);
     let before = first.heartbeats();
-    second.await_heartbeats(5);
-    assert_eq!(
-        first.heartbeats(),
-        before,
+    second.await_heartbeats(10);
+    // One may have been under way, and have come whenever its thread had its turn.
+    assert!(
+        first.heartbeats() <= before + 1,
         "the old registration is told nothing more"
     );
     assert_eq!(statestored.subscribers(), ["a"]);

@@ -14,17 +14,17 @@ const CATALOG: &str = "catalog-update";
 fn heartbeats_keep_their_period() {
     let statestored = Statestored::start(&["--statestore_heartbeat_frequency_ms=200"]);
     let a = Subscriber::new("a");
+    let start = Instant::now();
     a.register(statestored.rpc, &[]);
     a.await_heartbeats(11);
-    let mut pauses = a.beat();
+    let pauses = a.beat();
     assert!(
         pauses
             .iter()
             .all(|pause| *pause >= Duration::from_millis(195)),
         "{pauses:?}"
     );
-    pauses.sort_unstable();
-    let median = pauses[pauses.len() / 2];
+    let median = a.median_beat(start);
     assert!(median < Duration::from_millis(400), "{pauses:?}");
 }
 
@@ -34,60 +34,83 @@ fn a_dead_port_is_given_up_after_the_limit_of_missed_heartbeats() {
     let statestored = Statestored::start(&[
         "--statestore_heartbeat_frequency_ms=200",
         "--statestore_max_missed_heartbeats=5",
+        // Nobody waits for it: a port that is closed says so.
+        "--statestore_heartbeat_tcp_timeout_seconds=3600",
     ]);
     let a = Subscriber::new("a");
     a.register(statestored.rpc, &[]);
     a.await_heartbeats(1);
-    drop(a);
     let start = Instant::now();
+    drop(a);
     eventually("the removal", || {
         statestored.subscribers().is_empty().then_some(())
     });
     let took = start.elapsed();
     assert!(
-        took >= Duration::from_millis(700),
+        took >= Duration::from_millis(4 * 195),
         "five misses 200 ms apart: {took:?}"
     );
-    assert!(took < Duration::from_secs(5), "{took:?}");
     statestored.await_log("removed after 5 missed heartbeats");
 }
 
-// F-2, F-5, S-6 and W14: no workers that a hung one could occupy
+/// Answers so many heartbeats and then none.
+fn hangs_after(id: &str, answers: usize) -> Subscriber {
+    Subscriber::with(id, move |call, state| {
+        let answered = state.lock().unwrap().heartbeats.len();
+        match answered < answers {
+            true => honest(call, state),
+            false => Action::Hang,
+        }
+    })
+}
+
+// F-2, F-5
 #[test]
-fn a_hung_subscriber_costs_a_timeout_per_heartbeat_and_nobody_elses_time() {
+fn a_hung_subscriber_costs_a_timeout_per_heartbeat() {
     let statestored = Statestored::start(&[
         "--statestore_heartbeat_frequency_ms=200",
         "--statestore_max_missed_heartbeats=2",
         "--statestore_heartbeat_tcp_timeout_seconds=1",
     ]);
-    let healthy = Subscriber::new("healthy");
-    healthy.register(statestored.rpc, &[]);
     // At once, while it is connected to, and later over a connection that is there.
     for answers in [0, 5] {
-        let hung = Subscriber::with("hung", move |call, state| {
-            let answered = state.lock().unwrap().heartbeats.len();
-            match answered < answers {
-                true => honest(call, state),
-                false => Action::Hang,
-            }
-        });
-        hung.register(statestored.rpc, &[]);
-        eventually("the answers", || {
-            (hung.heartbeats() >= answers).then_some(())
-        });
+        let hung = hangs_after("hung", answers);
         let start = Instant::now();
+        hung.register(statestored.rpc, &[]);
         eventually("the removal", || {
-            (statestored.subscribers() == ["healthy"]).then_some(())
+            statestored.subscribers().is_empty().then_some(())
         });
-        let took = start.elapsed();
+        assert_eq!(hung.heartbeats(), answers);
+        let took = hung.last_heartbeat().unwrap_or(start).elapsed();
         assert!(
-            took >= Duration::from_millis(2_100),
-            "2 x (1 s + 0.2 s), less the last, and less what it took to see: {took:?}"
+            took >= Duration::from_millis(2_190),
+            "2 x (1 s + 0.2 s), less the last: {took:?}"
         );
-        assert!(took < Duration::from_secs(8), "{took:?}");
     }
-    let worst = healthy.beat().into_iter().max().unwrap();
-    assert!(worst < Duration::from_millis(900), "{worst:?}");
+}
+
+// S-6 and W14: no workers that hung ones could occupy
+#[test]
+fn hung_subscribers_cost_nobody_elses_time() {
+    let statestored = Statestored::start(&[
+        "--statestore_heartbeat_frequency_ms=50",
+        // The calls to them last as long as the test.
+        "--statestore_heartbeat_tcp_timeout_seconds=3600",
+    ]);
+    let hung: Vec<_> = (0..24)
+        .map(|n| hangs_after(&format!("hung-{n}"), n % 2 * 3))
+        .collect();
+    for one in &hung {
+        one.register(statestored.rpc, &[]);
+    }
+    let key = "subscriber-heartbeat.client-cache.clients-in-use";
+    eventually("a call to each", || {
+        (statestored.metric(key) == hung.len()).then_some(())
+    });
+    let healthy = Subscriber::new("healthy");
+    healthy.register(statestored.rpc, &[]);
+    healthy.await_heartbeats(20);
+    assert_eq!(statestored.subscribers().len(), hung.len() + 1);
 }
 
 // F-6

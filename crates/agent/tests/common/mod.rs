@@ -13,6 +13,7 @@
 #[path = "../../../statestored/tests/common/mod.rs"]
 mod statestored;
 
+pub use statestored::port::free_port;
 pub use statestored::{LIMIT, Statestored, eventually, http};
 
 use rustix::process::{Pid, Signal, kill_process};

@@ -37,6 +37,13 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Lets time pass at once, where a test waits for no other.
+pub async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 /// Heartbeats are answered, updates echoed, versions refused with an error; debug actions
 /// panic when they disable the network, else wait at the gate.
 #[derive(Clone)]

@@ -6,6 +6,9 @@
 //! Nothing waits for a fixed time: [`eventually`] asks until a condition holds.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../../statestored/tests/common/port.rs"]
+pub mod port;
+
 use assert_cmd::Command;
 use serde_json::Value;
 use statestore_subscriber::{Handle, Subscriber, Topic};

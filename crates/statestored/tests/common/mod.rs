@@ -11,6 +11,7 @@
 )]
 
 pub mod pair;
+pub mod port;
 pub mod subscriber;
 pub mod voter;
 

@@ -1,10 +1,11 @@
 //! Two statestored processes that are each other's peer.
 //!
-//! Each has to know the other's HA port before it starts, so the ports are picked by opening
-//! them for a moment; whoever finds his taken meanwhile is started again.
+//! Each has to know the other's HA port before it starts, so the ports are picked
+//! before; whoever finds his taken meanwhile is started again.
 
+use super::port::free_port;
 use super::{Statestored, command, eventually};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -95,8 +96,7 @@ pub fn await_role(statestored: &Statestored, role: &str) {
 
 /// Two ports that are free at this moment; the address of the first sorts first.
 fn free_ports() -> [u16; 2] {
-    let open = [(); 2].map(|()| TcpListener::bind("[::]:0").unwrap());
-    let mut ports = open.map(|listener| listener.local_addr().unwrap().port());
+    let mut ports = [(); 2].map(|()| free_port());
     ports.sort_by_key(|port| format!("127.0.0.1:{port}"));
     ports
 }

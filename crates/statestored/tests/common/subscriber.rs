@@ -205,6 +205,12 @@ impl Subscriber {
         self.open.lock().unwrap().accepted
     }
 
+    /// When the last heartbeat came.
+    pub fn last_heartbeat(&self) -> Option<Instant> {
+        let state = self.state.lock().unwrap();
+        state.heartbeats.last().map(|(came, _)| *came)
+    }
+
     pub fn heartbeats(&self) -> usize {
         self.state.lock().unwrap().heartbeats.len()
     }
@@ -226,6 +232,18 @@ impl Subscriber {
             .map(|pair| pair[1].0 - pair[0].0)
             .collect()
     }
+
+    /// The median of those that ended after `start`: who is held up by something else again and
+    /// again has a long one, who is without a processor for once has not.
+    pub fn median_beat(&self, start: Instant) -> Duration {
+        let state = self.state.lock().unwrap();
+        let pairs = state.heartbeats.windows(2);
+        let pairs = pairs.filter(|pair| pair[1].0 > start);
+        let mut pauses: Vec<_> = pairs.map(|pair| pair[1].0 - pair[0].0).collect();
+        pauses.sort_unstable();
+        let median = pauses.get(pauses.len() / 2);
+        *median.expect("a heartbeat since the start")
+    }
 }
 
 impl Drop for Subscriber {
@@ -240,16 +258,18 @@ impl Drop for Subscriber {
 
 /// Answers as a correct subscriber does.
 pub fn honest(call: &Incoming, state: &Mutex<State>) -> Action {
-    let mut state = state.lock().unwrap();
+    // Not under the lock, which another connection's update may hold.
+    let came = Instant::now();
+    let lock = || state.lock().unwrap();
     match call.method().as_str() {
         "Heartbeat" => {
-            state
-                .heartbeats
-                .push((Instant::now(), call.args::<HeartbeatRequest>()));
+            let request = call.args::<HeartbeatRequest>();
+            lock().heartbeats.push((came, request));
             call.reply::<HeartbeatRequest>(&HeartbeatResponse::default())
         }
         "UpdateState" => {
             let request = call.args::<UpdateStateRequest>();
+            let mut state = lock();
             state.apply(&request);
             let names: Vec<_> = request
                 .topic_deltas
@@ -257,7 +277,7 @@ pub fn honest(call: &Incoming, state: &Mutex<State>) -> Action {
                 .iter()
                 .map(|(n, _)| n.clone())
                 .collect();
-            state.updates.push((Instant::now(), request));
+            state.updates.push((came, request));
             let (now, later) = std::mem::take(&mut state.publish)
                 .into_iter()
                 .partition(|delta| names.contains(&delta.topic_name));
@@ -269,7 +289,8 @@ pub fn honest(call: &Incoming, state: &Mutex<State>) -> Action {
             call.reply::<UpdateStateRequest>(&response)
         }
         "UpdateCatalogd" => {
-            state.catalogds.push(call.args::<UpdateCatalogdRequest>());
+            let request = call.args::<UpdateCatalogdRequest>();
+            lock().catalogds.push(request);
             call.reply::<UpdateCatalogdRequest>(&UpdateCatalogdResponse::default())
         }
         other => panic!("called for {other}"),
