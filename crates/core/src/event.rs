@@ -144,6 +144,13 @@ pub enum Event {
     },
     /// Something about the pair of statestoreds.
     Pair(News),
+    /// Why a peer that is not found is not.
+    PeerNotFound {
+        peer: NetworkAddress,
+        /// It stopped on purpose.
+        planned: bool,
+        reason: Text,
+    },
     /// The first subscriber of this process' life that knows no epochs, in a pair.
     ReferenceSubscriber { subscriber: Text },
     /// Everybody knows that this statestored is active.
@@ -175,6 +182,7 @@ impl Event {
             | Self::NotSubscribed { .. }
             | Self::CatalogdLost { .. }
             | Self::ReferenceSubscriber { .. }
+            | Self::PeerNotFound { planned: false, .. }
             | Self::NetworkSwitched { .. } => Severity::Warning,
             Self::Pair(news) => pair::severity(news),
             _ => Severity::Info,
@@ -186,7 +194,7 @@ impl Event {
 const NAMED: usize = 20;
 
 /// What others sent, cut where a line gets too long for people.
-struct Brief<'a>(&'a Text);
+pub(crate) struct Brief<'a>(pub(crate) &'a Text);
 
 /// So many bytes of it are shown.
 const SHOWN: usize = 1024;
@@ -223,7 +231,8 @@ impl fmt::Display for Event {
             | Self::CatalogdNoticeFinished { .. }
             | Self::CatalogdNoticeFailed { .. } => self.catalogd(f),
             Self::Pair(news) => pair::write(news, f),
-            Self::ReferenceSubscriber { .. }
+            Self::PeerNotFound { .. }
+            | Self::ReferenceSubscriber { .. }
             | Self::RoleNoticeFinished { .. }
             | Self::RoleNoticeFailed { .. }
             | Self::RoleNoticeDelivered { .. } => self.of_pair(f),

@@ -103,6 +103,16 @@ pub enum ConfigError {
         /// The shortest silence that works.
         shortest: Duration,
     },
+    /// What is to be called has to be somewhere.
+    #[error("--{flag}={value} names no host: {why}")]
+    NoHost {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// `debug_actions` is not in order.
     #[error("--debug_actions: {0}")]
     DebugActions(#[from] Malformed),

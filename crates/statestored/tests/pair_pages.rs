@@ -10,7 +10,7 @@ use common::{Statestored, eventually, http};
 use serde_json::Value;
 
 /// The fields of `/ha` in their order.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "statestore_id",
     "role",
     "seed_role",
@@ -23,6 +23,7 @@ const FIELDS: [&str; 24] = [
     "peer_address",
     "peer_id",
     "peer_found",
+    "peer_last_error",
     "peer_knows_epochs",
     "peer_missed_heartbeats",
     "missed_heartbeats_of_peer",

@@ -10,6 +10,9 @@ use core::fmt;
 pub(super) fn severity(news: &News) -> Severity {
     match news {
         News::PeerIsMyself => Severity::Error,
+        News::SteppedDown {
+            why: Why::Stopping, ..
+        } => Severity::Info,
         News::SteppedDown { .. }
         | News::PeerLost
         | News::Stranger(_)
@@ -21,7 +24,8 @@ pub(super) fn severity(news: &News) -> Severity {
             extended: false, ..
         }
         | News::Active {
-            why: Why::Forced, ..
+            why: Why::Alone | Why::Forced,
+            ..
         } => Severity::Warning,
         _ => Severity::Info,
     }
@@ -31,6 +35,14 @@ pub(super) fn severity(news: &News) -> Severity {
 pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match news {
         News::Active { epoch, why } => write!(f, "Active statestored (epoch {epoch}): {why}"),
+        News::SteppedDown {
+            epoch,
+            why: why @ Why::Stopping,
+            ..
+        } => write!(
+            f,
+            "No longer the active statestored (epoch {epoch} is over): {why}"
+        ),
         News::SteppedDown {
             epoch,
             why,
@@ -55,7 +67,7 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "Peer statestored {id} found; it knows no epochs, so at most this side can be kept \
              from acting beside another"
         ),
-        News::PeerLost => f.write_str("Peer statestored lost: it does not answer HA heartbeats"),
+        News::PeerLost => f.write_str("Peer statestored lost: it does not answer"),
         News::PeerLeft(id) => write!(f, "Peer statestored {id} stopped on purpose"),
         News::PeerPatienceDiffers { own, theirs } => write!(
             f,
@@ -94,6 +106,9 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 impl Event {
     pub(super) fn of_pair(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::PeerNotFound { peer, reason, .. } => {
+                write!(f, "Peer statestored not found at {peer}: {reason}")
+            }
             Self::ReferenceSubscriber { subscriber } => write!(
                 f,
                 "Subscriber '{subscriber}' knows no epochs and names no limit of its own, as \

@@ -217,7 +217,7 @@ impl Node {
 }
 
 /// The status of a call that failed, or that came back with the reply of another method.
-fn fault(outcome: Result<Reply, Status>) -> Status {
+pub(super) fn fault(outcome: Result<Reply, Status>) -> Status {
     match outcome {
         Err(status) => status,
         Ok(_) => Status::error(

@@ -16,6 +16,7 @@
 //! | `elect` | the active catalogd is elected and announced (C, N) |
 //! | `pair` | as one of a pair: what the decided role changes here (H) |
 //! | `peer` | what the two say to each other, `told` what of limits and members |
+//! | `reach` | why the peer is not reached (observability.md section 6) |
 //! | `tell` | every subscriber is told who is active (H-30, H-31) |
 //! | `forget` | the topics of an activation end with it (W10) |
 //! | `pages` | what the node looks like from outside |
@@ -45,6 +46,7 @@ mod pair;
 mod peer;
 mod publish;
 mod push;
+mod reach;
 mod register;
 mod send;
 mod tell;

@@ -13,6 +13,7 @@
 //! Invariant: after each way into the pair its news are acted on before anything else is sent.
 
 use super::calls::Pending;
+use super::reach::Reach;
 use super::{Node, SHORTEST};
 use crate::config::HaConfig;
 use crate::event::Event;
@@ -39,6 +40,7 @@ pub(super) struct Paired {
     /// Where the peer listens.
     pub(super) peer: Arc<Receiver>,
     pub(super) pair: Pair,
+    pub(super) reach: Reach,
     /// The role on its way to subscribers.
     pub(super) notice: Notice,
     pub(super) next_round: Option<Slot>,
@@ -68,6 +70,7 @@ impl Paired {
             peer: Arc::new(Receiver::new(Text::default(), config.peer.clone())),
             config,
             pair,
+            reach: Reach::default(),
             notice: Notice::default(),
             next_round: None,
             wake: None,
@@ -304,6 +307,7 @@ impl Node {
                     News::Active { epoch, .. } => self.activated(now, epoch, out),
                     News::SteppedDown { .. } => self.deactivated(now, out),
                     News::StandsBy(_) => self.look_again(now),
+                    News::PeerFound { .. } => self.peer_is_found(),
                     _ => {}
                 }
             }

@@ -4,6 +4,7 @@
 //! them (`crate::pair`).
 
 use super::calls::{Asked, Manner};
+use super::complete::fault;
 use super::told::{beat_reply, member_timeouts, patience};
 use super::{Node, SHORTEST};
 use crate::ids::StatestoreId;
@@ -118,37 +119,51 @@ impl Node {
         let Some(ha) = &mut self.ha else {
             return;
         };
+        let outcome = outcome.map_err(|CallFault(status)| status);
         match (asked, outcome) {
-            (Asked::Beat(sent), outcome) => {
+            (Asked::Beat(sent), Ok(Reply::HaHeartbeat(reply))) => {
                 ha.beat_pending = false;
-                let reply = match outcome {
-                    Ok(Reply::HaHeartbeat(reply)) => Some(*reply),
-                    _ => None,
-                };
-                let other = reply.as_ref().and_then(|reply| reply.statestore_id);
-                match other {
-                    Some(id) => ha.pair.on_other_process(now, sent, StatestoreId(id)),
-                    None => ha.pair.on_beat_reply(now, sent, reply.map(beat_reply)),
+                if let Some(id) = reply.statestore_id {
+                    ha.reach.failed(&reply.status);
+                    ha.pair.on_other_process(now, sent, StatestoreId(id));
+                } else {
+                    ha.reach.answered(now.time);
+                    ha.pair.on_beat_reply(now, sent, Some(beat_reply(*reply)));
                 }
             }
-            (Asked::Hello(sent), outcome) => {
+            (Asked::Beat(sent), other) => {
+                ha.beat_pending = false;
+                ha.reach.failed(&fault(other));
+                ha.pair.on_beat_reply(now, sent, None);
+            }
+            (Asked::Hello(sent), Ok(Reply::Handshake(reply))) if reply.status.is_ok() => {
                 ha.hello_pending = false;
-                match outcome {
-                    Ok(Reply::Handshake(reply)) if reply.status.is_ok() => {
-                        let welcome = Welcome {
-                            id: StatestoreId(reply.dst_statestore_id),
-                            active: reply.dst_statestore_active,
-                            highest: reply.highest_epoch,
-                            patience: patience(reply.timeout_ms, reply.subscriber_timeout_ms),
-                        };
-                        ha.pair.on_welcome(now, sent, &welcome); // W8
-                    }
-                    _ => ha.pair.hello_missed(now.time),
+                let welcome = Welcome {
+                    id: StatestoreId(reply.dst_statestore_id),
+                    active: reply.dst_statestore_active,
+                    highest: reply.highest_epoch,
+                    patience: patience(reply.timeout_ms, reply.subscriber_timeout_ms),
+                };
+                match welcome.id.0.is_unset() {
+                    true => ha
+                        .reach
+                        .failed(&refused("this statestored itself has answered")),
+                    false => ha.reach.answered(now.time),
                 }
+                ha.pair.on_welcome(now, sent, &welcome); // W8
+            }
+            (Asked::Hello(_), other) => {
+                ha.hello_pending = false;
+                ha.reach.failed(&match other {
+                    Ok(Reply::Handshake(reply)) => reply.status,
+                    other => fault(other),
+                });
+                ha.pair.hello_missed(now.time);
             }
             (Asked::Leave, _) => {}
         }
         self.act_on_news(now, out);
+        self.explain_absence(out);
     }
 
     /// H-5.

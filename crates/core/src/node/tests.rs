@@ -1,13 +1,15 @@
 //! What scenarios cannot show; `bounds`: that work and memory stay bounded.
 //! `short`: that steps stay short; `unasked`: publications without being asked; `resting`: who is
 //! not asked because it publishes so; `many`: publications of very many topics; `told`: what the
-//! two of a pair tell of their members; `astray`: who followed another statestored in between.
+//! two of a pair tell of their members; `reach`: why the peer is not found; `astray`: who followed
+//! another statestored in between.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod astray;
 mod bounds;
 mod limits;
 mod many;
+mod reach;
 mod resting;
 mod short;
 mod told;

@@ -219,9 +219,18 @@ impl<V: Ord + Clone> Pair<V> {
     fn accept(&mut self, now: Time) {
         self.yielded += 1;
         self.peer.missed = 0;
-        self.peer.found = true;
+        self.found_again();
         self.stand_by(now, Why::PeerActive);
         self.awaits_beat = false;
+    }
+
+    /// The peer that is known is there, whether or not it was lost before.
+    fn found_again(&mut self) {
+        if !core::mem::replace(&mut self.peer.found, true)
+            && let (Some(id), Some(extended)) = (self.peer.id, self.peer.extended)
+        {
+            self.news.push(News::PeerFound { id, extended });
+        }
     }
 
     /// An HA heartbeat was answered; none if it was not, or refused as a stranger's.
@@ -234,11 +243,7 @@ impl<V: Ord + Clone> Pair<V> {
             return self.beat_missed();
         };
         self.peer.missed = 0;
-        if !core::mem::replace(&mut self.peer.found, true)
-            && let (Some(id), Some(extended)) = (self.peer.id, self.peer.extended)
-        {
-            self.news.push(News::PeerFound { id, extended });
-        }
+        self.found_again();
         self.learn_epoch(now, reply.highest);
         self.learn_patience(now.time, reply.patience);
         // One of ours that does not say so itself has not looked at it (H-9).

@@ -153,6 +153,11 @@ impl<V: Ord + Clone> Pair<V> {
         now.since(self.heard)
     }
 
+    /// True from when the peer stopped on purpose until another process of it is there.
+    pub fn peer_has_left(&self) -> bool {
+        self.peer.left.is_some() && self.peer.id.is_none()
+    }
+
     /// The peer's process, once known.
     pub fn peer_id(&self) -> Option<StatestoreId> {
         self.peer.id

@@ -9,6 +9,7 @@ use statestore_core::config::{HaConfig, LaneConfig};
 use statestore_core::pair::{self, Limits, limits, limits::SHORTEST_TIMEOUT};
 use statestore_daemon::flags::Flags;
 use statestore_wire::{NetworkAddress, Text};
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 /// The pair's settings, and what was made shorter than the flags say.
@@ -49,7 +50,7 @@ pub(super) fn read(
             max_missed: flags.i32("statestore_max_missed_heartbeats").unsigned_abs(),
         },
         peer: NetworkAddress {
-            hostname: Text::from(bare(flags.str("state_store_peer_host"))),
+            hostname: Text::from(peer_host(flags)?),
             port: flags.i32("state_store_peer_ha_port"),
             uds_address: None,
         },
@@ -60,6 +61,34 @@ pub(super) fn read(
         role_resend: millis(flags.i64("update_statestore_rpc_resend_interval_ms")),
     };
     Ok(Pair { config, notes })
+}
+
+/// What can be looked up, or is an address already: all else fails at every call.
+fn peer_host(flags: &Flags) -> Result<&str, ConfigError> {
+    let flag = "state_store_peer_host";
+    let value = flags.str(flag);
+    let host = bare(value);
+    let address = host
+        .split_once('%')
+        .map_or(host, |(address, _zone)| address);
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return Ok(host);
+    }
+    let in_names = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let why = if value.is_empty() {
+        "it is empty"
+    } else if value.contains(':') {
+        "it may hold no port, which --state_store_peer_ha_port is for"
+    } else if !value.chars().all(in_names) || !value.contains(char::is_alphanumeric) {
+        "it is neither a host name nor an address"
+    } else {
+        return Ok(value);
+    };
+    Err(ConfigError::NoHost {
+        flag,
+        value: value.to_owned(),
+        why,
+    })
 }
 
 /// An IPv6 address without its brackets.

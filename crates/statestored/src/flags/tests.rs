@@ -139,6 +139,43 @@ fn the_seeds_defaults_make_a_pair() {
     assert_eq!(config.notes, Vec::<String>::new());
 }
 
+// flags.md section 3: a peer that cannot be called is no pair
+#[test]
+fn a_peer_host_that_names_no_host_ends_the_start() {
+    let peer = |host: &str| {
+        let host = format!("--state_store_peer_host={host}");
+        config(&["--enable_statestored_ha", &host])
+    };
+    for wrong in [
+        "",
+        " ",
+        "other:24020",
+        "[::1]:24020",
+        "[other]",
+        "a b",
+        "http://a",
+        ".",
+    ] {
+        let error = peer(wrong).unwrap_err();
+        let named = format!("--state_store_peer_host={wrong} ");
+        assert!(error.contains(&named), "{error}");
+    }
+    for right in [
+        "::1",
+        "[::1]",
+        "fe80::1%eth0",
+        "10.0.0.2",
+        "a-1.b_c.example.",
+        "localhost",
+    ] {
+        assert!(peer(right).is_ok(), "{right}");
+    }
+    assert!(
+        config(&["--state_store_peer_host="]).is_ok(),
+        "not one of a pair"
+    );
+}
+
 // ha.md section 5: what the reference accepts is tightened, never refused
 #[test]
 fn periods_too_long_for_the_limits_are_tightened_and_said() {

@@ -34,6 +34,8 @@ pub(super) fn page(views: Views, config: HaConfig) -> Page {
 struct Seen {
     view: PairView<Text>,
     missed_of_peer: Option<u64>,
+    silence: Option<Duration>,
+    peer_error: Option<String>,
     /// Period and limit of heartbeats to each voter, if they are not what the flags say.
     paces: Vec<Option<(Duration, Duration)>>,
 }
@@ -52,6 +54,8 @@ impl Seen {
         Some(Self {
             view,
             missed_of_peer,
+            silence: node.peer_silence(now),
+            peer_error: node.peer_error().map(ToString::to_string),
             paces,
         })
     }
@@ -74,10 +78,11 @@ fn pair(seen: &Seen, config: &HaConfig) -> Document {
         ("peer_address", config.peer.to_string().into()),
         ("peer_id", view.peer.map(|id| id.to_string()).into()),
         ("peer_found", view.found_peer.into()),
+        ("peer_last_error", seen.peer_error.clone().into()),
         ("peer_knows_epochs", view.peer_is_extended.into()),
         ("peer_missed_heartbeats", view.missed.into()),
         ("missed_heartbeats_of_peer", seen.missed_of_peer.into()),
-        ("since_peer_was_heard_ms", millis(view.silence)),
+        ("since_peer_was_heard_ms", seen.silence.map(millis).into()),
         ("electorate_size", view.agreed.into()),
         ("electorate_is_agreed", is_agreed(view).into()),
         ("electorate_proposed_size", view.proposed.into()),

@@ -12,7 +12,7 @@ use core::time::Duration;
 const PEER: UniqueId = UniqueId { hi: 9, lo: 9 };
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-fn paired() -> Node {
+pub(super) fn paired() -> Node {
     node(Config {
         ha: Some(HaConfig {
             pair: pair::Config {
@@ -67,6 +67,16 @@ pub(super) fn active() -> (Node, CallId) {
     let calls = step(&mut node, at(500), Input::Completed { call, outcome });
     assert!(node.role().acts());
     (node, ha_heartbeat(calls).unwrap().0)
+}
+
+/// A peer that stands by and has nothing to tell.
+pub(super) fn acceptance() -> Reply {
+    Reply::HaHeartbeat(Box::new(wire::StatestoreHaHeartbeatResponse {
+        status: Status::ok(),
+        highest_epoch: Some(wire::Epoch(2)),
+        is_active: Some(false),
+        ..Default::default()
+    }))
 }
 
 /// Answers an HA heartbeat; which version of the peer's members the next one confirms.

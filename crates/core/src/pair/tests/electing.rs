@@ -63,6 +63,24 @@ fn a_peer_that_answers_no_handshake_is_missed_too() {
     assert!(!a.found_peer());
 }
 
+// H-14: the heartbeat alone shows that it is there again
+#[test]
+fn a_standby_says_once_that_its_active_is_found_again() {
+    let (mut a, mut b) = running(3);
+    for now in 2_000..2_003 {
+        b.hello_missed(at(now).time);
+    }
+    let found = |news: &News| matches!(news, News::PeerFound { .. });
+    let news = b.take_news();
+    assert!(news.contains(&News::PeerLost) && !news.iter().any(found));
+    let mut times = 0;
+    for now in [3_000, 4_000] {
+        assert!(beat(&mut a, &mut b, at(now)));
+        times += b.take_news().iter().filter(|it| found(it)).count();
+    }
+    assert_eq!((times, b.found_peer()), (1, true));
+}
+
 // H-16
 #[test]
 fn while_the_active_is_heard_a_lost_majority_is_only_worth_a_warning() {
