@@ -263,6 +263,15 @@ fn a_taken_port_is_a_fatal_line_and_an_abort() {
     }
 }
 
+#[test]
+fn links_that_cannot_be_made_are_told_once() {
+    let (output, _dir) = Daemon::start(&["--log_filename=a/b"]).end(Signal::TERM);
+    let stderr = text(&output.stderr);
+    let told = " has no links --log_filename=a/b to its files: No such file";
+    assert!(stderr.contains(told), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
 // flags.md section 9
 #[test]
 fn a_full_disk_is_told_once_and_costs_only_lines() {
