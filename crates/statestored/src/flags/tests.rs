@@ -225,3 +225,18 @@ fn attempts_without_end_keep_their_pause_and_nobody_is_its_own_peer() {
         );
     }
 }
+
+#[test]
+fn what_has_no_effect_without_a_pair_is_said() {
+    let flags = [
+        "--state_store_peer_host=other",
+        "--statestore_force_active",
+        "--statestore_peer_timeout_seconds=30",
+        "--state_store_port=1",
+    ];
+    let unused = |name| format!("flag {name} has no effect without --enable_statestored_ha");
+    let said = ["state_store_peer_host", "statestore_force_active"].map(unused);
+    assert_eq!(config(&flags).unwrap().notes, said);
+    let pair = config(&[&flags[..], &["--enable_statestored_ha"]].concat());
+    assert_eq!(pair.unwrap().notes, Vec::<String>::new());
+}
