@@ -114,6 +114,8 @@ fn what_cannot_be_honoured_ends_the_start() {
         let error = config(&[arg]).unwrap_err();
         let flag = arg.trim_start_matches('-').split('=').next().unwrap();
         assert!(error.contains(flag), "{arg}: {error}");
+        // Nor is it said before that it would be accepted.
+        assert_eq!(parse(&[arg]).unwrap().warnings(), Vec::<String>::new());
     }
 }
 
