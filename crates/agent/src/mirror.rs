@@ -1,4 +1,4 @@
-//! A folder that is kept equal to a topic: one file an entry.
+//! A folder that follows a topic: one file an entry. What others change in it is not looked at.
 //!
 //! Files are replaced atomically (written beside, then renamed), so a reader sees the old bytes
 //! or the new ones. Deliberately absent: where changes come from, permissions finer than the

@@ -17,6 +17,7 @@
 mod config;
 mod html;
 pub mod pages;
+mod place;
 mod respond;
 mod server;
 mod site;

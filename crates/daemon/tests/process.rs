@@ -147,11 +147,7 @@ fn sigusr1_is_logged_and_survived() {
 
 #[test]
 fn the_log_begins_with_version_host_pid_and_changed_flags() {
-    let daemon = Daemon::start(&[
-        "--hostname=somewhere",
-        "--ssl_private_key=/x",
-        "--be_port=1",
-    ]);
+    let daemon = Daemon::start(&["--hostname=somewhere", "--krb5_conf=/x", "--be_port=1"]);
     let id = daemon.child.as_ref().unwrap().id();
     let (_, dir) = daemon.end(Signal::TERM);
     let info = log(dir.path(), "INFO");
@@ -161,7 +157,7 @@ fn the_log_begins_with_version_host_pid_and_changed_flags() {
         &format!("] Process ID: {id}\n"),
         "] --hostname=somewhere\n",
         "] --webserver_port=0\n",
-        "] flag ssl_private_key is accepted but has no effect\n",
+        "] flag krb5_conf is accepted but has no effect\n",
         "] Ignoring removed flag be_port\n",
         "] Webserver started on 0.0.0.0:",
     ] {
@@ -261,6 +257,15 @@ fn a_taken_port_is_a_fatal_line_and_an_abort() {
         );
         assert!(line.contains(&format!("0.0.0.0:{port}")));
     }
+}
+
+#[test]
+fn links_that_cannot_be_made_are_told_once() {
+    let (output, _dir) = Daemon::start(&["--log_filename=a/b"]).end(Signal::TERM);
+    let stderr = text(&output.stderr);
+    let told = " has no links --log_filename=a/b to its files: No such file";
+    assert!(stderr.contains(told), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 // flags.md section 9

@@ -11,7 +11,7 @@ use crate::gauge::Gauge;
 use crate::net::Listener;
 use crate::service::{LocalService, Service};
 use connection::{Shared, converse};
-use idle::Idle;
+pub use idle::{Idle, Waits};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -56,7 +56,7 @@ pub struct Config {
     pub hostname: String,
     /// Port of StatestoreHaService, for one of a pair; 0 lets the system choose.
     pub ha_port: Option<u16>,
-    /// What was made shorter than the flags say, for the log.
+    /// What is not as the flags say, for the log.
     pub notes: Vec<String>,
     /// Largest request that StatestoreService reads, in bytes.
     pub max_request: u64,
@@ -146,6 +146,8 @@ impl Config {
             core.ha = Some(pair.config);
             // Its validator allows nothing else.
             ha_port = u16::try_from(flags.i32("state_store_ha_port")).ok();
+        } else {
+            notes.extend(pair::unused(flags));
         }
         let max_reply = match flags.i64("thrift_rpc_max_message_size") {
             ..=0 => THRIFT_DEFAULT_MAX_MESSAGE,

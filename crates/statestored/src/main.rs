@@ -68,8 +68,13 @@ fn serve_until_asked(app: &App, background: &Runtime) -> Result<String, StartErr
         .iter()
         .for_each(|note| tracing::warn!("{note}"));
     let room = Room::of(raise_file_limit());
-    let lines = room.lines(config.core.max_subscribers);
-    lines.iter().for_each(|line| tracing::info!("{line}"));
+    let most = config.core.max_subscribers;
+    for line in room.lines(most) {
+        match room.is_short_of(most) {
+            true => tracing::warn!("{line}"),
+            false => tracing::info!("{line}"),
+        }
+    }
     let _entered = background.enter();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("signals", &error))?;
     if config.debug.concern(LOG_MAINTENANCE_STDERR) {

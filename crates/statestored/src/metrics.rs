@@ -180,19 +180,42 @@ fn state(figures: &Figures, version: String) -> Vec<Metric> {
     }
     let about = "The full version string.";
     metrics.push(Metric::text("statestore.version", version, about));
-    // Not one of the reference's, so behind those.
-    metrics.extend(figures.missed_of_peer.map(|missed| {
-        let missed = i64::try_from(missed).unwrap_or(i64::MAX);
-        let about = "The number of HA heartbeat periods in a row without one of the primary, on a \
-                     statestored that is not active.";
-        Metric::gauge(
-            "statestore.missed-heartbeats-of-peer",
-            Units::None,
-            missed,
-            about,
-        )
-    }));
+    metrics.extend(own(figures));
     metrics
+}
+
+/// Not the reference's, so behind those. Its properties of a pair are no gauges, and Prometheus is
+/// given gauges alone.
+fn own(figures: &Figures) -> Vec<Metric> {
+    let Some(found) = figures.found_peer else {
+        return Vec::new();
+    };
+    let gauge = |key, value, about| Metric::gauge(key, Units::None, value, about);
+    let role = figures.totals.role;
+    let missed = figures.missed_of_peer.unwrap_or_default();
+    vec![
+        gauge(
+            "statestore.missed-heartbeats-of-peer",
+            i64::try_from(missed).unwrap_or(i64::MAX),
+            "The number of HA heartbeat periods in a row without one of the primary, on a \
+             statestored that is not active.",
+        ),
+        gauge(
+            "statestore.acts-as-active",
+            (role == Role::Active).into(),
+            "1 if this statestored is the active one of the pair, else 0.",
+        ),
+        gauge(
+            "statestore.in-recovery",
+            (role == Role::Recovery).into(),
+            "1 if this statestored lost its role and looks for another, else 0.",
+        ),
+        gauge(
+            "statestore.connected-with-peer",
+            found.into(),
+            "1 if the other statestored of the pair answers, else 0.",
+        ),
+    ]
 }
 
 fn client_cache((purpose, usage): &(Purpose, Usage)) -> [Metric; 2] {

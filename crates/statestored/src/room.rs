@@ -59,6 +59,11 @@ impl Room {
         all.min(share_to_us(self.connections) / each.to_us)
     }
 
+    /// True if so many cannot even keep the connections for their heartbeats.
+    pub fn is_short_of(self, max_subscribers: usize) -> bool {
+        self.subscribers(BEATING) < max_subscribers
+    }
+
     /// The same in words.
     pub fn lines(self, max_subscribers: usize) -> [String; 2] {
         let Self { files, connections } = self;
@@ -116,6 +121,13 @@ mod tests {
             assert!(room.connections() as u64 <= files);
         }
         assert_eq!(Room::of(OTHER_FILES).subscribers(BEATING), 0);
+    }
+
+    #[test]
+    fn it_is_short_of_more_than_get_heartbeats() {
+        let room = Room::of(20_000);
+        assert_eq!([5_208, 5_209].map(|n| room.is_short_of(n)), [false, true]);
+        assert!(Room::of(256).is_short_of(1));
     }
 
     #[test]

@@ -135,6 +135,12 @@ fn so_many_subscribers_as_the_log_says_keep_their_connections() {
     let statestored = Statestored::start_with_files(848, &flags);
     statestored.await_log("--statestore_max_subscribers=60");
     assert_eq!(logged_before(&statestored, " open files allowed"), 848);
+    let log = statestored.log();
+    let line = log.lines().find(|line| line.contains("open files allowed"));
+    assert!(
+        line.unwrap().starts_with('W'),
+        "21 are fewer than 60: {log}"
+    );
     assert_eq!(
         logged_before(&statestored, " subscribers that get heartbeats"),
         21

@@ -159,6 +159,17 @@ fn a_pair_has_the_references_metrics_of_a_pair_in_its_order() {
             "statestore.version",
         ]
     );
+    // Prometheus knows no properties.
+    for (daemon, [active, recovery, connected]) in [(&first, [1, 0, 1]), (&second, [0, 0, 1])] {
+        let (_, text) = http(daemon.web, "GET", "/metrics_prometheus").unwrap();
+        for line in [
+            format!("impala_statestore_acts_as_active {active}"),
+            format!("impala_statestore_in_recovery {recovery}"),
+            format!("impala_statestore_connected_with_peer {connected}"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
     let caches = metrics(
         &first,
         "subscriber-update-state.client-cache.clients-in-use",

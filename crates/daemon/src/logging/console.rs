@@ -52,3 +52,10 @@ impl Console {
         }
     }
 }
+
+#[cfg(test)]
+impl Console {
+    pub(super) fn replace_for_test(&mut self, file: File) {
+        self.file = Some(file);
+    }
+}

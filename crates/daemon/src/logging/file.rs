@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -45,6 +45,10 @@ impl Naming {
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    pub(super) fn link_name(&self) -> &str {
+        &self.link_name
     }
 
     fn file_name(&self, severity: Severity, time: &str) -> String {
@@ -108,6 +112,8 @@ pub(super) struct LogFile {
     size: u64,
     /// The last line is not whole: the disk was full.
     torn: bool,
+    /// Why there is no link to it.
+    unlinked: Option<io::Error>,
 }
 
 impl LogFile {
@@ -125,7 +131,7 @@ impl LogFile {
             .open(&path)?;
         let size = file.metadata()?.len();
         // A missing link or an undeletable old file is a nuisance, not a reason to lose the log.
-        let _ = naming.link(severity, &name);
+        let unlinked = naming.link(severity, &name).err();
         naming.remove_old(severity, &name);
         Ok(LogFile {
             severity,
@@ -134,6 +140,7 @@ impl LogFile {
             time,
             size,
             torn: false,
+            unlinked,
         })
     }
 
@@ -145,10 +152,19 @@ impl LogFile {
         &self.file
     }
 
-    /// A successor, when this one is full and the clock gives it another name.
+    /// Once: why there is no link to it.
+    pub(super) fn unlinked(&mut self) -> Option<io::Error> {
+        self.unlinked.take()
+    }
+
+    /// A successor, when this one is full or was removed, and the clock gives it another name.
     pub(super) fn rotated(&self, naming: &Naming) -> Option<io::Result<Self>> {
-        let due = self.size >= naming.max_size && naming.time() != self.time;
-        due.then(|| Self::create(naming, self.severity))
+        let due = self.size >= naming.max_size || self.is_removed();
+        (due && naming.time() != self.time).then(|| Self::create(naming, self.severity))
+    }
+
+    fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.nlink() == 0)
     }
 
     /// Writes whole lines. What follows half a line begins on a line of its own.

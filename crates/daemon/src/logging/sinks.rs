@@ -22,6 +22,14 @@ const MAX_WRITE: usize = 256 * 1024;
 /// A disk that is full now and then is told of only so often.
 const TELL_PERIOD: Duration = Duration::from_secs(60);
 
+/// What the console is told of, each on its own.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    LinesLost,
+    NotRotated,
+    NoLink,
+}
+
 #[derive(Debug)]
 pub(super) struct Sinks {
     /// `None`: stderr only.
@@ -35,7 +43,8 @@ pub(super) struct Sinks {
     redirected: bool,
     /// Where standard error led at the start.
     console: Arc<Mutex<Console>>,
-    told: Option<Instant>,
+    /// By trouble.
+    told: [Option<Instant>; 3],
     /// Lines lost in all, and before the present trouble.
     lost: u64,
     lost_before: u64,
@@ -66,27 +75,42 @@ impl Sinks {
             resting_until: None,
             redirected: false,
             console,
-            told: None,
+            told: [None; 3],
             lost: 0,
             lost_before: 0,
         };
-        if let Some(naming) = &sinks.naming {
-            sinks.slots[0].file = Some(LogFile::create(naming, Severity::Info)?);
-        }
+        sinks.create(Severity::Info)?;
         Ok(sinks)
     }
 
     /// Sends stdout to the INFO file and stderr to the ERROR file, now and after each rotation.
     pub(super) fn redirect(&mut self) -> io::Result<()> {
-        if let Some(naming) = &self.naming {
-            let error = &mut self.slots[Severity::Error as usize];
-            if error.file.is_none() {
-                error.file = Some(LogFile::create(naming, Severity::Error)?);
-            }
+        if self.naming.is_some() {
+            self.create(Severity::Error)?;
             self.redirected = true;
             self.point_streams()?;
         }
         Ok(())
+    }
+
+    /// Opens the file of this severity if there is to be one and is none.
+    fn create(&mut self, severity: Severity) -> io::Result<()> {
+        let slot = severity as usize;
+        if let Some(naming) = &self.naming
+            && self.slots[slot].file.is_none()
+        {
+            let fresh = LogFile::create(naming, severity)?;
+            self.put(slot, fresh);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, slot: usize, mut fresh: LogFile) {
+        let unlinked = fresh.unlinked();
+        self.slots[slot].file = Some(fresh);
+        if let Some(error) = unlinked {
+            self.tell(Trouble::NoLink, &error);
+        }
     }
 
     /// Writes whole lines, in order; each file is written before this returns.
@@ -165,44 +189,52 @@ impl Sinks {
                 slot.fails = true;
                 self.lost += lines;
                 self.resting_until = self.rest.and_then(|rest| Instant::now().checked_add(rest));
-                self.tell(&error);
+                self.tell(Trouble::LinesLost, &error);
             }
             None => self.lost += lines,
         }
     }
 
-    /// Says once in a while that lines are lost.
-    fn tell(&mut self, error: &io::Error) {
-        if self.told.is_some_and(|told| told.elapsed() < TELL_PERIOD) {
+    /// Says once in a while what is wrong.
+    fn tell(&mut self, trouble: Trouble, error: &io::Error) {
+        let told = &mut self.told[trouble as usize];
+        if told.is_some_and(|told| told.elapsed() < TELL_PERIOD) {
             return;
         }
-        self.told = Some(Instant::now());
-        if let Some(naming) = &self.naming {
-            let dir = naming.dir().display();
-            lock(&self.console).tell(&format!(
-                "WARNING: the log in --log_dir={dir} cannot be written: {error}; lines are lost"
-            ));
-        }
+        *told = Some(Instant::now());
+        let Some(naming) = &self.naming else { return };
+        let dir = naming.dir().display();
+        let text = match trouble {
+            Trouble::LinesLost => format!("cannot be written: {error}; lines are lost"),
+            Trouble::NotRotated => {
+                format!("cannot be rotated: {error}; lines go on into the file that is open")
+            }
+            Trouble::NoLink => format!(
+                "has no links --log_filename={} to its files: {error}",
+                naming.link_name()
+            ),
+        };
+        let text = format!("WARNING: the log in --log_dir={dir} {text}");
+        lock(&self.console).tell(&text);
     }
 
     fn try_flush(&mut self, index: usize) -> io::Result<()> {
         let Some(naming) = &self.naming else {
             return Ok(());
         };
+        let file = self.slots[index].file.as_ref();
+        let fresh = file.and_then(|file| file.rotated(naming));
+        let rotated = matches!(fresh, Some(Ok(_)));
+        match fresh {
+            Some(Ok(fresh)) => self.put(index, fresh),
+            // Keeping the full file is better than having none.
+            Some(Err(error)) => self.tell(Trouble::NotRotated, &error),
+            None => self.create(Severity::ALL[index])?,
+        }
         let slot = &mut self.slots[index];
-        let mut rotated = false;
-        let file = match &mut slot.file {
-            Some(file) => {
-                // Keeping the full file is better than having none.
-                if let Some(Ok(fresh)) = file.rotated(naming) {
-                    *file = fresh;
-                    rotated = true;
-                }
-                file
-            }
-            empty => empty.insert(LogFile::create(naming, Severity::ALL[index])?),
-        };
-        file.write(&slot.buffer)?;
+        if let Some(file) = &mut slot.file {
+            file.write(&slot.buffer)?;
+        }
         if rotated && self.redirected {
             self.point_streams()?;
         }

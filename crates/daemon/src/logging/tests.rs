@@ -297,6 +297,48 @@ fn after_a_full_disk_it_can_rest_before_it_tries_again() {
     assert_eq!((lost(false), lost(true)), (1, 2));
 }
 
+/// Logs until the console is told of something.
+fn told(logging: &Logging, console: &Path) -> String {
+    let file = fs::File::create(console).unwrap();
+    lock(&logging.shared.console).replace_for_test(file);
+    let start = Instant::now();
+    loop {
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing is told");
+        tracing::info!("a line that is long enough to fill the file before long");
+        std::thread::sleep(Duration::from_millis(20));
+        let told = fs::read_to_string(console).unwrap();
+        if told.ends_with('\n') {
+            return told;
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_gone_is_told_of_and_used_again_once_it_is_back() {
+    // Whether the file in use is full or not.
+    for max_size in [100, 1 << 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        fs::create_dir(&logs).unwrap();
+        let config = LogConfig {
+            max_size,
+            ..config(&logs)
+        };
+        with(&config, |logging| {
+            let first = logging.info_file().unwrap();
+            fs::remove_dir_all(&logs).unwrap();
+            let told = told(logging, &dir.path().join("console"));
+            let named = format!("WARNING: the log in --log_dir={} cannot", logs.display());
+            assert!(told.starts_with(&named), "{told}");
+            assert!(told.contains(" be rotated: No such file"), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+            fs::create_dir(&logs).unwrap();
+            write_until_rotated(logging, &first);
+        });
+        assert!(read(&logs, "link.INFO").contains("long enough"));
+    }
+}
+
 #[test]
 fn a_link_in_the_way_of_a_log_file_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,23 +1,31 @@
 //! Listening and connections, with a limit on everything a client could use up: connections,
 //! bytes of a request's head, time to send it, time to take the answer, pages built at once.
+//!
+//! Invariant: while one connection idles, a new one is served (`place.rs` says which one goes).
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use statestore_rpc::Idle;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::place::{Awaited, Place};
 use super::respond::Responder;
 use super::{Site, WebConfig, WebError};
 
-/// Open connections per server; a further one is closed at once.
+/// Open connections per server; for a further one the one that idles for longest goes.
 const MAX_CONNECTIONS: usize = 512;
 /// Bytes of a request's head, 431 beyond.
 const MAX_HEAD: usize = 64 * 1024;
@@ -25,6 +33,8 @@ const MAX_HEAD: usize = 64 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A peer that takes nothing of the answer for this long is cut off by the system.
 const STALL_TIMEOUT_MS: u32 = 60_000;
+/// For what is on its way to a peer whose place another one needs.
+const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -93,9 +103,8 @@ fn spawn(tasks: &mut JoinSet<()>, listeners: Vec<TcpListener>, responder: Respon
         responder.answer(request).await
     });
     let router = router.with_state(responder);
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    for listener in listeners {
-        tasks.spawn(accept(listener, router.clone(), slots.clone()));
+    if !listeners.is_empty() {
+        tasks.spawn(accept(listeners, router));
     }
 }
 
@@ -146,39 +155,90 @@ async fn bind(
     Ok(listeners)
 }
 
-async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
+async fn accept(listeners: Vec<TcpListener>, router: Router) {
+    let idle = Idle::new(MAX_CONNECTIONS);
     // Connections end with the server.
     let mut connections = JoinSet::new();
+    let (mut was_full, mut over) = (false, false);
     loop {
-        while connections.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("Webserver could not accept a connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        if let Ok(slot) = slots.clone().try_acquire_owned() {
-            let router = router.clone();
-            connections.spawn(async move {
-                connection(stream, router).await;
-                drop(slot);
-            });
+        let open = connections.len();
+        // One more than may be, until an idle one is gone.
+        let has_place = open < MAX_CONNECTIONS || open == MAX_CONNECTIONS && idle.any();
+        if open <= MAX_CONNECTIONS && std::mem::take(&mut over) {
+            idle.forgive();
+        }
+        if (open > MAX_CONNECTIONS || !has_place) && !std::mem::replace(&mut was_full, true) {
+            tracing::warn!(
+                "all {MAX_CONNECTIONS} places of the web server are taken: for each new \
+                 connection the one that idles for longest is closed; while none idles, new ones \
+                 wait"
+            );
+        }
+        // Said again only after it got much better.
+        was_full &= open > MAX_CONNECTIONS / 2;
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = idle.changed(), if !has_place => {}
+            accepted = accept_any(&listeners), if has_place => match accepted {
+                Ok(stream) => {
+                    if open == MAX_CONNECTIONS {
+                        over = true;
+                        idle.close_one();
+                    }
+                    connections.spawn(connection(stream, router.clone(), Place::new(&idle)));
+                }
+                Err(error) => {
+                    tracing::warn!("Webserver could not accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
         }
     }
 }
 
-async fn connection(stream: TcpStream, router: Router) {
+async fn accept_any(listeners: &[TcpListener]) -> io::Result<TcpStream> {
+    std::future::poll_fn(|cx| {
+        let mut accepts = listeners.iter().map(|listener| listener.poll_accept(cx));
+        let accepted = accepts.find(Poll::is_ready).unwrap_or(Poll::Pending);
+        accepted.map_ok(|(stream, _)| stream)
+    })
+    .await
+}
+
+async fn connection(stream: TcpStream, router: Router, place: Arc<Place>) {
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STALL_TIMEOUT_MS);
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
-    if let Err(error) = served {
+    let pages = TowerToHyperService::new(router);
+    let answers = service_fn(|request: Request<Incoming>| {
+        let answer = pages.call(request.map(|body| Awaited::new(body, &place)));
+        let place = &place;
+        async move {
+            let answer = answer.await;
+            place.end();
+            answer
+        }
+    });
+    let mut served = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), answers)
+    );
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = place.needed() => {
+            if !place.was_used() {
+                return;
+            }
+            served.as_mut().graceful_shutdown();
+            // It idles, but may not have taken all of its last answer.
+            let ending = tokio::time::timeout(LAST_BYTES_TIMEOUT, served);
+            ending.await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!("web connection ended: {error}");
     }
 }

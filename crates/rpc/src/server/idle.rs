@@ -1,4 +1,5 @@
 //! [`Idle`]: the connections that wait for a call, for when another one needs the place of one.
+//! Those of the web server count the same way.
 //!
 //! ```text
 //!   close_one --> told: it goes ------------------------------------> its place is free
@@ -21,9 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Those that wait. Clones share them.
-#[derive(Clone)]
-pub(super) struct Idle(Arc<Shared>);
+#[derive(Debug, Clone)]
+pub struct Idle(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
     /// Rings when one waits while none did.
@@ -33,7 +35,7 @@ struct Shared {
 }
 
 /// The first one of each has waited for longest.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Waiting {
     silent: BTreeMap<u64, Arc<Notify>>,
     used: BTreeMap<u64, Arc<Notify>>,
@@ -62,7 +64,7 @@ impl Waiting {
 
 impl Idle {
     /// Of a server with so many places.
-    pub(super) fn new(places: usize) -> Self {
+    pub fn new(places: usize) -> Self {
         Self(Arc::new(Shared {
             waiting: Mutex::default(),
             bell: Notify::new(),
@@ -71,7 +73,7 @@ impl Idle {
     }
 
     /// A connection waits from now on, and is told to go by `told`. `None`: it is to go at once.
-    pub(super) fn wait(&self, was_used: bool, told: &Arc<Notify>) -> Option<Waits<'_>> {
+    pub fn wait(&self, was_used: bool, told: &Arc<Notify>) -> Option<Waits> {
         let mut waiting = self.lock();
         // Who has just connected does not pay for having been let in.
         if let (true, Some(owed)) = (was_used, waiting.owed.checked_sub(1)) {
@@ -86,30 +88,30 @@ impl Idle {
         waiting.of(was_used).insert(turn, Arc::clone(told));
         drop(waiting);
         Some(Waits {
-            idle: self,
+            idle: self.clone(),
             was_used,
             turn,
         })
     }
 
     /// Waits until one waits while none did, or has since this was asked last.
-    pub(super) async fn changed(&self) {
+    pub async fn changed(&self) {
         self.0.bell.notified().await;
     }
 
     /// True if one could be told to go.
-    pub(super) fn any(&self) -> bool {
+    pub fn any(&self) -> bool {
         let waiting = self.lock();
         !waiting.silent.is_empty() || !waiting.used.is_empty()
     }
 
     /// One is to go: now, or as soon as one waits.
-    pub(super) fn close_one(&self) {
+    pub fn close_one(&self) {
         self.lock().close_one(self.0.silent);
     }
 
     /// There is room again: none is to go any more but who was told.
-    pub(super) fn forgive(&self) {
+    pub fn forgive(&self) {
         self.lock().owed = 0;
     }
 
@@ -120,16 +122,22 @@ impl Idle {
 }
 
 /// It waits until this is dropped.
-pub(super) struct Waits<'a> {
-    idle: &'a Idle,
+#[derive(Debug)]
+pub struct Waits {
+    idle: Idle,
     was_used: bool,
     turn: u64,
 }
 
-impl Waits<'_> {
+impl Waits {
+    /// True if it was told to go.
+    pub fn is_told(&self) -> bool {
+        !self.idle.lock().of(self.was_used).contains_key(&self.turn)
+    }
+
     /// A call has come. If it was told to go, another one goes for it, and this is false: it has
     /// been rung for.
-    pub(super) fn end(self) -> bool {
+    pub fn end(self) -> bool {
         let mut waiting = self.idle.lock();
         let waited = waiting.of(self.was_used).remove(&self.turn).is_some();
         if !waited {
@@ -139,7 +147,7 @@ impl Waits<'_> {
     }
 }
 
-impl Drop for Waits<'_> {
+impl Drop for Waits {
     fn drop(&mut self) {
         // Gone already if it was told to go, or has ended.
         self.idle.lock().of(self.was_used).remove(&self.turn);

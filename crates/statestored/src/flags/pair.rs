@@ -4,7 +4,7 @@
 //! to speak several times within a lease, we speak more often and say so once in the log; what
 //! the reference accepts is never refused. Deliberately absent: what the settings do.
 
-use super::{ConfigError, limit, millis};
+use super::{ConfigError, limit, millis, tables};
 use statestore_core::config::{HaConfig, LaneConfig};
 use statestore_core::pair::{self, Limits, limits, limits::SHORTEST_TIMEOUT};
 use statestore_daemon::flags::Flags;
@@ -88,6 +88,16 @@ fn peer_host(flags: &Flags) -> Result<&str, ConfigError> {
         flag,
         value: value.to_owned(),
         why,
+    })
+}
+
+/// What somebody set who did not ask for a pair.
+pub(super) fn unused(flags: &Flags) -> impl Iterator<Item = String> {
+    let of_pair = |name| tables::PAIR.flags.iter().any(|flag| flag.name == name);
+    let set = flags.listing().into_iter().filter(|flag| flag.changed);
+    set.filter(move |flag| of_pair(flag.name)).map(|flag| {
+        let name = flag.name;
+        format!("flag {name} has no effect without --enable_statestored_ha")
     })
 }
 

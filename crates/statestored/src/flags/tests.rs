@@ -114,6 +114,8 @@ fn what_cannot_be_honoured_ends_the_start() {
         let error = config(&[arg]).unwrap_err();
         let flag = arg.trim_start_matches('-').split('=').next().unwrap();
         assert!(error.contains(flag), "{arg}: {error}");
+        // Nor is it said before that it would be accepted.
+        assert_eq!(parse(&[arg]).unwrap().warnings(), Vec::<String>::new());
     }
 }
 
@@ -261,4 +263,19 @@ fn attempts_without_end_keep_their_pause_and_nobody_is_its_own_peer() {
             "{notes:?}"
         );
     }
+}
+
+#[test]
+fn what_has_no_effect_without_a_pair_is_said() {
+    let flags = [
+        "--state_store_peer_host=other",
+        "--statestore_force_active",
+        "--statestore_peer_timeout_seconds=30",
+        "--state_store_port=1",
+    ];
+    let unused = |name| format!("flag {name} has no effect without --enable_statestored_ha");
+    let said = ["state_store_peer_host", "statestore_force_active"].map(unused);
+    assert_eq!(config(&flags).unwrap().notes, said);
+    let pair = config(&[&flags[..], &["--enable_statestored_ha"]].concat());
+    assert_eq!(pair.unwrap().notes, Vec::<String>::new());
 }

@@ -1,5 +1,6 @@
 //! Flags of TLS and Kerberos (flags.md section 8).
-//! Data only; all are marked as accepted, so that none takes effect without being noticed.
+//! Data only. Each daemon ends its start over those that ask for encryption or for Kerberos; the
+//! others are marked as accepted, so that none takes effect without being noticed.
 
 use crate::flags::{FlagDef, FlagTable, Value};
 
@@ -11,9 +12,8 @@ pub static SECURITY: FlagTable = FlagTable {
             "ssl_server_certificate",
             "",
             "PEM certificate of the RPC servers.",
-        )
-        .accepted(),
-        FlagDef::string("ssl_private_key", "", "PEM key of the RPC servers.").accepted(),
+        ),
+        FlagDef::string("ssl_private_key", "", "PEM key of the RPC servers."),
         FlagDef::string(
             "ssl_private_key_password_cmd",
             "",
@@ -25,8 +25,7 @@ pub static SECURITY: FlagTable = FlagTable {
             "ssl_client_ca_certificate",
             "",
             "PEM certificates with which RPC clients check servers.",
-        )
-        .accepted(),
+        ),
         FlagDef::string("ssl_cipher_list", CIPHERS, "Ciphers of TLS 1.2 and below.").accepted(),
         FlagDef::string(
             "tls_ciphersuites",
@@ -46,14 +45,13 @@ pub static SECURITY: FlagTable = FlagTable {
             }
             _ => false,
         }),
-        FlagDef::string("principal", "", "Kerberos principal.").accepted(),
+        FlagDef::string("principal", "", "Kerberos principal."),
         FlagDef::string(
             "be_principal",
             "",
             "Kerberos principal of internal connections.",
-        )
-        .accepted(),
-        FlagDef::string("keytab_file", "", "Kerberos keytab.").accepted(),
+        ),
+        FlagDef::string("keytab_file", "", "Kerberos keytab."),
         FlagDef::string(
             "krb5_ccname",
             "/tmp/krb5cc_impala_internal",
