@@ -36,7 +36,7 @@ pub use net::{Listener, Net, Stream, TcpNet};
 pub use pool::{Pool, PoolLimits, Purpose, Reply, Usage};
 pub use retry::{Attempts, retry};
 pub use send::give_way;
-pub use server::{CallTimes, Idle, Limits, Observer, Quiet, Server, Waits};
+pub use server::{CallTimes, Idle, Limits, Observer, Places, Quiet, Server, Waits};
 pub use service::{Call, Held, LocalService, Outcome, Service};
 pub use statestore_wire::HostPort;
 

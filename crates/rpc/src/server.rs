@@ -12,6 +12,7 @@ use crate::net::Listener;
 use crate::service::{LocalService, Service};
 use connection::{Shared, converse};
 pub use idle::{Idle, Waits};
+pub use places::Places;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tracing::{error, warn};
 
 mod connection;
 mod idle;
+mod places;
 
 /// Bounds of a server.
 #[derive(Debug, Clone)]
@@ -92,7 +94,7 @@ pub struct Server<L> {
     listener: L,
     limits: Limits,
     observer: Arc<dyn Observer>,
-    idle: Idle,
+    places: Places,
 }
 
 /// Files may be used up; trying again at once would only burn the processor.
@@ -103,7 +105,7 @@ impl<L: Listener> Server<L> {
     pub fn new(listener: L, limits: Limits, observer: Arc<dyn Observer>) -> Self {
         Self {
             listener,
-            idle: Idle::new(limits.max_connections),
+            places: Places::new(limits.max_connections, ""),
             limits,
             observer,
         }
@@ -147,7 +149,7 @@ impl<L: Listener> Server<L> {
         Shared {
             limits: self.limits.clone(),
             observer: Arc::clone(&self.observer),
-            idle: self.idle.clone(),
+            idle: self.places.idle().clone(),
         }
     }
 
@@ -158,36 +160,20 @@ impl<L: Listener> Server<L> {
     ) {
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let (mut failing, mut was_full, mut over) = (false, false, false);
-        let most = self.limits.max_connections.max(1);
+        let mut failing = false;
         tokio::pin!(shutdown);
         loop {
             let open = tasks.len();
-            // One more than may be, until an idle one is gone.
-            let has_place = open < most || open == most && self.idle.any();
-            if open <= most && std::mem::take(&mut over) {
-                self.idle.forgive();
-            }
-            if (open > most || !has_place) && !std::mem::replace(&mut was_full, true) {
-                warn!(
-                    "all {most} places are taken: for each new connection the one that idles for \
-                     longest is closed; while none idles, new ones wait"
-                );
-            }
-            // Said again only after it got much better.
-            was_full &= open > most / 2;
+            let has_place = self.places.have_room(open);
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(ended) = tasks.join_next(), if !tasks.is_empty() => report(ended),
-                () = self.idle.changed(), if !has_place => {}
+                () = self.places.changed(), if !has_place => {}
                 accepted = self.listener.accept(), if has_place => match accepted {
                     Ok((stream, peer)) => {
                         failing = false;
-                        if open == most {
-                            over = true;
-                            self.idle.close_one();
-                        }
+                        self.places.take(open);
                         spawn(&mut tasks, stream, peer, closing.clone());
                     }
                     Err(error) => {

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use statestore_rpc::Idle;
+use statestore_rpc::Places;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -156,37 +156,21 @@ async fn bind(
 }
 
 async fn accept(listeners: Vec<TcpListener>, router: Router) {
-    let idle = Idle::new(MAX_CONNECTIONS);
+    let mut places = Places::new(MAX_CONNECTIONS, " of the web server");
     // Connections end with the server.
     let mut connections = JoinSet::new();
-    let (mut was_full, mut over) = (false, false);
     loop {
         let open = connections.len();
-        // One more than may be, until an idle one is gone.
-        let has_place = open < MAX_CONNECTIONS || open == MAX_CONNECTIONS && idle.any();
-        if open <= MAX_CONNECTIONS && std::mem::take(&mut over) {
-            idle.forgive();
-        }
-        if (open > MAX_CONNECTIONS || !has_place) && !std::mem::replace(&mut was_full, true) {
-            tracing::warn!(
-                "all {MAX_CONNECTIONS} places of the web server are taken: for each new \
-                 connection the one that idles for longest is closed; while none idles, new ones \
-                 wait"
-            );
-        }
-        // Said again only after it got much better.
-        was_full &= open > MAX_CONNECTIONS / 2;
+        let has_place = places.have_room(open);
         tokio::select! {
             biased;
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            () = idle.changed(), if !has_place => {}
+            () = places.changed(), if !has_place => {}
             accepted = accept_any(&listeners), if has_place => match accepted {
                 Ok(stream) => {
-                    if open == MAX_CONNECTIONS {
-                        over = true;
-                        idle.close_one();
-                    }
-                    connections.spawn(connection(stream, router.clone(), Place::new(&idle)));
+                    places.take(open);
+                    let place = Place::new(places.idle());
+                    connections.spawn(connection(stream, router.clone(), place));
                 }
                 Err(error) => {
                     tracing::warn!("Webserver could not accept a connection: {error}");

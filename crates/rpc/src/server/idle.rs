@@ -64,7 +64,7 @@ impl Waiting {
 
 impl Idle {
     /// Of a server with so many places.
-    pub fn new(places: usize) -> Self {
+    pub(super) fn new(places: usize) -> Self {
         Self(Arc::new(Shared {
             waiting: Mutex::default(),
             bell: Notify::new(),
@@ -95,23 +95,23 @@ impl Idle {
     }
 
     /// Waits until one waits while none did, or has since this was asked last.
-    pub async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         self.0.bell.notified().await;
     }
 
     /// True if one could be told to go.
-    pub fn any(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         let waiting = self.lock();
         !waiting.silent.is_empty() || !waiting.used.is_empty()
     }
 
     /// One is to go: now, or as soon as one waits.
-    pub fn close_one(&self) {
+    pub(super) fn close_one(&self) {
         self.lock().close_one(self.0.silent);
     }
 
     /// There is room again: none is to go any more but who was told.
-    pub fn forgive(&self) {
+    pub(super) fn forgive(&self) {
         self.lock().owed = 0;
     }
 
