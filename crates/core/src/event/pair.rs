@@ -37,20 +37,16 @@ pub(super) fn write(news: &News, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         News::Active { epoch, why } => write!(f, "Active statestored (epoch {epoch}): {why}"),
         News::SteppedDown {
             epoch,
-            why: why @ Why::Stopping,
-            ..
-        } => write!(
-            f,
-            "No longer the active statestored (epoch {epoch} is over): {why}"
-        ),
-        News::SteppedDown {
-            epoch,
             why,
             expired,
         } => {
+            let then = match why {
+                Why::Stopping => "",
+                _ => ", recovery begins",
+            };
             write!(
                 f,
-                "No longer the active statestored (epoch {epoch} is over), recovery begins: {why}"
+                "No longer the active statestored (epoch {epoch} is over){then}: {why}"
             )?;
             match why {
                 Why::LeaseExpired => {

@@ -11,18 +11,20 @@ use jiff::tz::TimeZone;
 
 /// When the first line with `what` in it was written at `since` or later.
 pub(crate) fn said_since(log: &str, since: SystemTime, what: &str) -> Option<SystemTime> {
-    let lines = log.lines().filter(|line| line.contains(what));
-    lines.filter_map(written_at).find(|at| *at >= since)
+    first_since(log, since, what).map(|(at, _)| at)
 }
 
 /// When it was over what the first such line since then tells the end of. A process that had no
 /// processor says late that its lease ended, and how long ago.
 pub(crate) fn over_since(log: &str, since: SystemTime, what: &str) -> Option<SystemTime> {
-    let mut lines = log.lines().filter(|line| line.contains(what));
-    lines.find_map(|line| {
-        let at = written_at(line).filter(|at| *at >= since)?;
-        at.checked_sub(ago(line).unwrap_or_default())
-    })
+    let (at, line) = first_since(log, since, what)?;
+    at.checked_sub(ago(line).unwrap_or_default())
+}
+
+fn first_since<'a>(log: &'a str, since: SystemTime, what: &str) -> Option<(SystemTime, &'a str)> {
+    let lines = log.lines().filter(|line| line.contains(what));
+    let mut timed = lines.filter_map(|line| Some((written_at(line)?, line)));
+    timed.find(|(at, _)| *at >= since)
 }
 
 /// `...; its lease ended N ms ago`
