@@ -331,7 +331,10 @@ fn what_is_published_in_the_other_stream_is_settled_and_echoed_all_the_same() {
 #[test]
 fn those_who_rest_are_asked_apart() {
     const COUNT: usize = 20;
-    let mut node = node(Config::default());
+    let mut node = node(Config {
+        idle_period: Duration::from_secs(30),
+        ..Config::default()
+    });
     let mut calls = Vec::new();
     for i in 0..COUNT {
         calls.extend(register(
