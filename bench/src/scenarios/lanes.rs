@@ -36,10 +36,15 @@ pub(crate) struct Size {
     /// Seconds before that, until connections are open and the first calls are over
     #[arg(long, default_value_t = 4)]
     pub(crate) warm_up: u64,
+    /// Seconds over which they register evenly; 0 is as fast as they are served
+    #[arg(long, default_value_t = 0)]
+    pub(crate) over: u64,
 }
 
 /// CPU is the median of windows of this length: the machine is slower for some of them.
 const WINDOW: Duration = Duration::from_secs(2);
+/// Those who register over some seconds do so in this rhythm.
+const BEAT: Duration = Duration::from_millis(10);
 /// What is no difference.
 const SAME: f64 = 1.1;
 /// Connections of the limit; both ends are files of this process.
@@ -100,8 +105,8 @@ pub(crate) async fn run(bench: &Bench, size: &Size) -> Result<Section, Failure> 
     Ok(section)
 }
 
-/// CPU and calls of what should make no difference, beside the same without it: the least CPU of two
-/// turns. Of those who rest the CPU is not that of as many calls: what they follow takes room in
+/// CPU and calls of what should make no difference, beside the same without it: the least CPU of
+/// two turns. Those who rest may differ though their calls do not: what they follow takes room in
 /// caches.
 async fn difference(
     bench: &Bench,
@@ -162,7 +167,18 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
     });
     let none = !size.updates && !size.publishing;
     let topics: &[Topic] = if none { &[] } else { &topics };
-    let registration = crowd.register(&server.address(), &all, topics).await?;
+    let (start, address) = (Instant::now(), server.address());
+    if size.over == 0 {
+        crowd.register(&address, &all, topics).await?;
+    } else {
+        let beats = Duration::from_secs(size.over).as_millis() / BEAT.as_millis();
+        let mut ticks = tokio::time::interval(BEAT);
+        for some in all.chunks(n.div_ceil(beats as usize)) {
+            ticks.tick().await;
+            crowd.register(&address, some, topics).await?;
+        }
+    }
+    let registration = start.elapsed();
     tokio::time::sleep(Duration::from_secs(size.warm_up)).await;
 
     records.start();
@@ -320,16 +336,19 @@ fn how(size: &Size) -> String {
         }
         false => periods.to_owned(),
     };
+    let pace = match size.over {
+        0 => "as fast as they are served".to_owned(),
+        over => format!("evenly over {over} s, and so their heartbeats come"),
+    };
     format!(
-        "{periods} The subscribers register as fast as they are served; then {} s of warm-up, {} s \
-         are measured. CPU is the median of windows of 2 s. Lateness, seen by the subscriber: from \
-         one call's arrival to the next, less the period; the call's own duration and the \
-         period's slack are part of it. Limit: one thread with blocking sockets makes as many \
-         calls a second, written and read in batches, without timers, deadlines or a wait for \
-         readiness; for the number of calls, what the periods alone would give. A bare event loop \
-         is one thread that waits for readiness, makes as many calls a second, at the instants of \
-         those periods, and has nothing else to do. Both have {LIMIT_CONNECTIONS} connections at \
-         most.",
+        "{periods} The subscribers register {pace}; then {} s of warm-up, {} s are measured. CPU \
+         is the median of windows of 2 s. Lateness, seen by the subscriber: from one call's \
+         arrival to the next, less the period; the call's own duration and the period's slack are \
+         part of it. Limit: one thread with blocking sockets makes as many calls a second, written \
+         and read in batches, without timers, deadlines or a wait for readiness; for the number of \
+         calls, what the periods alone would give. A bare event loop is one thread that waits for \
+         readiness, makes as many calls a second, at the instants of those periods, and has \
+         nothing else to do. Both have {LIMIT_CONNECTIONS} connections at most.",
         size.warm_up, size.seconds
     )
 }
