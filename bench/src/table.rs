@@ -65,7 +65,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "memory --items=300 --subscribers=2 --rewrites=2 --transient=3",
     ],
     [
-        "heartbeats",
+        "heartbeats --over=4",
         "heartbeats --subscribers=2,3 --seconds=2 --warm-up=1",
     ],
     [

@@ -4,7 +4,7 @@
 //! period; the call's own duration is part of it, for the period runs from its end. Deliberately
 //! absent: averages over subscribers before the percentiles are taken.
 
-use super::lock;
+use super::{Subscriber, lock};
 use hdrhistogram::Histogram;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -86,6 +86,25 @@ impl Records {
                 calls: 0,
                 lateness_us: histogram(),
             });
+        }
+    }
+
+    /// Notes also the calls that are overdue by now, of those who were called before: whoever is
+    /// called no more is late, too.
+    pub(crate) fn overdue(&self, who: &[Arc<Subscriber>], now: Instant) {
+        for one in who {
+            self.overdue_of(&lock(&one.memory), now);
+        }
+    }
+
+    fn overdue_of(&self, memory: &Memory, now: Instant) {
+        for ((before, lane), period) in memory.last_call.iter().zip(&self.lanes).zip(PERIODS) {
+            let late = before.map(|before| now.saturating_duration_since(before));
+            let late = late.and_then(|silence| silence.checked_sub(period));
+            if let (Some(late), Some(record)) = (late, &mut *lock(lane)) {
+                let late = late.as_micros() as u64;
+                record.lateness_us.saturating_record(late);
+            }
         }
     }
 
@@ -262,6 +281,19 @@ mod tests {
         assert_eq!((priority.calls, normal.calls), (4, 0));
         assert!((priority.p50 - 2.0).abs() < 0.01, "{priority:?}");
         assert!((priority.max - 47.0).abs() < 0.1, "{priority:?}");
+    }
+
+    #[test]
+    fn whoever_is_called_no_more_is_late() {
+        let records = Records::new();
+        records.start();
+        let (mut memory, start) = (Memory::default(), Instant::now());
+        records.call(&mut memory, Lane::Priority, start);
+        records.overdue_of(&memory, start + Duration::from_millis(99));
+        records.overdue_of(&memory, start + Duration::from_millis(400));
+        let [heartbeat, priority, _] = records.stop();
+        assert!((priority.max - 300.0).abs() < 0.5, "{priority:?}");
+        assert!(heartbeat.max.is_nan());
     }
 
     #[tokio::test]

@@ -8,13 +8,13 @@
 //! how the disturbers fare, but for their registrations.
 
 use super::{Bench, Meter, NORMAL, PRIORITY, Taken, others};
-use crate::crowd::{Conduct, Crowd, Lateness, Records, Topic};
+use crate::crowd::{Conduct, Crowd, Lateness, Records, Subscriber, Topic};
 use crate::failure::Failure;
 use crate::figures::{Bound, Figure, Section, median};
 use crate::server::Statestored;
 use clap::{Parser, ValueEnum};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod bulk;
 mod odd;
@@ -92,6 +92,7 @@ impl Size {
 struct Stage {
     server: Statestored,
     crowd: Crowd,
+    all: Vec<Arc<Subscriber>>,
     records: Arc<Records>,
     window: Duration,
     warm_up: Duration,
@@ -197,6 +198,7 @@ impl Stage {
         Ok(Self {
             server,
             crowd,
+            all,
             records,
             window: Duration::from_secs(size.seconds),
             warm_up: Duration::from_secs(size.warm_up),
@@ -220,6 +222,7 @@ impl Stage {
         for _ in 0..windows {
             self.records.start();
             tokio::time::sleep(self.window).await;
+            self.records.overdue(&self.all, Instant::now());
             seen.push(self.records.stop());
         }
         let taken = meter.stop()?;

@@ -118,7 +118,7 @@ impl Default for Config {
             max_subscribers: 10_000,
             heartbeat_report_period: Duration::from_secs(60),
             max_publication: Some(64 << 20),
-            idle_period: Duration::from_secs(300),
+            idle_period: Duration::from_secs(240),
             transient_grace: Duration::from_secs(5),
             catalog: CatalogConfig {
                 ha: false,

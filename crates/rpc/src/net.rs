@@ -70,8 +70,11 @@ pub struct TcpNet;
 
 /// Many subscribers may come at once after a restart; the kernel caps it at `somaxconn`.
 const BACKLOG: u32 = 4096;
-/// A peer that vanished without a word must not hold its socket for ever.
+/// A peer that vanished without a word must not hold its socket for ever. Asked after a silence of
+/// this, and four times within another one: by then a connection whose path was forgotten is known
+/// to be dead, though subscribers that rest are asked for nothing over it for longer (ADR 0011).
 const KEEPALIVE: Duration = Duration::from_secs(60);
+const PROBES: u32 = 4;
 /// How long one address may keep the next one from being tried.
 const STAGGER: Duration = Duration::from_millis(250);
 
@@ -145,6 +148,8 @@ fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_socket_keepalive(stream, true);
     let _ = rustix::net::sockopt::set_tcp_keepidle(stream, KEEPALIVE);
+    let _ = rustix::net::sockopt::set_tcp_keepintvl(stream, KEEPALIVE / PROBES);
+    let _ = rustix::net::sockopt::set_tcp_keepcnt(stream, PROBES);
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {

@@ -75,7 +75,6 @@ impl Subscriber {
     /// Begins a registration; a recovery, if it is not the one at the start.
     fn begin(&mut self, now: Time, i: usize, out: &mut Outbox) {
         let statestore = &mut self.statestores[i];
-        statestore.is_to_ask = false;
         if !statestore.starting {
             if statestore.recovering.is_none() {
                 statestore.recovering = Some(now);
@@ -115,13 +114,12 @@ impl Subscriber {
                 Step::ProtocolVersion => {
                     Body::ProtocolVersion(GetProtocolVersionRequest::default())
                 }
-                Step::Register => Body::Register(Box::new(self.registration(i))),
+                Step::Register => Body::Register(Box::new(self.registration())),
             },
         }));
     }
 
-    fn registration(&self, i: usize) -> RegisterSubscriberRequest {
-        let publishes = self.config.publishes && !self.statestores[i].is_to_ask;
+    fn registration(&self) -> RegisterSubscriberRequest {
         let topics = self.config.topics.iter().map(|topic| TopicRegistration {
             topic_name: topic.name.clone(),
             is_transient: topic.transient,
@@ -137,7 +135,7 @@ impl Subscriber {
             subscribe_catalogd_change: Some(self.config.follow_catalogd),
             catalogd_registration: self.config.catalogd.clone(),
             heartbeat_timeout_ms: Some(to_millis(self.config.patience())),
-            publishes: publishes.then_some(true),
+            publishes: self.config.publishes.then_some(true),
         }
     }
 
@@ -249,8 +247,7 @@ impl Subscriber {
         }
         statestore.starting = false;
         statestore.phase = Phase::Following;
-        let limit = reply.publication_limit.filter(|_| !statestore.is_to_ask);
-        let limit = limit.map(usize::try_from);
+        let limit = reply.publication_limit.map(usize::try_from);
         statestore.publication_limit = limit.and_then(Result::ok);
         statestore.silent_since = now.time;
         statestore.active_version = reply.active_statestored_version.unwrap_or(0);

@@ -35,8 +35,6 @@ pub(super) struct Statestore {
     pub(super) heard: Time,
     /// It takes publications unasked, in messages of up to so many bytes.
     pub(super) publication_limit: Option<usize>,
-    /// It said so and did not: until the next recovery it is to ask.
-    pub(super) is_to_ask: bool,
     /// That heartbeat named an epoch.
     pub(super) acts: bool,
     /// The epoch of its last accepted message that named one.
@@ -113,7 +111,6 @@ impl Statestore {
             last_heartbeat_at: None,
             heard: start,
             publication_limit: None,
-            is_to_ask: false,
             acts: false,
             epoch: None,
             refusals: 0,

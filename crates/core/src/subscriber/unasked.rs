@@ -9,7 +9,7 @@
 
 use super::port::{Body, Call, Effect, Outbox, Reply};
 use super::publisher::{Lane, Unasked};
-use super::statestore::{Phase, Step};
+use super::statestore::Phase;
 use super::{Event, Subscriber};
 use crate::ids::CallId;
 use crate::time::{Now, Time};
@@ -74,12 +74,10 @@ impl Subscriber {
         let message = status.message();
         let mut parts = message.as_bytes().windows(unknown.len());
         if parts.any(|part| part == unknown) {
-            // So it was not taken in, nor will be: replies carry it. Who registered as one that
-            // publishes by calls is asked for them too seldom.
+            // So it was not taken in, nor will be: replies carry it.
             self.publisher.recall();
             if let Some((i, _)) = self.taker() {
-                self.statestores[i].is_to_ask = true;
-                self.statestores[i].phase = Phase::Retrying(Step::Register.first(), now.time);
+                self.statestores[i].publication_limit = None;
             }
         } else {
             let pause = self.config.retry_pause();

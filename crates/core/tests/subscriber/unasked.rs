@@ -106,30 +106,10 @@ fn a_statestored_that_does_not_know_the_word_is_answered_as_ever() {
     let unknown = "RPC Error: Invalid method name: 'Publish'";
     let status = Status::error(StatusCode::RPC_GENERAL_ERROR, unknown);
     world.complete(call.id, Err(status));
-    // As one that publishes by calls it would be asked too seldom.
-    let call = world.call();
-    let Body::Register(registration) = &call.body else {
-        panic!("{call:?}")
-    };
-    assert_eq!(registration.publishes, None);
-    let mut reply = accepted(10, 2, true);
-    reply.publication_limit = Some(1 << 20);
-    world.complete(call.id, Ok(Reply::Register(reply)));
+    world.seconds(10);
     assert!(world.calls.is_empty());
-    let replied = world.update_from((10, 2), 1, vec![delta("t", 0, 0, &[])]);
+    let replied = world.update(1, vec![delta("t", 0, 0, &[])]);
     assert_eq!(published(&replied), ["t a=1"]);
-    world.publish(vec![put("t", "a", "2")]);
-    assert!(world.calls.is_empty());
-    assert_eq!(world.view().statestores[0].connection_failures, 0);
-
-    // Whatever it meets after it was lost is tried again.
-    world.seconds(31);
-    world.answer_version(0);
-    let call = world.call();
-    let Body::Register(registration) = &call.body else {
-        panic!("{call:?}")
-    };
-    assert_eq!(registration.publishes, Some(true));
 }
 
 #[test]
