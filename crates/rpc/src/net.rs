@@ -239,6 +239,23 @@ mod tests {
         }
     }
 
+    // ADR 0011: nothing may be said over it for minutes.
+    #[tokio::test]
+    async fn a_dead_connection_is_found_within_two_minutes() {
+        use rustix::net::sockopt;
+        let mut listener = TcpNet.listen("127.0.0.1", 0).await.unwrap();
+        let port = Listener::local_addr(&listener).unwrap().port();
+        let to = HostPort::new("127.0.0.1", port);
+        let near = TcpNet.connect(&to).await.unwrap();
+        let (far, _) = Listener::accept(&mut listener).await.unwrap();
+        for end in [&near, &far] {
+            assert!(sockopt::socket_keepalive(end).unwrap());
+            let asked = sockopt::tcp_keepintvl(end).unwrap() * sockopt::tcp_keepcnt(end).unwrap();
+            let found = sockopt::tcp_keepidle(end).unwrap() + asked;
+            assert!(found <= Duration::from_secs(120), "{found:?}");
+        }
+    }
+
     // K-1
     #[tokio::test]
     async fn a_connection_is_quiet_until_the_peer_speaks_or_leaves() {
