@@ -101,7 +101,7 @@ pub(crate) const ALL: &[[&str; 2]] = &[
         "peers --watchers=2,3 --rounds=3 --items=300 --receivers=2",
     ],
     [
-        "heartbeats --publishing --subscribers=5000,10000 --over=4 --warm-up=6 --seconds=16",
+        "heartbeats --publishing --subscribers=5000,10000 --over=4 --warm-up=4 --seconds=8",
         "heartbeats --publishing --subscribers=2 --seconds=1 --warm-up=0",
     ],
     [
