@@ -91,7 +91,8 @@ impl Records {
 
     /// Notes also the calls that are overdue by now, of those who were called before: whoever is
     /// called no more is late, too.
-    pub(crate) fn overdue(&self, who: &[Arc<Subscriber>], now: Instant) {
+    pub(crate) fn overdue(&self, who: &[Arc<Subscriber>]) {
+        let now = Instant::now();
         for one in who {
             self.overdue_of(&lock(&one.memory), now);
         }
@@ -102,8 +103,7 @@ impl Records {
             let late = before.map(|before| now.saturating_duration_since(before));
             let late = late.and_then(|silence| silence.checked_sub(period));
             if let (Some(late), Some(record)) = (late, &mut *lock(lane)) {
-                let late = late.as_micros() as u64;
-                record.lateness_us.saturating_record(late);
+                record.note(late);
             }
         }
     }
@@ -188,10 +188,7 @@ impl Records {
         let Some(record) = &mut *record else { return };
         record.calls += 1;
         if let Some(before) = before {
-            let late = (now - before).saturating_sub(PERIODS[lane as usize]);
-            record
-                .lateness_us
-                .saturating_record(late.as_micros() as u64);
+            record.note((now - before).saturating_sub(PERIODS[lane as usize]));
         }
     }
 
@@ -221,6 +218,10 @@ impl Records {
 }
 
 impl LaneRecord {
+    fn note(&mut self, late: Duration) {
+        self.lateness_us.saturating_record(late.as_micros() as u64);
+    }
+
     fn lateness(&self) -> Lateness {
         Lateness::of(self.calls, &self.lateness_us)
     }

@@ -14,7 +14,7 @@ use crate::figures::{Bound, Figure, Section, median};
 use crate::server::Statestored;
 use clap::{Parser, ValueEnum};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 mod bulk;
 mod odd;
@@ -222,7 +222,7 @@ impl Stage {
         for _ in 0..windows {
             self.records.start();
             tokio::time::sleep(self.window).await;
-            self.records.overdue(&self.all, Instant::now());
+            self.records.overdue(&self.all);
             seen.push(self.records.stop());
         }
         let taken = meter.stop()?;

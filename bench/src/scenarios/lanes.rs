@@ -192,7 +192,7 @@ async fn measure(bench: &Bench, size: &Size, n: usize) -> Result<Measured, Failu
     let meter = Meter::start(&server)?;
     let cpu = typical_cpu(&server, size.seconds).await?;
     let taken = meter.stop()?;
-    records.overdue(&all, std::time::Instant::now());
+    records.overdue(&all);
     let lateness = records.stop();
     let opened = (crowd.accepted() - opened) as f64;
     let left = server.subscribers().await? as f64;
